@@ -17,6 +17,7 @@ from mpirobust.cluster.world import World
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, WorkerFault
 
 _PLAN = click.argument("plan", type=click.Path(path_type=Path))
+_FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a job work on
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
@@ -26,8 +27,8 @@ _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, he
 def cli(context: click.Context) -> None:
     """Distributed training that survives bad workers and thin networks."""
     launched = launched_as()
-    if context.invoked_subcommand != "run" and launched is not None and launched[1] > 0:
-        context.exit()  # one process answers; only `run` is a job for many
+    if context.invoked_subcommand not in _FOR_MANY and launched is not None and launched[1] > 0:
+        context.exit()  # one process answers
 
 
 @cli.command()
@@ -109,6 +110,41 @@ def report(paths: tuple[Path, ...], out: Path, metric: str, against: str) -> int
 
     draw(paths, out, metric, against)
     return Exit.OK
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds of each figure.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the figures (default: figures/NAME).")
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/studies"), show_default=True)
+def figures(name: str, seeds: int | None, out: Path | None, runs: Path) -> int:
+    """Run and draw the figures of a paper: NAME is a folder of families, or p1 for configs/p1.
+
+    Alone or under mpirun. What is in the folder --runs already is not run again.
+    """
+    from mpirobust.studies import figures as study
+    from mpirobust.studies.family import locate
+
+    folder = locate(name)
+    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, _world()))
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for picture and table (default: figures/<name>).")
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/studies"), show_default=True)
+def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path) -> int:
+    """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
+    from mpirobust.studies import matrix as study
+
+    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, _world()))
+
+
+def _told(code: int) -> int:
+    if code == Exit.INTERRUPTED and _world().leads:
+        print("interrupted: the same command goes on", file=sys.stderr)
+    return code
 
 
 _opened: World | None = None

@@ -46,7 +46,7 @@ def brief(request: Request, size: int) -> Brief:
     """Find everything that can be found wrong before the ranks start to work; raises `SetupFault`."""
     plan, notes = load_plan(request.plan, request.overrides)
     hosted(plan.workers, size)
-    for note in notes:
+    for note in notes if not request.quiet else ():
         print(f"note: {note}", file=sys.stderr)
     folder = outputs.choose_folder(request.out, request.plan.stem, request.resume, request.overwrite)
     resumes = request.resume and outputs.holds_run(folder)
@@ -59,7 +59,8 @@ def brief(request: Request, size: int) -> Brief:
         for why in damaged:
             print(f"note: passed over {why}", file=sys.stderr)
     checkpoint_file = str(found.path) if found else ""
-    return Brief(plan.table(), [str(path) for path in stores], str(folder), resumes, checkpoint_file)
+    names = [str(path) for path in stores]
+    return Brief(plan.table(), names, str(folder), resumes, checkpoint_file, request.quiet)
 
 
 def restore(brief: Brief, team: Team, carrier: dict[str, str], hosts: list[str]) -> Start:
@@ -92,6 +93,8 @@ def lead(brief: Brief, team: Team, cluster: Cluster, watch: SignalWatch, start: 
         if found:
             cluster.recall(checkpoint.residuals_of(found.path, range(plan.workers)))
         observers = [watch, *_observers(plan, Path(brief.folder), start.trace, team.solution)]
+        if not brief.quiet:
+            observers.append(Progress(start.trace, plan.algorithm.rounds))
         t = found.round if found else 0
         status = center.run(plan.algorithm, plan.aggregator, cluster, observers, state, t, plan.seed)
     except Fault as fault:
@@ -110,7 +113,6 @@ def _observers(plan: Plan, folder: Path, trace: Trace, solution: Vector | None) 
         Auditor(trace, plan.audit.every, solution, stop.gradient_norm, stop.loss),
         Recorder(trace, folder / TRACE),
         Checkpointer(trace, folder, plan.checkpoint.every, _plan_id(plan)),
-        Progress(trace, plan.algorithm.rounds),
     ]
 
 

@@ -27,6 +27,7 @@ class Request:
     out: Path | None = None
     resume: bool = False
     overwrite: bool = False
+    quiet: bool = False  # no notes and no progress on the terminal
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Brief:
     folder: str
     resumes: bool
     checkpoint: str  # '' to begin at round 0
+    quiet: bool
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ _LAYERS = [
     ["lead"],
     ["experiment"],
     ["reports"],
+    ["studies"],
     ["cli"],
     ["__main__"],
 ]

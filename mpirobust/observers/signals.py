@@ -16,10 +16,13 @@ class SignalWatch(Observer):
 
     As a context it holds the signal handlers, from before the data are read.
     Every process of a job takes note, and only the center acts on it: it sends the others home.
+
+    Attributes:
+        asked: whether a signal has come.
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self.asked = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> SignalWatch:
@@ -33,7 +36,7 @@ class SignalWatch(Observer):
             signal.signal(number, handler)
 
     def begin(self, moment: Moment) -> Status | None:
-        return Status.INTERRUPTED if self._asked else None
+        return Status.INTERRUPTED if self.asked else None
 
     def see(self, moment: Moment) -> Status | None:
         return self.begin(moment)
@@ -42,6 +45,6 @@ class SignalWatch(Observer):
         pass
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._asked and number == signal.SIGINT:
+        if self.asked and number == signal.SIGINT:
             signal.default_int_handler(number, frame)
-        self._asked = True
+        self.asked = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
+from mpirobust.files import write_whole
 from mpirobust.records.layout import TRACE, open_record
 
-_LABELS = {
+LABELS = {
     "distance": "distance to the solution",
     "loss": "training loss",
     "gradient_norm": "gradient norm",
     "test_accuracy": "test accuracy",
+    "test_error": "test error",
     "round": "round",
     "bytes": "bytes sent up",
     "seconds": "seconds",
@@ -25,34 +29,18 @@ _LABELS = {
 
 def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
     """One curve per run, labelled by the name of its folder; raises `SetupFault`."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise SetupFault("figures need matplotlib: pip install '.[plot]' in the checkout") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot, ticker
-
-    figure, axes = pyplot.subplots(figsize=(6, 3.7), layout="constrained")
-    for path in paths:
-        folder = path if path.is_dir() else path.parent
-        at, values = _curve(folder / TRACE, metric, against)
-        axes.plot(at, values, label=folder.name)
-    axes.set_xlabel(_LABELS[against])
-    axes.set_ylabel(_LABELS[metric])
-    if against == "bytes":
-        axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
-    if metric != "test_accuracy":
-        axes.set_yscale("log")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=160)
-    pyplot.close(figure)
+    with figure([out], metric, against) as axes:
+        for path in paths:
+            folder = path if path.is_dir() else path.parent
+            axes.plot(*curve(folder, metric, against), label=folder.name)
 
 
-def _curve(path: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Where the run in `folder` was audited, and the metric there; raises `SetupFault` where it has none."""
+    path = folder / TRACE
     with open_record(path, "run") as file:
-        at, values = file["audits/round"][:], file[f"audits/{metric}"][:]
+        at = file["audits/round"][:]
+        values = 1 - file["audits/test_accuracy"][:] if metric == "test_error" else file[f"audits/{metric}"][:]
         column = {"bytes": "bytes_up", "seconds": "elapsed"}.get(against)
         if column is not None:
             per_round = file[f"rounds/{column}"][:]
@@ -61,3 +49,46 @@ def _curve(path: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArray
     if np.isnan(values).all():
         raise SetupFault(f"{path} has no {metric}")
     return at, values
+
+
+@contextmanager
+def figure(out: Sequence[Path], metric: str, against: str, title: str = "") -> Iterator[Any]:
+    """Axes for a metric, saved to every path of `out` at the end.
+
+    Raises:
+        SetupFault: matplotlib is not there.
+        StorageFault: a file cannot be written.
+    """
+    with canvas(out, (6, 3.7)) as (_, (axes,)):
+        axes.set_title(title, fontsize="medium")
+        if metric != "test_accuracy":
+            axes.set_yscale("log")
+        yield axes
+        if against == "bytes":
+            from matplotlib import ticker
+
+            axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
+        axes.set_xlabel(LABELS[against])
+        axes.set_ylabel(LABELS[metric])
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+
+
+@contextmanager
+def canvas(out: Sequence[Path], inches: tuple[float, float], panels: int = 1) -> Iterator[tuple[Any, Any]]:
+    """A drawing and its panels, side by side, saved as `figure` says."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise SetupFault("figures need matplotlib: pip install '.[plot]' in the checkout") from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    drawing, axes = pyplot.subplots(1, panels, figsize=inches, layout="constrained", squeeze=False)
+    yield drawing, axes[0]
+    for path in out:
+        kind = path.suffix.removeprefix(".")
+        if kind not in drawing.canvas.get_supported_filetypes():
+            raise SetupFault(f"{path}: unknown kind of picture; choose .png, .pdf or .svg")
+        write_whole(path, partial(drawing.savefig, dpi=160, format=kind))
+    pyplot.close(drawing)

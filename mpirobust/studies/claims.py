@@ -1,0 +1,82 @@
+"""What the paper claims against what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.errors import SetupFault
+from mpirobust.studies.family import Case, Claim, Metric
+from mpirobust.studies.outcome import Outcome
+
+Measured = Mapping[tuple[str, Metric], Outcome]  # by label of the curve and metric
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one comparison came out: the values and, where it is one, the limit, of every seed; shape (seeds,)."""
+
+    case: Case
+    values: NDArray[np.float64]
+    limits: NDArray[np.float64]
+
+    @property
+    def holding(self) -> int:
+        """The number of seeds for which it holds."""
+        return int((self.values <= self.limits).sum())
+
+    @property
+    def holds(self) -> bool:
+        return self.holding == self.values.size
+
+
+def find(case: Case, metric: Metric, measured: Measured) -> Finding:
+    """The finding on `case`, where `metric` is the family's; raises `SetupFault` where its round was not audited."""
+    what = case.metric or metric
+
+    def values(label: str) -> NDArray[np.float64]:
+        found = measured[label, what]
+        try:
+            return found.final if case.round is None else found.after(case.round)
+        except SetupFault as fault:
+            raise SetupFault(f"a claim on {label!r}: {fault}") from fault
+
+    mine = values(case.curve)
+    if case.against is None:
+        return Finding(case, mine, np.full(mine.size, case.bound))
+    return Finding(case, mine, case.factor * values(case.against))
+
+
+def verdict(findings: list[Finding]) -> str:
+    """`holds`, `holds only if ...` or `does not hold`."""
+    holding = [finding.case.when for finding in findings if finding.holds]
+    if len(holding) == len(findings):
+        return "holds"
+    return f"holds only if: {'; '.join(holding)}" if holding else "does not hold"
+
+
+def row(claim: Claim, metric: Metric, measured: Measured) -> str:
+    """One row of the table of claims, in Markdown."""
+    findings = [find(case, metric, measured) for case in claim.cases]
+    said = "<br>".join(_said(finding) for finding in findings)
+    return f"| {claim.says} | **{verdict(findings)}** | {said} |"
+
+
+def _said(finding: Finding) -> str:
+    case, seeds = finding.case, finding.values.size
+    if case.against is None:
+        limit = f"at most {case.bound:.3g}"
+    else:
+        limit = f"{_typical(finding.limits / case.factor)} for {case.against}"
+        if case.factor != 1:
+            limit = f"{case.factor:g} times {limit}"
+    return f"{case.when}: {_typical(finding.values)} against {limit} ({finding.holding} of {seeds} seeds)"
+
+
+def _typical(values: NDArray[np.float64]) -> str:
+    """The median over the seeds."""
+    middle = float(np.sort(values)[(values.size - 1) // 2])
+    return f"{middle:.3g}" if np.isfinite(middle) else "divergence"

@@ -1,0 +1,152 @@
+"""Families of runs, from TOML: one plan, varied, over seeds; and what the paper says of the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import Field
+
+import mpirobust
+from mpirobust import catalog
+from mpirobust.component import component
+from mpirobust.errors import PlanFault, SetupFault
+from mpirobust.plan import read_table
+
+T = TypeVar("T")
+
+Metric: TypeAlias = Literal["distance", "loss", "gradient_norm", "test_error"]  # of an audit; the smaller the better
+Overrides: TypeAlias = Annotated[tuple[str, ...], Field(strict=False)]  # `table.key=value`, as `--set` takes them
+Seeds: TypeAlias = Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
+
+
+@component
+class Variant:
+    """The family's plan with keys set otherwise."""
+
+    label: str
+    set: Overrides = ()
+
+
+@component
+class Case:
+    """One comparison: `curve` is at or below `factor` times what `against` is at, or at or below `bound`.
+
+    It holds where it does for every seed. A run that diverged is at infinity.
+
+    Attributes:
+        when: the circumstances, which complete 'holds only if'.
+        metric, round: what is compared and when; by default the family's metric at the end.
+    """
+
+    when: str
+    curve: str
+    against: str | None = None
+    factor: Annotated[float, Field(gt=0)] = 1.0
+    bound: float | None = None
+    metric: Metric | None = None
+    round: Annotated[int, Field(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.against is None) == (self.bound is None):
+            raise ValueError("give against or bound, and not both")
+
+
+@component
+class Claim:
+    """What the paper says, in our words, and the comparisons that it stands or falls with."""
+
+    says: str
+    cases: Annotated[tuple[Case, ...], Field(min_length=1)]
+
+
+@component
+class Family:
+    """The curves of one figure, over seeds.
+
+    Attributes:
+        plan: what is varied, a file relative to that of the family.
+        set: what all curves have set otherwise.
+    """
+
+    title: str
+    plan: str
+    metric: Metric
+    against: Literal["round", "bytes"] = "round"
+    seeds: Seeds
+    set: Overrides = ()
+    curves: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    claims: tuple[Claim, ...] = ()
+
+    def __post_init__(self) -> None:
+        labels = [curve.label for curve in self.curves]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two curves have the same label")
+        for case in (case for claim in self.claims for case in claim.cases):
+            for named in (case.curve, case.against):
+                if named is not None and named not in labels:
+                    raise ValueError(f"a claim names the curve {named!r}; there are: {', '.join(labels)}")
+
+
+@component
+class Matrix:
+    """Every attack against every rule under every code, over seeds; `plan` and `set` as in `Family`."""
+
+    title: str
+    plan: str
+    metric: Metric
+    seeds: Seeds
+    set: Overrides = ()
+    attacks: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    rules: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    codes: Annotated[tuple[Variant, ...], Field(min_length=1)]
+
+
+def locate(name: str) -> Path:
+    """The folder of families called `name`: itself, or below configs/, here or in the checkout; raises `SetupFault`."""
+    tried = [Path(name), Path("configs") / name, Path(mpirobust.__file__).parent.parent / "configs" / name]
+    for folder in tried:
+        if folder.is_dir():
+            return folder
+    raise SetupFault(f"no folder {name!r}; looked for " + ", ".join(map(str, tried)))
+
+
+def load_family(path: Path) -> Family:
+    """The family at `path`; raises `SetupFault` that names file and key."""
+    try:
+        table = read_table(path)
+        table["curves"] = _each(Variant, table, "curves")
+        claims = []
+        for where, claim in _tables(table, "claims"):
+            cases = tuple(catalog.validated(Case, case, at) for at, case in _tables(claim, "cases", where))
+            claims.append(catalog.validated(Claim, {**claim, "cases": cases}, where))
+        family: Family = catalog.validated(Family, {**table, "claims": tuple(claims)}, "")
+    except PlanFault as fault:
+        raise SetupFault(f"{path}: {fault}") from fault
+    return family
+
+
+def load_matrix(path: Path) -> Matrix:
+    """The matrix at `path`; raises `SetupFault` that names file and key."""
+    try:
+        table = read_table(path)
+        axes = {axis: _each(Variant, table, axis) for axis in ("attacks", "rules", "codes")}
+        matrix: Matrix = catalog.validated(Matrix, {**table, **axes}, "")
+    except PlanFault as fault:
+        raise SetupFault(f"{path}: {fault}") from fault
+    return matrix
+
+
+def _each(cls: type[T], table: dict[str, Any], key: str) -> tuple[T, ...]:
+    return tuple(catalog.validated(cls, inner, where) for where, inner in _tables(table, key))
+
+
+def _tables(table: dict[str, Any], key: str, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The tables of the array `key`, each with its place for messages."""
+    where = f"{prefix}.{key}" if prefix else key
+    inner = table.get(key, [])
+    if not isinstance(inner, list) or not all(isinstance(each, dict) for each in inner):
+        raise PlanFault(where, f"expected tables, each beginning with [[{key}]]")
+    for at, each in enumerate(inner, start=1):
+        yield f"{where}[{at}]", each

@@ -1,0 +1,137 @@
+"""The figures of a paper: every family of a folder, run, drawn, and held against what the paper claims."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpirobust.cluster.world import World
+from mpirobust.errors import Exit, SetupFault
+from mpirobust.files import write_whole
+from mpirobust.reports.bands import draw_bands
+from mpirobust.reports.summary import summary
+from mpirobust.studies.campaign import Job, carry_out, job
+from mpirobust.studies.claims import row
+from mpirobust.studies.family import Family, Metric, load_family
+from mpirobust.studies.outcome import Outcome, outcome
+
+_SUFFIXES = (".png", ".pdf")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A family and its runs: `jobs[label]` has one for each seed."""
+
+    name: str
+    family: Family
+    seeds: tuple[int, ...]
+    jobs: dict[str, list[Job]]
+
+
+def figures(folder: Path, out: Path, runs: Path, seeds: int | None, world: World) -> int:
+    """Run what is missing on all ranks, then draw on the center's; returns the exit code.
+
+    Args:
+        folder: the families, `figure-*.toml`.
+        out: gets `figure-*.png` and `.pdf`, `claims.md`, and `values.csv`, which holds what both are made from.
+        runs: gets the runs, and is searched for those that are there.
+        seeds: use the first so many of each family; None for all.
+
+    Raises:
+        Fault: of a family, a plan, a run or a file.
+    """
+    planned: list[Figure] = []
+
+    def jobs() -> list[Job]:
+        planned.extend(_planned(folder, runs, seeds))
+        return [each for figure in planned for column in figure.jobs.values() for each in column]
+
+    code = carry_out(jobs, world)
+    if code == Exit.OK and world.leads:
+        report(planned, out)
+    return code
+
+
+def report(planned: Sequence[Figure], out: Path) -> None:
+    """Draw and write what the runs say; all of them are done."""
+    rows, claims = [], []
+    for figure in planned:
+        family = figure.family
+        metrics = {family.metric, *(case.metric or family.metric for claim in family.claims for case in claim.cases)}
+        measured = {(label, metric): _outcome(figure, label, metric) for label in figure.jobs for metric in metrics}
+        pictures = [out / f"{figure.name}{suffix}" for suffix in _SUFFIXES]
+        curves = {label: measured[label, family.metric] for label in figure.jobs}
+        bands = {_legend(label, found): (found.at, found.values) for label, found in curves.items()}
+        draw_bands(bands, pictures, family.title, family.metric, family.against)
+        rows += [each for label, found in curves.items() for each in _rows(figure, label, found)]
+        claims += [f"\n## {family.title}\n", f"![{family.title}]({figure.name}.png)\n"]
+        if family.claims:
+            claims += ["| the paper says | verdict | measured: medians over the seeds |", "| --- | --- | --- |"]
+            claims += [row(claim, family.metric, measured) for claim in family.claims]
+    _write(out / "claims.md", "\n".join(["# What was claimed and what was measured", *claims]) + "\n")
+    _write_table(out / "values.csv", rows)
+
+
+def _planned(folder: Path, runs: Path, seeds: int | None) -> list[Figure]:
+    paths = sorted(folder.glob("figure-*.toml"))
+    if not paths:
+        raise SetupFault(f"there are no figure-*.toml in {folder}")
+    planned = []
+    for path in paths:
+        family = load_family(path)
+        chosen = family.seeds[:seeds]
+        plan = path.parent / family.plan
+        jobs = {
+            curve.label: [job(plan, [*family.set, *curve.set, f"seed={seed}"], runs) for seed in chosen]
+            for curve in family.curves
+        }
+        planned.append(Figure(path.stem, family, chosen, jobs))
+    return planned
+
+
+def _outcome(figure: Figure, label: str, metric: Metric) -> Outcome:
+    return outcome([each.folder for each in figure.jobs[label]], metric, figure.family.against)
+
+
+def _legend(label: str, found: Outcome) -> str:
+    lost = int(found.diverged.sum())
+    return f"{label} ({lost} of {found.diverged.size} diverge)" if lost else label
+
+
+def _rows(figure: Figure, label: str, found: Outcome) -> list[dict[str, object]]:
+    """One row a run."""
+    rows = []
+    for seed, each, final in zip(figure.seeds, figure.jobs[label], found.final, strict=True):
+        figures = summary(each.folder)
+        rows.append(
+            {
+                "figure": figure.name,
+                "curve": label,
+                "seed": seed,
+                "metric": figure.family.metric,
+                "final": final,
+                **{key: figures[key] for key in ("status", "rounds", "loss", "test_accuracy", "bytes_up", "seconds")},
+                "byzantine_kept": figures["byzantine_kept_mean"],
+                "run": each.folder.name,
+            }
+        )
+    return rows
+
+
+def _write(path: Path, text: str) -> None:
+    def write(scratch: Path) -> None:
+        scratch.write_text(text)
+
+    write_whole(path, write)
+
+
+def _write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    def write(scratch: Path) -> None:
+        with scratch.open("w", newline="") as file:
+            table = csv.DictWriter(file, list(rows[0]))
+            table.writeheader()
+            table.writerows(rows)
+
+    write_whole(path, write)

@@ -1,0 +1,91 @@
+"""Which rule stands against which attack, under which code: one number and one colour for each."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.cluster.world import World
+from mpirobust.errors import Exit
+from mpirobust.files import write_whole
+from mpirobust.reports.heatmap import draw_heatmaps
+from mpirobust.studies.campaign import Job, carry_out, job
+from mpirobust.studies.family import Matrix, load_matrix
+from mpirobust.studies.outcome import outcome
+
+WORST = "worst case"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An attack, a rule, a code, and the runs, one for each seed."""
+
+    attack: str
+    rule: str
+    code: str
+    jobs: list[Job]
+
+
+def matrix(path: Path, out: Path, runs: Path, seeds: int | None, world: World) -> int:
+    """Run what is missing on all ranks, then draw on the center's; returns the exit code.
+
+    Args:
+        path: the matrix, a TOML file.
+        out: gets `<name>.png` and `.pdf`, and `<name>.csv` with the final metric of every run.
+        runs, seeds: as in `figures.figures`.
+
+    Raises:
+        Fault: of the matrix, a plan, a run or a file.
+    """
+    cells: list[Cell] = []
+
+    def jobs() -> list[Job]:
+        cells.extend(_cells(path, load_matrix(path), runs, seeds))
+        return [each for cell in cells for each in cell.jobs]
+
+    code = carry_out(jobs, world)
+    if code == Exit.OK and world.leads:
+        _report(load_matrix(path), cells, out / path.stem)
+    return code
+
+
+def _cells(path: Path, matrix: Matrix, runs: Path, seeds: int | None) -> list[Cell]:
+    plan = path.parent / matrix.plan
+    cells = []
+    for code in matrix.codes:
+        for rule in matrix.rules:
+            for attack in matrix.attacks:
+                keys = [*matrix.set, *code.set, *rule.set, *attack.set]
+                jobs = [job(plan, [*keys, f"seed={seed}"], runs) for seed in matrix.seeds[:seeds]]
+                cells.append(Cell(attack.label, rule.label, code.label, jobs))
+    return cells
+
+
+def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> None:
+    finals = {
+        (cell.attack, cell.rule, cell.code): outcome([each.folder for each in cell.jobs], matrix.metric).final
+        for cell in cells
+    }
+    attacks = [attack.label for attack in matrix.attacks]
+    rules = [rule.label for rule in matrix.rules]
+    tables: dict[str, NDArray[np.float64]] = {}
+    for code in matrix.codes:
+        table = np.array([[finals[attack, rule, code.label].mean() for rule in rules] for attack in attacks])
+        tables[code.label] = np.vstack([table, table.max(axis=0)])
+    pictures = [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]
+    draw_heatmaps(tables, [*attacks, WORST], rules, pictures, matrix.title, matrix.metric)
+
+    def write(scratch: Path) -> None:
+        with scratch.open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["code", "rule", "attack", "seed", matrix.metric, "run"])
+            for cell in cells:
+                found = finals[cell.attack, cell.rule, cell.code]
+                for seed, value, each in zip(matrix.seeds, found, cell.jobs, strict=False):
+                    table.writerow([cell.code, cell.rule, cell.attack, seed, value, each.folder.name])
+
+    write_whole(stem.with_suffix(".csv"), write)

@@ -1,0 +1,72 @@
+"""Whatever is wrong in a family is said with file and key; those of configs/ are sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mpirobust.errors import SetupFault
+from mpirobust.plan import load_plan
+from mpirobust.studies.family import load_family, load_matrix, locate
+from tests.launching import CONFIGS
+from tests.studies.small import FAMILY, lay_out
+
+FAMILIES = sorted(CONFIGS.glob("p*/figure-*.toml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('title = "a family"', "", "title: missing"),
+        ('metric = "distance"', 'metric = "speed"', "metric: "),
+        ("seeds = [1, 2, 3]", "seeds = []", "seeds: "),
+        ('label = "hasty"', 'label = "trimmed"', "two curves have the same label"),
+        ('label = "hasty"', 'labell = "hasty"', "curves[3].labell: unknown key"),
+        ('against = "averaged"', 'against = "nobody"', "a claim names the curve 'nobody'"),
+        ("bound = 1e3", "", "claims[2].cases[1]: give against or bound"),
+        ("factor = 0.5", "factor = 0.0", "claims[3].cases[1].factor: "),
+        ("[[claims]]", "[claims]", "not TOML"),
+    ],
+)
+def test_names_file_and_key(old: str, new: str, said: str, tmp_path: Path) -> None:
+    assert old in FAMILY
+    path = lay_out(tmp_path / "family", FAMILY.replace(old, new, 1)) / "figure-1.toml"
+    with pytest.raises(SetupFault) as caught:
+        load_family(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+
+
+def test_a_table_where_an_array_of_tables_is_due(tmp_path: Path) -> None:
+    path = tmp_path / "figure-1.toml"
+    path.write_text(FAMILY.split("[[curves]]")[0] + '[curves]\nlabel = "one"\n')
+    with pytest.raises(SetupFault, match=r"curves: expected tables, each beginning with \[\[curves\]\]"):
+        load_family(path)
+
+
+def test_says_where_it_looked_for_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(SetupFault, match="no folder 'p99'; looked for p99, configs/p99, "):
+        locate("p99")
+    assert locate(str(tmp_path)) == tmp_path
+    assert locate("p1") == Path("configs/p1") or locate("p1") == CONFIGS / "p1"
+
+
+@pytest.mark.parametrize("path", FAMILIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_curve_of_every_figure_is_a_sound_plan(path: Path) -> None:
+    family = load_family(path)
+    for curve in family.curves:
+        plan, _ = load_plan(path.parent / family.plan, [*family.set, *curve.set])
+        for case in (case for claim in family.claims for case in claim.cases if case.round is not None):
+            assert case.round is not None
+            assert case.round <= plan.algorithm.rounds
+            assert case.round % plan.audit.every == 0
+
+
+@pytest.mark.parametrize("path", [CONFIGS / "robustness.toml"], ids=lambda path: path.stem)
+def test_every_cell_of_the_matrix_is_a_sound_plan(path: Path) -> None:
+    matrix = load_matrix(path)
+    for code in matrix.codes:
+        for rule in matrix.rules:
+            for attack in matrix.attacks:
+                load_plan(path.parent / matrix.plan, [*matrix.set, *code.set, *rule.set, *attack.set])

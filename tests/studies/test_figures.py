@@ -1,0 +1,98 @@
+"""Figures and the matrix, as a user makes them: run once, reused afterwards, drawn from the traces."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.launching import mpirobust
+from tests.studies.small import FAMILY, lay_out
+
+
+def made(folder: Path, *more: str, ranks: int | None = None) -> tuple[str, list[str]]:
+    """What `figures` says, and the names of the runs that are there afterwards."""
+    out, runs = folder.parent / "out", folder.parent / "runs"
+    done = mpirobust("figures", str(folder), "--out", str(out), "--runs", str(runs), *more, ranks=ranks)
+    assert done.returncode == 0, done.stderr
+    return done.stderr, sorted(path.name for path in runs.iterdir())
+
+
+@pytest.mark.parametrize("ranks", [None, 3])
+def test_runs_draws_and_judges(ranks: int | None, tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "study")
+    said, runs = made(folder, ranks=ranks)
+    assert said.count("[9/9]") == 1
+    assert len(runs) == 9
+    assert not list((tmp_path / "runs").rglob("checkpoint-*"))
+    out = tmp_path / "out"
+    assert (out / "figure-1.png").read_bytes()[1:4] == b"PNG"
+    assert (out / "figure-1.pdf").read_bytes()[:4] == b"%PDF"
+    claims = (out / "claims.md").read_text()
+    assert "| trimming helps | **holds** |" in claims
+    assert "| any step will do | **holds only if: the step is short** |" in claims
+    assert "| averaging helps | **does not hold** |" in claims
+    assert "the step is long: divergence against at most 1e+03 (0 of 3 seeds)" in claims
+    with (out / "values.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["curve"], row["seed"]) for row in rows[:4]] == [
+        ("trimmed", "1"),
+        ("trimmed", "2"),
+        ("trimmed", "3"),
+        ("averaged", "1"),
+    ]
+    assert {row["status"] for row in rows if row["curve"] == "hasty"} == {"diverged"}
+    assert sorted(row["run"] for row in rows) == runs
+
+
+def test_what_is_there_is_not_run_again(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "study")
+    said, runs = made(folder, "--seeds", "2")
+    assert "[6/6]" in said
+    before = {name: (tmp_path / "runs" / name / "run.h5").stat().st_mtime_ns for name in runs}
+    shutil.rmtree(tmp_path / "runs" / runs[0])
+    said, _ = made(folder, "--seeds", "2")
+    assert "[1/1]" in said
+    said, more = made(folder)
+    assert "[3/3]" in said
+    for name in runs[1:]:
+        assert (tmp_path / "runs" / name / "run.h5").stat().st_mtime_ns == before[name]
+    (folder / "figure-1.toml").write_text(FAMILY.replace("step=1e200", "step=1e199"))  # another plan, other runs
+    said, most = made(folder)
+    assert "[3/3]" in said
+    assert len(most) == len(more) + 3
+
+
+def test_the_same_figures_on_any_number_of_ranks(tmp_path: Path) -> None:
+    finals = []
+    for ranks in (None, 4):
+        (tmp_path / f"on-{ranks}").mkdir()
+        folder = lay_out(tmp_path / f"on-{ranks}" / "study")
+        made(folder, "--seeds", "1", ranks=ranks)
+        with (folder.parent / "out" / "values.csv").open() as file:
+            finals.append([(row["run"], row["final"], row["bytes_up"]) for row in csv.DictReader(file)])
+    assert finals[0] == finals[1]
+
+
+def test_the_matrix_has_the_worst_case_last(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "study")
+    out = tmp_path / "out"
+    command = ["matrix", str(folder / "grid.toml"), "--out", str(out), "--runs", str(tmp_path / "runs")]
+    done = mpirobust(*command, ranks=3)
+    assert done.returncode == 0, done.stderr
+    assert "[16/16]" in done.stderr
+    assert (out / "grid.png").read_bytes()[1:4] == b"PNG"
+    with (out / "grid.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16
+    far = [float(row["distance"]) for row in rows if (row["rule"], row["attack"]) == ("mean", "noise")]
+    near = [float(row["distance"]) for row in rows if (row["rule"], row["attack"]) == ("trim", "noise")]
+    assert max(near) < min(far)
+
+
+def test_a_folder_without_figures(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    done = mpirobust("figures", str(tmp_path / "nothing"))
+    assert (done.returncode, done.stderr) == (2, f"mpirobust: there are no figure-*.toml in {tmp_path / 'nothing'}\n")
