@@ -63,22 +63,6 @@ def heart(gram: NDArray[np.float64]) -> Weights:
     return point
 
 
-def weighted_heart(gram: NDArray[np.float64], counts: NDArray[np.float64]) -> Weights:
-    """`heart` where message i counts counts[i] times: a majority is the nearest that have more than half of the weight.
-
-    Majorities then differ in weight, so the tightest is the one with the smallest mean distance.
-    """
-    distances = squared_distances(gram)
-    order = np.argsort(distances, axis=1, kind="stable")
-    there = counts[order]
-    there[np.cumsum(there, axis=1) - there > 0.5 * counts.sum()] = 0.0  # more than half are nearer
-    lengths = np.sqrt(np.take_along_axis(distances, order, axis=1))
-    around = int(np.argmin((there * lengths).sum(axis=1) / there.sum(axis=1)))
-    point = np.zeros(counts.size)
-    point[order[around]] = there[around] / there[around].sum()
-    return point
-
-
 def krum_order(nearest: NDArray[np.float64], f: int) -> NDArray[np.intp]:
     """The rows by Krum score, best first: Σ of the squared distances to the n - f - 2 nearest others (at least one).
 
@@ -94,16 +78,12 @@ def geometric_median(
 ) -> Weights:
     """The smoothed Weiszfeld iteration (Pillutla et al. 2022) from the heart; message i counts counts[i] times.
 
-    Lengths are measured by the median distance from the start; the smoothing is a
-    millionth of it.
+    Lengths are measured by the (weighted) median distance from the start; the smoothing is a
+    millionth of it. The start goes by the head, as Byzantine workers are a minority by the head.
     """
-    if counts is None or (counts == counts[0]).all():
-        counts = np.ones(gram.shape[0])
-        point = heart(gram)
-        unit = float(np.median(distances_to(gram, point)))
-    else:
-        point = weighted_heart(gram, counts)
-        unit = float(weighted_median(distances_to(gram, point)[:, None], counts)[0])
+    point = heart(gram)
+    counts = np.ones(gram.shape[0]) if counts is None else counts
+    unit = float(weighted_median(distances_to(gram, point)[:, None], counts)[0])
     for _ in range(iterations if unit > 0 else 0):  # 0: a majority says the same, and that is the median
         pull = counts / np.maximum(distances_to(gram, point), 1e-6 * unit)
         before, point = point, pull / pull.sum()
