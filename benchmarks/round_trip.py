@@ -32,7 +32,8 @@ _BLOCKS = 9
 
 def host_of(workers: range, dim: int, total: int) -> Host:
     algorithm = FirstOrder(rounds=1, step=0.5)
-    orders = Orders(1, LeastSquares(), algorithm, L1QSGD(), Norm(), "none", False, dim, None, np.arange(0))
+    bad, weights = np.arange(0), np.ones(total // 20)
+    orders = Orders(1, LeastSquares(), algorithm, L1QSGD(), Norm(), "none", False, dim, None, bad, weights)
     made = []
     for index in workers:
         rng = stream(1, index, 0, Purpose.ROWS)

@@ -22,11 +22,14 @@ class Answers(ABC):
         dim: length of the vectors.
         scale: what one unit of a norm is worth in the numbers that `average`, `combine` and `blocks` return.
         q: the order of the norm.
+        weights: how often each counts, shape (m,), float64, positive: what the center knows of
+            the workers, never what they say. The rules that are `Weighing` go by it.
     """
 
     dim: int
     scale: float
     q: float
+    weights: NDArray[np.float64]
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -43,7 +46,7 @@ class Answers(ABC):
 
     @abstractmethod
     def average(self, kept: NDArray[np.bool_]) -> Vector:
-        """The mean of the kept vectors times the scale, shape (dim,); zero where none is kept."""
+        """The weighted mean of the kept vectors times the scale, shape (dim,); zero where none is kept."""
 
     @abstractmethod
     def combine(self, weights: NDArray[np.float64]) -> Vector:
@@ -79,6 +82,7 @@ class Inbox(Answers):
             the workers have not applied it already, else 1. Every way out of
             the inbox to numbers applies it.
         shared: `worker -> stream` for codes that are drawn from shared randomness.
+        weights: as `Answers.weights`; None where all count the same.
     """
 
     def __init__(
@@ -89,8 +93,10 @@ class Inbox(Answers):
         norm: Norm,
         scale: float,
         shared: Callable[[int], np.random.Generator],
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         self.messages = messages
+        self.weights = np.ones(len(messages)) if weights is None else weights
         self.dim = dim
         self.scale = scale
         self.q = norm.q
@@ -121,7 +127,8 @@ class Inbox(Answers):
     def average(self, kept: NDArray[np.bool_]) -> Vector:
         """As `Answers.average`: added up in worker order, straight from the packed bytes."""
         workers = np.flatnonzero(kept)
-        return self._sum(workers, np.full(workers.size, self.scale / max(workers.size, 1)))
+        weights = self.weights[workers]
+        return self._sum(workers, self.scale * weights / (weights.sum() or 1.0))
 
     def combine(self, weights: NDArray[np.float64]) -> Vector:
         workers = np.flatnonzero(weights)

@@ -6,13 +6,15 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import tomli_w
+from numpy.typing import NDArray
 from pydantic import Field
 
 from mpirobust import catalog
-from mpirobust.aggregators.base import Aggregator
+from mpirobust.aggregators.base import Aggregator, Weighing
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
 from mpirobust.cluster.adversary import byzantine
@@ -55,6 +57,7 @@ class Plan:
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     workers: Annotated[int, Field(gt=0, lt=2**19)]
     feedback: Feedback = "none"
+    weigh: Literal["equal", "rows"] = "equal"
     data: Source
     problem: Loss
     algorithm: Algorithm  # type: ignore[type-arg]  # pydantic checks the class, not its parameter
@@ -91,6 +94,11 @@ class Plan:
             self.aggregator.admit(self.workers, byzantine(self.attack, self.workers, self.seed).size)
         if self.feedback != "none" and self.algorithm.norm().claimed:
             raise PlanFault("algorithm.option", 'feedback sorts by the code (P1 Alg. 2 l. 7); choose "II"')
+        if self.weigh == "rows" and not isinstance(self.aggregator, Weighing):
+            room = catalog.ROOMS["aggregator"]
+            able = [kind for kind in catalog.kinds(room) if issubclass(catalog.load(room, kind, ""), Weighing)]
+            reason = 'the rule counts every worker once; choose "equal" or a rule among'
+            raise PlanFault("weigh", f"{reason}: {', '.join(able)}")
 
     def deal(self, dataset: Dataset) -> list[Rows]:
         """The training rows of each worker; raises `PlanFault` where plan and data do not fit."""
@@ -108,6 +116,15 @@ class Plan:
         with _inside("data.partition"):
             rng = stream(self.seed, CENTER, 0, Purpose.PARTITION)
             return self.data.partition.deal(facts.rows, dataset.labels(), self.workers, rng)
+
+    def weights(self, dealt: Sequence[Rows]) -> NDArray[np.float64]:
+        """How often each worker counts, shape (m,): once, or by its rows.
+
+        Rows are divided by what divides all: equal shards count once, and as whole numbers the weights add up
+        without rounding. What was dealt counts, so that no worker can claim a weight.
+        """
+        rows = np.array([each.size for each in dealt])
+        return np.ones(rows.size) if self.weigh == "equal" else rows / np.gcd.reduce(rows)
 
     def table(self) -> dict[str, Any]:
         """The effective plan: what `of` makes this plan from, defaults and all."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpirobust.attacks.base import WireAttack
 from mpirobust.cluster.adversary import byzantine
@@ -61,7 +62,7 @@ def assemble(brief: Brief, mine: range) -> Team:
     dealt = plan.deal(dataset)
     tests = np.array_split(np.arange(facts.test_rows), plan.workers)
     x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
-    orders = orders_of(plan, x0.size)
+    orders = orders_of(plan, x0.size, plan.weights(dealt))
     workers = []
     for index in mine:
         test: Shard | None = dataset.test(tests[index]) if tests[index].size else None
@@ -73,8 +74,8 @@ def assemble(brief: Brief, mine: range) -> Team:
     return Team(plan, Host(orders, workers), facts, x0, solution)
 
 
-def orders_of(plan: Plan, dim: int) -> Orders:
-    """What the plan tells every worker, for vectors of length `dim`."""
+def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64]) -> Orders:
+    """What the plan tells every worker, for vectors of length `dim`; the weights are `Plan.weights`."""
     return Orders(
         seed=plan.seed,
         loss=plan.problem,
@@ -86,6 +87,7 @@ def orders_of(plan: Plan, dim: int) -> Orders:
         dim=dim,
         attack=plan.attack,
         byzantine=byzantine(plan.attack, plan.workers, plan.seed),
+        weights=weights,
     )
 
 

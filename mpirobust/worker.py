@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Algorithm, Query
 from mpirobust.attacks.base import Attack, DataAttack, UpdateAttack, WireAttack
@@ -23,7 +24,8 @@ class Orders:
     """What every worker of a run knows.
 
     `lengths_vary` says that messages may differ in length, so that the lengths have to cross as well;
-    `byzantine` are the workers that do as `attack` says.
+    `byzantine` are the workers that do as `attack` says; `weights` is how often each worker counts, shape (m,),
+    float64, in the step and in the audit: the objective is `Σ w_i F_i / Σ w_i`.
     """
 
     seed: int
@@ -36,10 +38,15 @@ class Orders:
     dim: int
     attack: Attack | None
     byzantine: Rows
+    weights: NDArray[np.float64]
 
     def claim(self, answer: Vector) -> bytes:
         """What leads a message: under Option I the norm of the answer (P1 Alg. 1 l. 1)."""
         return np.array(q_norm(answer, self.norm.q), CLAIM).tobytes() if self.norm.claimed else b""
+
+    def weight(self) -> float:
+        """Σ w_i."""
+        return float(self.weights.sum())
 
     def message_limit(self) -> int:
         """The longest honest message in bytes."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mpirobust.cluster.host import Host
 from mpirobust.cluster.local import LocalCluster
+from mpirobust.data.sources.base import Places
 from mpirobust.plan import Plan
 from mpirobust.team import orders_of
 from mpirobust.types import CENTER, Purpose, Vector, stream
@@ -28,17 +30,16 @@ def regression_plan(**changes: Any) -> Plan:
 
 
 class Team:
-    """What a run of `plan` on one process has; `plan` must not need files."""
+    """What a run of `plan` on one process has; where it needs files, `folder` has them."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, folder: Path | None = None) -> None:
         self.plan = plan
-        self.dataset = plan.data.open([], plan.seed)
+        stores = [] if folder is None else plan.data.prepare(Places(folder, None, folder / "cache"))
+        self.dataset = plan.data.open(stores, plan.seed)
         features = self.dataset.facts.features
         self.x0: Vector = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START))
-        self.orders = orders_of(plan, self.x0.size)
-        self.workers = [
-            Worker(index, self.orders, self.dataset.train(rows), None)
-            for index, rows in enumerate(plan.deal(self.dataset))
-        ]
+        dealt = plan.deal(self.dataset)
+        self.orders = orders_of(plan, self.x0.size, plan.weights(dealt))
+        self.workers = [Worker(index, self.orders, self.dataset.train(rows), None) for index, rows in enumerate(dealt)]
         self.byzantine = np.isin(np.arange(plan.workers), self.orders.byzantine)
         self.cluster = LocalCluster(Host(self.orders, self.workers))

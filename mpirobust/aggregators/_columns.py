@@ -31,6 +31,22 @@ def median(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     return 0.5 * columns[:, (n - 1) // 2] + 0.5 * columns[:, n // 2]
 
 
+def weighted_median(block: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The median of each coordinate of the block (n, width) when row i counts weights[i] times, shape (width,).
+
+    The mean of the smallest value with at least half of the weight up to it and the smallest with
+    more than half; with equal weights, `median` to the bit.
+    """
+    if (weights == weights[0]).all():
+        return median(ordered(block))
+    order = np.argsort(block.T, axis=1)
+    reach = np.cumsum(weights[order], axis=1)
+    half = 0.5 * reach[:, -1:]
+    middle = np.stack([np.argmax(reach >= half, axis=1), np.argmax(reach > half, axis=1)])
+    low, high = block[np.take_along_axis(order.T, middle, axis=0), np.arange(block.shape[1])]
+    return np.asarray(0.5 * low + 0.5 * high)
+
+
 def coordinate_wise(
     inbox: Answers,
     kept: NDArray[np.bool_],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.aggregators._columns import weighted_median
 from mpirobust.inbox import Answers
 from mpirobust.types import Rows
 
@@ -72,16 +73,19 @@ def krum_order(nearest: NDArray[np.float64], f: int) -> NDArray[np.intp]:
     return np.lexsort((nearest.sum(axis=1), nearest[:, 1 : near + 1].sum(axis=1)))
 
 
-def geometric_median(gram: NDArray[np.float64], iterations: int, tolerance: float) -> Weights:
-    """The smoothed Weiszfeld iteration (Pillutla et al. 2022) from the heart.
+def geometric_median(
+    gram: NDArray[np.float64], iterations: int, tolerance: float, counts: NDArray[np.float64] | None = None
+) -> Weights:
+    """The smoothed Weiszfeld iteration (Pillutla et al. 2022) from the heart; message i counts counts[i] times.
 
-    Lengths are measured by the median distance from the start; the smoothing is a
-    millionth of it.
+    Lengths are measured by the (weighted) median distance from the start; the smoothing is a
+    millionth of it. The start goes by the head, as Byzantine workers are a minority by the head.
     """
     point = heart(gram)
-    unit = float(np.median(distances_to(gram, point)))
+    counts = np.ones(gram.shape[0]) if counts is None else counts
+    unit = float(weighted_median(distances_to(gram, point)[:, None], counts)[0])
     for _ in range(iterations if unit > 0 else 0):  # 0: a majority says the same, and that is the median
-        pull = 1 / np.maximum(distances_to(gram, point), 1e-6 * unit)
+        pull = counts / np.maximum(distances_to(gram, point), 1e-6 * unit)
         before, point = point, pull / pull.sum()
         if distance_moved(gram, point - before) <= tolerance * unit:
             break

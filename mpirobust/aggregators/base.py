@@ -47,6 +47,13 @@ class Aggregator(ABC):
         """
 
 
+class Weighing(Aggregator):
+    """A rule that counts each worker as often as `inbox.weights` says; where all say the same, no bit changes.
+
+    What it tolerates is then a share of the weight, while β and what `admit` is told go by the head.
+    """
+
+
 def share(beta: float, workers: int) -> int:
     """⌈βm⌉, where a product that is whole but for rounding counts as whole."""
     return ceil(beta * workers - 1e-9)

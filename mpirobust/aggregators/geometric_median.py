@@ -6,14 +6,14 @@ import numpy as np
 from pydantic import Field
 
 from mpirobust.aggregators._geometry import geometric_median, measured
-from mpirobust.aggregators.base import Aggregator, Verdict
+from mpirobust.aggregators.base import Verdict, Weighing
 from mpirobust.component import component
 from mpirobust.inbox import Answers
 
 
 @component
-class GeometricMedian(Aggregator):
-    """`argmin_v Σ ||v - v_i||` over the sound messages (Chen et al. 2017), by smoothed Weiszfeld steps.
+class GeometricMedian(Weighing):
+    """`argmin_v Σ w_i ||v - v_i||` over the sound messages (Chen et al. 2017), by smoothed Weiszfeld steps.
 
     It lies in the convex hull, so its weights are found on the m × m Gram matrix and the
     messages decoded once more for the step. The iteration ends when the median moves by less
@@ -30,7 +30,7 @@ class GeometricMedian(Aggregator):
         workers, gram = measured(inbox)
         weights, kept = np.zeros(len(inbox)), np.zeros(len(inbox), dtype=bool)
         if workers.size:
-            weights[workers] = geometric_median(gram, self.iterations, self.tolerance)
+            weights[workers] = geometric_median(gram, self.iterations, self.tolerance, inbox.weights[workers])
             kept[workers] = True
         return Verdict(inbox.combine(weights), kept)
 

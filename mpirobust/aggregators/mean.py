@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from mpirobust.aggregators.base import Aggregator, Verdict
+from mpirobust.aggregators.base import Verdict, Weighing
 from mpirobust.component import component
 from mpirobust.inbox import Answers
 
 
 @component
-class Mean(Aggregator):
+class Mean(Weighing):
     """The mean of all sound messages: vanilla averaging, the undefended baseline (P1 §8)."""
 
     def admit(self, workers: int, byzantine: int) -> None:

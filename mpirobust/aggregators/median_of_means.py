@@ -6,19 +6,20 @@ import numpy as np
 from pydantic import Field
 
 from mpirobust.aggregators._geometry import geometric_median, measured
-from mpirobust.aggregators.base import Aggregator, Verdict
+from mpirobust.aggregators.base import Verdict, Weighing
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
 from mpirobust.inbox import Answers
 
 
 @component
-class MedianOfMeans(Aggregator):
+class MedianOfMeans(Weighing):
     """The geometric median of the means of `groups` groups of workers (Chen et al. 2017, Alg. 2).
 
     Groups are of workers with neighbouring numbers and of equal size, give or take one; the
-    mean of a group is that of its sound messages, and a group without any is left out.
-    It holds while the groups with a Byzantine worker are a minority.
+    mean of a group is the weighted one of its sound messages, and a group without any is left
+    out. A group counts with the mean weight of these, once where all weigh the same, however
+    many they are. It holds while the groups with a Byzantine worker are a minority.
     """
 
     groups: Annotated[int, Field(gt=0)]
@@ -36,10 +37,14 @@ class MedianOfMeans(Aggregator):
         workers, gram = measured(inbox)
         weights, kept = np.zeros(len(inbox)), np.zeros(len(inbox), dtype=bool)
         if workers.size:
-            members = (workers * self.groups // len(inbox) == np.arange(self.groups)[:, None]).astype(float)
-            sizes = members.sum(axis=1)
-            means = members[sizes > 0] / sizes[sizes > 0, None]  # (groups, n): what each takes from each worker
-            weights[workers] = geometric_median(means @ gram @ means.T, self.iterations, self.tolerance) @ means
+            members = workers * self.groups // len(inbox) == np.arange(self.groups)[:, None]
+            members = members[members.any(axis=1)]
+            shares = members * inbox.weights[workers]
+            totals = shares.sum(axis=1)
+            means = shares / totals[:, None]  # (groups, n): what each takes from each worker
+            counts = totals / members.sum(axis=1)
+            median = geometric_median(means @ gram @ means.T, self.iterations, self.tolerance, counts)
+            weights[workers] = median @ means
             kept[workers] = True
         return Verdict(inbox.combine(weights), kept)
 

@@ -58,6 +58,7 @@ class _Mixed(Answers):
 
     def __init__(self, source: Answers, workers: Rows, gram: NDArray[np.float64], mixing: NDArray[np.float64]) -> None:
         self.dim, self.scale, self.q = source.dim, source.scale, source.q
+        self.weights = np.ones(len(source))  # a mean of several workers is nobody's: mixing does not weigh
         self._source, self._workers, self._gram, self._mixing = source, workers, gram, mixing
 
     def __len__(self) -> int:

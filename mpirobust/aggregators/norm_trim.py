@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.aggregators.base import Fraction, Verdict, Weighing, share
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
 from mpirobust.inbox import Answers
 
 
 @component
-class NormTrim(Aggregator):
+class NormTrim(Weighing):
     """Drop the ⌈βm⌉ messages of largest norm, average the rest (P1 Alg. 1 l. 6, P2 Alg. 1 l. 6).
 
-    Unsound messages count as infinitely long; ties are broken by worker number.
+    Unsound messages count as infinitely long; ties are broken by worker number. Weights go
+    into the average alone: ⌈βm⌉ workers are dropped, however much they weigh.
     """
 
     beta: Fraction

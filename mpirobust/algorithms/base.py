@@ -48,7 +48,7 @@ class Terrain(Protocol):
     """What an algorithm may learn of the honest objective before its first round, outside the ledger."""
 
     def smoothness(self, x: Vector) -> float:
-        """Largest absolute eigenvalue of the mean Hessian over the workers at `x`, by power iteration."""
+        """Largest absolute eigenvalue of the (weighted) mean Hessian over the workers at `x`, by power iteration."""
 
 
 @component

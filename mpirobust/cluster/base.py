@@ -33,11 +33,11 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Audit:
-    """The state of the honest objective at a point: `(1/m) Σ F_i` over the workers' shards as they were dealt.
+    """The state of the honest objective at a point: `Σ w_i F_i / Σ w_i` over the workers' shards as they were dealt.
 
-    All m shards count, also those of Byzantine workers, so that runs under
-    different attacks are measured by the same function. `test_accuracy` is NaN
-    where the loss or the data have none.
+    The weights are all 1, or with `weigh = "rows"` the rows of the shards. All m shards count, also
+    those of Byzantine workers, so that runs under different attacks are measured by the same
+    function. `test_accuracy` is NaN where the loss or the data have none.
     """
 
     loss: float

@@ -15,7 +15,7 @@ from mpirobust.errors import WorkerFault
 from mpirobust.types import Vector
 from mpirobust.worker import Orders, Worker
 
-SCORES = 3  # columns of `Host.scores`: loss, correct, test rows
+SCORES = 3  # columns of `Host.scores`: weighted loss, correct, test rows
 
 
 @dataclass(frozen=True)
@@ -49,37 +49,41 @@ class Host:
         return Batch(messages, compute, encode)
 
     def scores(self, x: Vector) -> NDArray[np.float64]:
-        """One row per worker here: loss on its clean shard, correct test rows, test rows."""
+        """One row per worker here: weight times loss on its clean shard, correct test rows, test rows."""
         table = np.zeros((len(self.workers), SCORES))
         for row, worker in zip(table, self.workers, strict=True):
-            row[0] = self.orders.loss.value(x, worker.clean)
+            row[0] = self._weight(worker) * self.orders.loss.value(x, worker.clean)
             if worker.test is not None:
                 metrics = self.orders.loss.metrics(x, worker.test)
                 row[1:] = metrics.get("correct", 0.0), metrics.get("rows", 0.0)
         return table
 
     def gradients(self, x: Vector) -> ExactSum:
-        """The sum of the workers' gradients on their clean shards."""
+        """The weighted sum of the workers' gradients on their clean shards."""
         total = ExactSum(x.size)
         for worker in self.workers:
-            total.add(self.orders.loss.gradient(x, worker.clean))
+            total.add(self._weight(worker) * self.orders.loss.gradient(x, worker.clean))
         return total
 
     def hessian_products(self, x: Vector, v: Vector) -> ExactSum:
-        """The sum of the workers' `∇²F_i(x) v` on their clean shards."""
+        """The weighted sum of the workers' `∇²F_i(x) v` on their clean shards."""
         total = ExactSum(x.size)
         for worker in self.workers:
-            total.add(self.orders.loss.hessian(x, worker.clean)(v))
+            total.add(self._weight(worker) * self.orders.loss.hessian(x, worker.clean)(v))
         return total
 
+    def _weight(self, worker: Worker) -> np.float64:
+        """As a float64, so that a float32 gradient is not rounded again."""
+        weight: np.float64 = self.orders.weights[worker.index]
+        return weight
 
-def summarise(scores: NDArray[np.float64], gradients: ExactSum) -> Audit:
-    """The audit from the scores of all workers, shape (m, SCORES), in worker order."""
-    m = scores.shape[0]
+
+def summarise(scores: NDArray[np.float64], gradients: ExactSum, weight: float) -> Audit:
+    """The audit from the scores of all workers, shape (m, SCORES), in worker order, and the weight of all."""
     loss, correct, rows = scores.sum(axis=0)
-    gradient = gradients.total() / m
+    gradient = gradients.total() / weight
     return Audit(
-        loss=float(loss / m),
+        loss=float(loss / weight),
         gradient_norm=float(np.sqrt(gradient @ gradient)),
         test_accuracy=float(correct / rows) if rows else np.nan,
     )

@@ -34,11 +34,11 @@ class LocalCluster(Cluster):
         return self._reception.exchange(round, query, list(batch.messages), seconds)
 
     def audit(self, x: Vector) -> Audit:
-        return summarise(self._host.scores(x), self._host.gradients(x))
+        return summarise(self._host.scores(x), self._host.gradients(x), self._host.orders.weight())
 
     def smoothness(self, x: Vector) -> float:
-        m = len(self._host.workers)
-        return power_iteration(lambda v: self._host.hessian_products(x, v).total() / m, x.size, self._host.orders.seed)
+        host, weight = self._host, self._host.orders.weight()
+        return power_iteration(lambda v: host.hessian_products(x, v).total() / weight, x.size, host.orders.seed)
 
     def residuals(self) -> Generator[Vector, None, None]:
         if self._host.orders.feedback == "difference":

@@ -181,12 +181,12 @@ class MpiCluster(Cluster):
         self._line.say(Command.AUDIT, (x,))
         scores = np.empty((self._m, SCORES))
         self._comm.Gatherv(np.empty(0), [scores, (self._hosted * SCORES, None)])
-        return summarise(scores, _combined(self._comm, ExactSum(x.size)))
+        return summarise(scores, _combined(self._comm, ExactSum(x.size)), self._orders.weight())
 
     def smoothness(self, x: Vector) -> float:
         def product(v: Vector) -> Vector:
             self._line.say(Command.CURVATURE, (x, v))
-            return _combined(self._comm, ExactSum(x.size)).total() / self._m
+            return _combined(self._comm, ExactSum(x.size)).total() / self._orders.weight()
 
         return power_iteration(product, x.size, self._orders.seed)
 

@@ -95,7 +95,8 @@ class Reception:
         """The states as an inbox; what was unsound when it crossed stays so."""
         rows = [state.data if sound else b"" for state, sound in zip(self.states, crossed.sound, strict=True)]
         messages = [memoryview(row).cast("B") for row in rows]
-        return Inbox(messages, self._orders.dim, Identity(), Norm(self._orders.norm.q), scale, np.random.default_rng)
+        orders, norm = self._orders, Norm(self._orders.norm.q)
+        return Inbox(messages, orders.dim, Identity(), norm, scale, np.random.default_rng, orders.weights)
 
     def _move(self, state: Vector, round: int, worker: int, message: Message) -> None:
         self._code(round, worker).add_to(state, np.ones(1), [message])
@@ -114,4 +115,5 @@ class Reception:
             orders.norm,
             scale,
             lambda worker: stream(orders.seed, first + worker, round, Purpose.SHARED),
+            orders.weights[first : first + len(messages)],
         )

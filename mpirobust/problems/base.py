@@ -15,7 +15,7 @@ class Loss(ABC):
 
     `F_i(x) = (1/n_i) Σ_j f(x, z_j)` over the `n_i` rows of shard i, plus a
     regulariser where the loss has one; the objective of a run is the mean of
-    `F_i` over the workers (P2 §1.2).
+    `F_i` over the workers (P2 §1.2), weighted by n_i if the plan says so.
     """
 
     @abstractmethod

@@ -15,6 +15,9 @@ from mpirobust.records.layout import CHECKPOINTS, LOCK, TRACE, checkpoint_path, 
 # What may differ between a run and its continuation: keys that say when to stop and when to save.
 _FREE = {"algorithm.rounds", "checkpoint.every", "stop.gradient_norm", "stop.loss"}
 
+# Keys younger than the format, each with what held before: a run that was stored without the key has this value.
+_LATER = {"weigh": "equal"}
+
 
 def holds_run(folder: Path) -> bool:
     """Whether there is a run in `folder`, or what is left of one."""
@@ -82,7 +85,7 @@ def check_continues(folder: Path, table: dict[str, Any]) -> None:
     if not (folder / TRACE).exists():
         raise SetupFault(f"{folder} has checkpoints and no {TRACE}: not to be continued; --overwrite replaces them")
     with open_record(folder / TRACE, "run") as file:
-        before = dict(_flat(tomllib.loads(file.attrs["plan"])))
+        before = _LATER | dict(_flat(tomllib.loads(file.attrs["plan"])))
     now = dict(_flat(table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in _FREE]
@@ -92,7 +95,8 @@ def check_continues(folder: Path, table: dict[str, Any]) -> None:
 
 def identity(table: dict[str, Any]) -> str:
     """The part of a plan that a checkpoint depends on, as text."""
-    return repr(sorted((key, value) for key, value in _flat(table) if key not in _FREE))
+    said = [(key, value) for key, value in _flat(table) if key not in _FREE]
+    return repr(sorted((key, value) for key, value in said if _LATER.get(key) != value))
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

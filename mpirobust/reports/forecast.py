@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mpirobust.cluster.adversary import byzantine
 from mpirobust.cluster.summation import LIMBS
 from mpirobust.cluster.wire import HEADER
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.inbox import CLAIM
 from mpirobust.plan import load_plan
+from mpirobust.types import Rows
 
 
 def prepared(path: Path, overrides: Sequence[str]) -> list[str]:
@@ -25,13 +29,15 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     """Workers, ranks, bytes and memory of the plan at `path`; raises `Fault` where it does not fit its data."""
     plan, notes = load_plan(path, overrides)
     dataset = plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)
-    shards = [rows.size for rows in plan.deal(dataset)]
+    dealt = plan.deal(dataset)
+    shards = [rows.size for rows in dealt]
     m, facts = plan.workers, dataset.facts
     dim = plan.problem.dim(facts.features)
     up = plan.compressor.max_nbytes(dim) + (CLAIM.itemsize if plan.algorithm.norm().claimed else 0)
     at_most = "" if plan.compressor.fixed_length() else "at most "
     delta = plan.compressor.delta(dim)
-    bad = byzantine(plan.attack, m, plan.seed).size
+    bad = byzantine(plan.attack, m, plan.seed)
+    shares = plan.weights(dealt) / plan.weights(dealt).sum()
     beta = plan.aggregator.tolerates()
     kept = 0 if plan.feedback == "none" else 8 * dim
     each = facts.nbytes / m + kept + 8 * (LIMBS + 4) * dim
@@ -43,7 +49,8 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"{path}: a sound plan",
         f"  data        {_sizes(dataset)}; {min(shards)} to {max(shards)} rows a worker",
         f"  dimension   {dim}",
-        f"  workers     {m}, {bad} of them Byzantine",
+        f"  workers     {m}, {bad.size} of them Byzantine",
+        *([] if plan.weigh == "equal" else [_weighing(shares, bad)]),
         f"  rule        {rule}",
         f"  ranks       1 to {m + 1}; the result is the same on any number",
         f"  rounds      {plan.algorithm.rounds}",
@@ -59,6 +66,13 @@ def _sizes(dataset: Dataset) -> str:
     facts = dataset.facts
     targets = f"{facts.classes} classes" if facts.classes else "real targets"
     return f"{facts.rows:,} training and {facts.test_rows:,} test rows, {facts.features:,} features, {targets}"
+
+
+def _weighing(shares: NDArray[np.float64], bad: Rows) -> str:
+    return (
+        f"  weights     the rows of each: the heaviest worker has {shares.max():.1%} of the weight, "
+        f"the Byzantine {shares[bad].sum():.1%}"
+    )
 
 
 def _mib(nbytes: float) -> str:

@@ -57,6 +57,7 @@ class Round:
             feedback="none" if states is None else "difference",
             attack=attack,
             byzantine=byzantine(attack, m, SEED),
+            weights=np.ones(m),
         )
         self.states = states
         self.reception = Reception(self.orders, m)

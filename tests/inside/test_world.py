@@ -47,6 +47,7 @@ def host_of(workers: range, feedback: Feedback = "residual") -> Host:
         dim=_DIM,
         attack=Garbage(alpha=0.2),
         byzantine=np.array([3]),
+        weights=np.arange(1.0, 1 + _WORKERS),
     )
     made = []
     for index in workers:

@@ -124,6 +124,14 @@ PLANS = {
     "robust-iid-option-1": _classes(
         "robust-regression", '{ kind = "iid" }', 'kind = "randomk"\nk = 4', "garbage", algorithm='option = "I"'
     ),
+    "weighed-dirichlet-difference": _classes(
+        "logistic",
+        '{ kind = "dirichlet" }',
+        'kind = "l1-qsgd"',
+        "collude",
+        top='weigh = "rows"\nfeedback = "difference"',
+        algorithm='schedule = "inverse-smoothness"',
+    ),
 }
 
 
