@@ -12,6 +12,7 @@ from mpirobust.cluster.wire import HEADER
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.inbox import CLAIM
 from mpirobust.plan import load_plan
+from mpirobust.reports.regime import contraction, regime
 
 
 def prepared(path: Path, overrides: Sequence[str]) -> list[str]:
@@ -25,12 +26,14 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     """Workers, ranks, bytes and memory of the plan at `path`; raises `Fault` where it does not fit its data."""
     plan, notes = load_plan(path, overrides)
     dataset = plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)
-    shards = [rows.size for rows in plan.deal(dataset)]
+    dealt = plan.deal(dataset)
+    shards = [rows.size for rows in dealt]
     m, facts = plan.workers, dataset.facts
     dim = plan.problem.dim(facts.features)
     up = plan.compressor.max_nbytes(dim) + (CLAIM.itemsize if plan.algorithm.norm().claimed else 0)
     at_most = "" if plan.compressor.fixed_length() else "at most "
-    delta = plan.compressor.delta(dim)
+    delta = contraction(plan, dataset, dealt)
+    worst = "none at worst: not a contraction" if delta.worst is None else f"{delta.worst:.3g} at worst"
     bad = byzantine(plan.attack, m, plan.seed).size
     beta = plan.aggregator.tolerates()
     kept = 0 if plan.feedback == "none" else 8 * dim
@@ -49,7 +52,8 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  rounds      {plan.algorithm.rounds}",
         f"  bytes up    {at_most}{up:,} a worker and round ({8 * up / dim:.3g} bits a coordinate)",
         f"  bytes down  {HEADER.itemsize + 8 * dim:,} a worker and round",
-        f"  delta       {'none: not a contraction' if delta is None else f'{delta:.3g} at worst'}",
+        f"  delta       {delta.measured:.3g} measured at the start, {worst}",
+        *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
         f"  memory      about {_mib(each)} a worker, {_mib(center)} at the center, {_mib(center + m * each)} in all",
     ]
     return "\n".join(lines)
