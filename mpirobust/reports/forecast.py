@@ -33,7 +33,6 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     up = plan.compressor.max_nbytes(dim) + (CLAIM.itemsize if plan.algorithm.norm().claimed else 0)
     at_most = "" if plan.compressor.fixed_length() else "at most "
     delta = contraction(plan, dataset, dealt)
-    worst = "none at worst: not a contraction" if delta.worst is None else f"{delta.worst:.3g} at worst"
     bad = byzantine(plan.attack, m, plan.seed).size
     beta = plan.aggregator.tolerates()
     kept = 0 if plan.feedback == "none" else 8 * dim
@@ -52,7 +51,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  rounds      {plan.algorithm.rounds}",
         f"  bytes up    {at_most}{up:,} a worker and round ({8 * up / dim:.3g} bits a coordinate)",
         f"  bytes down  {HEADER.itemsize + 8 * dim:,} a worker and round",
-        f"  delta       {delta.measured:.3g} measured at the start, {worst}",
+        f"  delta       {delta}",
         *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
         f"  memory      about {_mib(each)} a worker, {_mib(center)} at the center, {_mib(center + m * each)} in all",
     ]

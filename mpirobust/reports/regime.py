@@ -32,18 +32,27 @@ class Contraction:
     """δ of the plan's code.
 
     Attributes:
+        dim: d.
+        workers: how many were measured.
         measured: at the starting point; -inf where a gradient or its code is not finite.
         worst: over all vectors; None where there is none above 0.
     """
 
+    dim: int
+    workers: int
     measured: float
     worst: float | None
+
+    def __str__(self) -> str:
+        worst = "none at worst: not a contraction" if self.worst is None else f"{self.worst:.3g} at worst"
+        return f"{self.measured:.3g} measured at the start on {self.workers} workers, {worst}"
 
 
 def contraction(plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> Contraction:
     """`1 - max_i E||Q(g_i) - g_i||²/||g_i||²` over some workers, evenly spaced, at the starting point.
 
-    The mean is over what they would send in the first rounds. A zero gradient is coded without error, or counts so.
+    The mean is over what they would send in the first rounds; where so few draws fall short of what is proved, that
+    holds. A zero gradient has no say.
     """
     x = plan.problem.start(dataset.facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
     chosen = np.unique(np.linspace(0, plan.workers - 1, _WORKERS).astype(int))
@@ -51,7 +60,8 @@ def contraction(plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> Contract
         _relative_error(plan, worker, plan.problem.gradient(x, dataset.train(dealt[worker])))
         for worker in chosen.tolist()
     ]
-    return Contraction(1 - max(errors), plan.compressor.delta(x.size))
+    worst = plan.compressor.delta(x.size)
+    return Contraction(x.size, chosen.size, max(1 - max(errors), -inf if worst is None else worst), worst)
 
 
 def _relative_error(plan: Plan, worker: int, g: Vector) -> float:
@@ -91,10 +101,12 @@ def regime(plan: Plan, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
     if foreign:
         verdict[0] = f"but for that, {verdict[0]}"
     granted = "gradients that stay bounded" if theorem is THEOREM3 else "gradients with light tails"
+    n = sum(rows.size for rows in dealt) / plan.workers
     return [
         *said,
         *verdict,
         f"taken for granted: i.i.d. rows, a smooth loss, {granted}, a small step, δ as at the start",
+        f"even inside, ||∇F||² falls to a floor that grows with d²/n, here {delta.dim**2 / n:.3g}",
     ]
 
 
