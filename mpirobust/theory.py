@@ -155,7 +155,7 @@ def smallest_delta(margin: Margin, alpha: float, beta: float) -> float | None:
     """The δ above which the condition holds; 0 where any will do, None where not even δ = 1 does."""
     if margin(1.0, alpha, beta) <= 0:
         return None
-    if margin(0.0, alpha, beta) > 0:
+    if margin(0.0, alpha, beta) >= 0:
         return 0.0
     return _border(lambda delta: margin(delta, alpha, beta) > 0, inside=1.0, outside=0.0)
 

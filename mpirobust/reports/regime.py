@@ -56,10 +56,11 @@ def contraction(plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> Contract
     """
     x = plan.problem.start(dataset.facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
     chosen = np.unique(np.linspace(0, plan.workers - 1, _WORKERS).astype(int))
-    errors = [
-        _relative_error(plan, worker, plan.problem.gradient(x, dataset.train(dealt[worker])))
-        for worker in chosen.tolist()
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is unsound, and counts so
+        errors = [
+            _relative_error(plan, worker, plan.problem.gradient(x, dataset.train(dealt[worker])))
+            for worker in chosen.tolist()
+        ]
     worst = plan.compressor.delta(x.size)
     return Contraction(x.size, chosen.size, max(1 - max(errors), -inf if worst is None else worst), worst)
 
@@ -92,7 +93,9 @@ def regime(plan: Plan, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
     trimmed = _trimmed(table["aggregator"], plan.workers, bad)
     foreign = _foreign(plan, table, trimmed, max(rows.size for rows in dealt))
     said = [f"outside P1's theorems: {'; '.join(foreign)}"] if foreign else []
-    if trimmed is None or table["algorithm"]["kind"] != "first-order" or plan.feedback == "difference":
+    if table["algorithm"]["kind"] != "first-order" or plan.feedback == "difference":
+        return said
+    if trimmed is None or 2 * trimmed >= plan.workers:
         return said
     if not delta.measured > 0:
         return [*said, f"no theorem of P1 holds for this code: {delta.measured:.3g} is measured, and all want δ > 0"]
@@ -123,7 +126,7 @@ def _verdict(theorem: Theorem, delta: Contraction, alpha: float, beta: float) ->
         if not by_proof > 0:
             said.append(f"its proof needs a little more: {_asked(proved)} (docs/PAPER.md)")
         return said
-    short = "" if needed is None else f" by {-margin:.3g}"
+    short = "" if needed is None else f" by {abs(margin):.3g}"
     said = [f"outside {name}{short}: {at} {asks}, and {delta.measured:.3g} is measured"]
     if by_proof > 0:
         said.append(f"its proof needs less, {_asked(proved)}, and that holds by {by_proof:.3g} (docs/PAPER.md)")
