@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from mpirobust import catalog
+from mpirobust.compressors.randomk import RandomK
 from mpirobust.plan import Plan
 from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.reports.forecast import forecast
 from mpirobust.reports.regime import Contraction, contraction, regime
-from mpirobust.types import Vector
+from mpirobust.types import Purpose, Vector, stream
 from tests.contracts import examples
 from tests.launching import CONFIGS
 
@@ -105,6 +106,18 @@ class TestMeasuredDelta:
         qsgd = measured(compressor={"kind": "qsgd", "levels": 4})
         assert qsgd == measured(compressor={"kind": "qsgd", "levels": 4})
         assert 0.2 < qsgd.measured < 0.8
+
+    def test_is_over_what_is_sent_in_the_first_rounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first unit vector goes through `randomk` whole or not at all."""
+        unit = np.eye(40)[0]
+        gradients(monkeypatch, unit)
+        code = RandomK(k=10)
+        rounds = [code.draw(40, stream(5, 0, round, Purpose.SHARED)) for round in range(8)]
+        whole = [each.decode(each.encode(unit, np.random.default_rng()), 40)[0] for each in rounds]
+        assert sorted(set(whole)) == [0, 1]
+        found = measured(seed=5, workers=1, aggregator={"kind": "mean"}, compressor={"kind": "randomk", "k": 10})
+        assert found.measured == np.mean(whole)
+        assert found.worst == 0.25 < found.measured
 
 
 class TestInside:
@@ -235,6 +248,7 @@ class TestForeign:
     def test_other_rules_have_no_condition(self) -> None:
         assert "\n" not in said(0.9, aggregator={"kind": "median"})
         assert "\n" not in said(0.9, feedback="difference")
+        assert "\n" not in said(0.9, workers=4, attack=None, aggregator={"kind": "norm-trim", "beta": 0.4})
 
     @pytest.mark.parametrize("partition", ["contiguous", "iid"])
     def test_made_rows_are_iid_however_they_are_dealt(self, partition: str) -> None:
