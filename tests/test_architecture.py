@@ -15,7 +15,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "component", "files", "hdf5"],
+    ["types", "errors", "component", "files", "hdf5", "theory"],
     ["problems", "compressors"],
     ["data", "inbox"],
     ["aggregators", "attacks"],

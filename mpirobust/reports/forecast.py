@@ -15,6 +15,7 @@ from mpirobust.cluster.wire import HEADER
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.inbox import CLAIM
 from mpirobust.plan import load_plan
+from mpirobust.reports.regime import contraction, regime
 from mpirobust.types import Rows
 
 
@@ -35,7 +36,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     dim = plan.problem.dim(facts.features)
     up = plan.compressor.max_nbytes(dim) + (CLAIM.itemsize if plan.algorithm.norm().claimed else 0)
     at_most = "" if plan.compressor.fixed_length() else "at most "
-    delta = plan.compressor.delta(dim)
+    delta = contraction(plan, dataset, dealt)
     bad = byzantine(plan.attack, m, plan.seed)
     shares = plan.weights(dealt) / plan.weights(dealt).sum()
     beta = plan.aggregator.tolerates()
@@ -56,7 +57,8 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  rounds      {plan.algorithm.rounds}",
         f"  bytes up    {at_most}{up:,} a worker and round ({8 * up / dim:.3g} bits a coordinate)",
         f"  bytes down  {HEADER.itemsize + 8 * dim:,} a worker and round",
-        f"  delta       {'none: not a contraction' if delta is None else f'{delta:.3g} at worst'}",
+        f"  delta       {delta}",
+        *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
         f"  memory      about {_mib(each)} a worker, {_mib(center)} at the center, {_mib(center + m * each)} in all",
     ]
     return "\n".join(lines)

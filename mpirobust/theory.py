@@ -1,0 +1,178 @@
+"""The error rates of P1 and the compression and fractions of Byzantine workers that its theorems admit.
+
+Formulas as printed; where the proof asks for something else, that is here too, and docs/PAPER.md
+compares them. δ is of the compressor (P1 Def. 4), α the fraction of Byzantine workers, β the fraction trimmed.
+The theorems want `0 < δ <= 1` and `0 <= α <= β < 1/2`, which is the caller's to see to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from math import log, sqrt
+from typing import TypeAlias
+
+Margin: TypeAlias = Callable[[float, float, float], float]  # of δ, α, β; positive where the condition holds
+
+_HALVINGS = 60  # leave an interval of length 1 at less than the spacing of float64 there
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The constants of a problem; all are positive, but σ may be zero.
+
+    Attributes:
+        d: dimension.
+        n: rows of one worker.
+        m: workers.
+        v: sub-exponential parameter of the partial derivatives (Ass. 2).
+        D: diameter of W.
+        L_hat: `L̂ = (Σ_k L_k²)^½`, L_k the Lipschitz constant of the k-th partial derivative (Ass. 1).
+        L_F: smoothness of F.
+        sigma: bound on `||∇F_i||` along the iterates (Ass. 5).
+        lambda0: λ0, the share of Young's inequality; ε grows like 1/λ0, and the conditions tighten with it.
+        c: the universal constant of Theorem 3, which the paper leaves open.
+    """
+
+    d: int
+    n: int
+    m: int
+    v: float
+    D: float
+    L_hat: float
+    L_F: float
+    sigma: float
+    lambda0: float
+    c: float
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if not (value > 0 or (value == 0 and each.name == "sigma")):
+                raise ValueError(f"{each.name} = {value} is not positive")
+
+
+def epsilon1(s: Setting) -> float:
+    """ε1, how far one worker's gradient is from that of F (P1 eq. 2)."""
+    return _deviation(s, s.n) + 1 / s.n
+
+
+def epsilon2(s: Setting, alpha: float) -> float:
+    """ε2, how far the mean gradient of the honest workers is from that of F (P1 eq. 3)."""
+    return _deviation(s, (1 - alpha) * s.m * s.n)
+
+
+def _deviation(s: Setting, rows: float) -> float:
+    rate = s.d / rows * log(1 + 2 * rows * s.D * s.L_hat * s.d)
+    return s.v * sqrt(s.d) * max(rate, sqrt(rate))
+
+
+def epsilon(s: Setting, delta: float, alpha: float, beta: float) -> float:
+    """ε, which bounds `||∇F||²` under Option I but for a constant (P1 eq. 4, Thm 1)."""
+    return _floor(s, alpha, beta, sqrt(1 - delta))
+
+
+def epsilon_tilde(s: Setting, delta: float, alpha: float, beta: float) -> float:
+    """ε̃, the same under Option II (P1 §6.1, Thm 2)."""
+    return _floor(s, alpha, beta, (1 + beta) * sqrt(1 - delta))
+
+
+def _floor(s: Setting, alpha: float, beta: float, compression: float) -> float:
+    own = (compression + alpha + beta) / (1 - beta) * epsilon1(s)
+    mean = (1 - alpha) / (1 - beta) * epsilon2(s, alpha)
+    return 2 * (1 + 1 / s.lambda0) * (mean**2 + own**2)
+
+
+def big_deltas(s: Setting, delta: float, alpha: float, beta: float) -> tuple[float, float, float]:
+    """Δ1, Δ2, Δ3 (P1 eqs. 7-9), with L = L_F as in the proof.
+
+    `||∇F||² <= (F(w_0) - F*)/(cγ(T+1)) + Δ1 + γΔ2 + γ²Δ3` under error feedback with step γ (P1 Thm 3).
+    """
+    left_out = 3 * (1 - delta) / delta * s.sigma**2  # bounds ||e_i||²/γ² (P1 Lemma 5)
+    L, e2 = s.L_F, epsilon2(s, alpha) ** 2
+    pulled = 9 * _pull(delta, alpha, beta) * (epsilon1(s) ** 2 + left_out)
+    first = pulled / 2 + 50 * e2
+    second = L**2 / 2 * left_out + 2 * L * e2 + (0.5 + L) * pulled
+    third = (L**2 / 100 + 25 * L**2) * left_out
+    return first / s.c, second / s.c, third / s.c
+
+
+def _pull(delta: float, alpha: float, beta: float) -> float:
+    """What the trimming and the Byzantine workers add to a step of Algorithm 2, squared (P1 Lemma 6)."""
+    return ((1 + sqrt(1 - delta)) / (1 - beta)) ** 2 * (alpha**2 + beta**2 + (beta - alpha) ** 2)
+
+
+# The conditions. λ0 is 'a sufficiently small positive constant', so its limit 0 is the weakest condition there is.
+
+
+def theorem1(delta: float, alpha: float, beta: float, lambda0: float = 0.0) -> float:
+    """`δ - (δ0 + 4α - 9α² + 4α³)`, δ0 = 1 - (1-β)²/(1+λ0) (P1 Thm 1, Option I)."""
+    delta0 = 1 - (1 - beta) ** 2 / (1 + lambda0)
+    return delta - (delta0 + 4 * alpha - 9 * alpha**2 + 4 * alpha**3)
+
+
+def theorem2(delta: float, alpha: float, beta: float, lambda0: float = 0.0) -> float:
+    """`δ - (δ̃0 + 4α - 8α² + 4α³)`, δ̃0 = 1 - (1-β)²/((1+β)²(1+λ0)) (P1 Thm 2, Option II)."""
+    delta0 = 1 - ((1 - beta) / (1 + beta)) ** 2 / (1 + lambda0)
+    return delta - (delta0 + 4 * alpha - 8 * alpha**2 + 4 * alpha**3)
+
+
+def theorem3(delta: float, alpha: float, beta: float) -> float:
+    """`0.107 - (1+√(1-δ))²/(1-β)² [α² + β² + (β-α)²]` (P1 Thm 3, error feedback)."""
+    return 0.107 - _pull(delta, alpha, beta)
+
+
+def proof1(delta: float, alpha: float, beta: float, lambda0: float = 0.0) -> float:
+    """`(1-β)/√(1+λ0) - 2α - √(1-δ)`: the factor of `||∇F||` in P1 Lemma 1 is below 1."""
+    return (1 - beta) / sqrt(1 + lambda0) - 2 * alpha - sqrt(1 - delta)
+
+
+def proof2(delta: float, alpha: float, beta: float, lambda0: float = 0.0) -> float:
+    """`(1-β)/√(1+λ0) - 2α - (1+β)√(1-δ)`: the same for P1 Lemma 2."""
+    return (1 - beta) / sqrt(1 + lambda0) - 2 * alpha - (1 + beta) * sqrt(1 - delta)
+
+
+def proof3(delta: float, alpha: float, beta: float) -> float:
+    """As `theorem3` with what 0.107 is rounded from: (1/2 - 1/50) 2/9 (P1 §11)."""
+    return (1 / 2 - 1 / 50) * 2 / 9 - _pull(delta, alpha, beta)
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """One of P1's: its condition as it is stated, and what its proof uses."""
+
+    number: int
+    stated: Margin
+    proved: Margin
+
+
+THEOREM1 = Theorem(1, theorem1, proof1)  # Option I
+THEOREM2 = Theorem(2, theorem2, proof2)  # Option II
+THEOREM3 = Theorem(3, theorem3, proof3)  # error feedback
+
+
+def smallest_delta(margin: Margin, alpha: float, beta: float) -> float | None:
+    """The δ above which the condition holds; 0 where any will do, None where not even δ = 1 does."""
+    if margin(1.0, alpha, beta) <= 0:
+        return None
+    if margin(0.0, alpha, beta) >= 0:
+        return 0.0
+    return _border(lambda delta: margin(delta, alpha, beta) > 0, inside=1.0, outside=0.0)
+
+
+def largest_alpha(margin: Margin, delta: float, slack: float = 0.0) -> float | None:
+    """The α below which the condition holds at this δ with β = α + `slack` < 1/2; None where not even α = 0 does."""
+    if margin(delta, 0.0, slack) <= 0:
+        return None
+    return _border(lambda alpha: margin(delta, alpha, alpha + slack) > 0, inside=0.0, outside=0.5 - slack)
+
+
+def _border(holds: Callable[[float], bool], inside: float, outside: float) -> float:
+    """Where `holds` ends between the two, by bisection."""
+    for _ in range(_HALVINGS):
+        middle = (inside + outside) / 2
+        if holds(middle):
+            inside = middle
+        else:
+            outside = middle
+    return inside
