@@ -34,7 +34,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     bad = byzantine(plan.attack, m, plan.seed).size
     beta = plan.aggregator.tolerates()
     kept = 0 if plan.feedback == "none" else 8 * dim
-    each, rank = facts.nbytes / m + kept, 8 * (LIMBS + 4) * dim
+    each, host = facts.nbytes / m + kept, 8 * (LIMBS + 4) * dim
     center = m * up + 80 * dim + (m * kept if plan.feedback == "difference" else 0) + 9 * m * plan.algorithm.rounds
     kind = plan.table()["aggregator"]["kind"]
     rule = kind if beta is None else f"{kind}, set for at most {ceil(beta * m - 1e-9)} Byzantine"
@@ -50,7 +50,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  bytes up    {at_most}{up:,} a worker and round ({8 * up / dim:.3g} bits a coordinate)",
         f"  bytes down  {HEADER.itemsize + 8 * dim:,} a worker and round",
         f"  delta       {'none: not a contraction' if delta is None else f'{delta:.3g} at worst'}",
-        f"  memory      about {_mib(each)} a worker plus {_mib(rank)} a rank, {_mib(center)} at the center",
+        f"  memory      about {_mib(each)} a worker plus {_mib(host)} a rank, {_mib(center)} at the center",
     ]
     return "\n".join(lines)
 
