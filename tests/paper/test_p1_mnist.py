@@ -14,7 +14,7 @@ from tests.launching import CONFIGS, mpirobust
 pytestmark = pytest.mark.slow
 
 _ATTACK = ["attack.kind=label-flip", "attack.alpha=0.4"]
-_SHORT = ["algorithm.rounds=80", "audit.every=80", "checkpoint.every=80"]
+_SHORT = ["problem.hidden=[100]", "algorithm.step=5", "algorithm.rounds=80", "audit.every=80", "checkpoint.every=80"]
 
 
 def final(folder: Path, *overrides: str) -> dict[str, Any]:
