@@ -87,7 +87,8 @@ class Shard:
     """The rows of one worker.
 
     Attributes:
-        X: features, shape (n, d), float64, dense or CSR.
+        X: features, shape (n, d), dense or CSR; float64, or float32 where the rows are images (`network` takes
+            them as they are, the other losses compute in float64 all the same).
         XT: the transpose of `X`, shape (d, n); CSR as well when `X` is, since
             two CSR products are faster than one CSR and one CSC product.
         y: targets, shape (n,), float64: class numbers 0, 1, ..., or real values.

@@ -72,6 +72,17 @@ def test_opposite_terms_cancel_exactly() -> None:
     np.testing.assert_array_equal(summed(shuffled, 4).total(), np.zeros(4))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_coordinate_of_a_long_vector_is_summed_alone(dtype: type[np.floating]) -> None:
+    rng = np.random.default_rng(0)
+    terms = (rng.standard_normal((3, 20_000)) * 10.0 ** rng.integers(-12, 12, 20_000)).astype(dtype)
+    together = summed(terms, 20_000).total()
+    for cut in (1, 7000, 19_999):
+        apart = [summed(part, part.shape[1]).total() for part in (terms[:, :cut], terms[:, cut:])]
+        np.testing.assert_array_equal(np.concatenate(apart), together)
+    np.testing.assert_allclose(together, [fsum(column) for column in terms.T], rtol=1e-12, atol=2.0**-90)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("beside", [0.0, 1.0, 2.0**75])
 def test_every_limb_leaves_room_for_many_terms(sign: int, beside: float) -> None:

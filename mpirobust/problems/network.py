@@ -16,7 +16,7 @@ from mpirobust.types import Shard, Vector
 Matrix: TypeAlias = NDArray[np.floating[Any]]
 Layer: TypeAlias = tuple[Matrix, Matrix]  # weights (inputs, outputs), biases (outputs,)
 
-_SLAB = 4096  # rows that go through the network together: bounds the memory for activations
+_SLAB = 1024  # rows that go through the network together: bounds the memory for activations (benchmarks/network.py)
 
 
 @component
@@ -58,19 +58,16 @@ class Network(Loss):
 
     def gradient(self, x: Vector, shard: Shard) -> Vector:
         layers = self._layers(x, shard)
-        out = np.zeros(x.size, self.dtype)
-        slopes = _split(out, self._shapes(shard.X.shape[1]))
-        for X, y in self._slabs(shard):
+        out = np.empty(x.size, self.dtype)
+        for number, (X, y) in enumerate(self._slabs(shard)):
+            part = np.empty_like(out) if number else out  # most shards are one slab: products land where they stay
             inputs = _forward(layers, X)
             back = _softmax(inputs.pop())
             back[np.arange(y.size), y] -= 1
             back /= shard.rows
-            for at in range(len(layers) - 1, -1, -1):
-                into_weights, into_biases = slopes[at]
-                into_weights += inputs[at].T @ back
-                into_biases += back.sum(axis=0)
-                if at:
-                    back = (back @ layers[at][0].T) * (inputs[at] > 0)
+            _backward(layers, inputs, back, _split(part, self._shapes(shard.X.shape[1])))
+            if number:
+                out += part
         return out
 
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
@@ -146,7 +143,19 @@ def _forward(layers: list[Layer], X: Matrix) -> list[Matrix]:
     return inputs
 
 
+def _backward(layers: list[Layer], inputs: list[Matrix], back: Matrix, slopes: list[Layer]) -> None:
+    """Fill `slopes` from the inputs of every layer and the slope of the logits."""
+    for at in range(len(layers) - 1, -1, -1):
+        into_weights, into_biases = slopes[at]
+        np.matmul(inputs[at].T, back, out=into_weights)
+        back.sum(axis=0, out=into_biases)
+        if at:
+            back = back @ layers[at][0].T
+            back *= inputs[at] > 0
+
+
 def _softmax(z: Matrix) -> Matrix:
-    p: Matrix = np.exp(z - z.max(axis=1, keepdims=True))
+    p: Matrix = z - z.max(axis=1, keepdims=True)
+    np.exp(p, out=p)
     p /= p.sum(axis=1, keepdims=True)
     return p

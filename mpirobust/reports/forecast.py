@@ -41,7 +41,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     shares = plan.weights(dealt) / plan.weights(dealt).sum()
     beta = plan.aggregator.tolerates()
     kept = 0 if plan.feedback == "none" else 8 * dim
-    each = facts.nbytes / m + kept + 8 * (LIMBS + 4) * dim
+    each, host = facts.nbytes / m + kept, 8 * (LIMBS + 4) * dim
     center = m * up + 80 * dim + (m * kept if plan.feedback == "difference" else 0) + 9 * m * plan.algorithm.rounds
     kind = plan.table()["aggregator"]["kind"]
     rule = kind if beta is None else f"{kind}, set for at most {ceil(beta * m - 1e-9)} Byzantine"
@@ -59,7 +59,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  bytes down  {HEADER.itemsize + 8 * dim:,} a worker and round",
         f"  delta       {delta}",
         *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
-        f"  memory      about {_mib(each)} a worker, {_mib(center)} at the center, {_mib(center + m * each)} in all",
+        f"  memory      about {_mib(each)} a worker plus {_mib(host)} a rank, {_mib(center)} at the center",
     ]
     return "\n".join(lines)
 
