@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -45,3 +45,10 @@ class Loss(ABC):
     @abstractmethod
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         """Sums over the rows, so that shards add up: `correct` and `rows`, or nothing."""
+
+    @abstractmethod
+    def solutions(self, w: Vector) -> Sequence[Vector]:
+        """What minimises the loss on rows with targets `y = Xw` (and no regulariser), each of shape (dim,).
+
+        The audited distance is that to the nearest. Nothing where `w` says nothing of the minimum.
+        """

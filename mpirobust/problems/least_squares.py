@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -39,3 +39,6 @@ class LeastSquares(Loss):
 
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         return {}
+
+    def solutions(self, w: Vector) -> Sequence[Vector]:
+        return (w,)

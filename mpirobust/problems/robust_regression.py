@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -50,3 +50,6 @@ class RobustRegression(Loss):
             return {}
         guess = (shard.X @ x) > 0.5
         return {"correct": float(np.count_nonzero(guess == (shard.y == 1))), "rows": float(shard.rows)}
+
+    def solutions(self, w: Vector) -> Sequence[Vector]:
+        return (w,)
