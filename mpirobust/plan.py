@@ -22,8 +22,7 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import CENTER, Purpose, Rows, stream
-from mpirobust.worker import Feedback
+from mpirobust.types import CENTER, Feedback, Purpose, Rows, stream
 
 
 @component
@@ -89,8 +88,8 @@ class Plan:
             raise PlanFault("aggregator.beta", f"{beta} is below attack.alpha = {alpha}; choose {alpha} <= beta < 1/2")
         with _inside("aggregator"):
             self.aggregator.admit(self.workers, byzantine(self.attack, self.workers, self.seed).size)
-        if self.feedback != "none" and self.algorithm.norm().claimed:
-            raise PlanFault("algorithm.option", 'feedback sorts by the code (P1 Alg. 2 l. 7); choose "II"')
+        with _inside("algorithm"):
+            self.algorithm.admit(self.problem, self.feedback)
 
     def deal(self, dataset: Dataset) -> list[Rows]:
         """The training rows of each worker; raises `PlanFault` where plan and data do not fit."""

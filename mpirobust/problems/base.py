@@ -43,6 +43,10 @@ class Loss(ABC):
         """`v -> ∇²F_i(x) v`; what depends on x alone is computed once."""
 
     @abstractmethod
+    def curvature(self) -> Callable[[Shard], float] | None:
+        """`shard -> L` with `||∇²F_i(x)|| <= L` at every x, cheap when asked again; None where no bound is known."""
+
+    @abstractmethod
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         """Sums over the rows, so that shards add up: `correct` and `rows`, or nothing."""
 

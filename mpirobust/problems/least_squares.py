@@ -37,6 +37,9 @@ class LeastSquares(Loss):
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         return lambda v: shard.XT @ ((shard.X @ v) / shard.rows)
 
+    def curvature(self) -> Callable[[Shard], float] | None:
+        return lambda shard: shard.gram_norm
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         return {}
 

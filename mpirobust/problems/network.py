@@ -105,6 +105,9 @@ class Network(Loss):
 
         return product
 
+    def curvature(self) -> Callable[[Shard], float] | None:
+        return None
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         layers = self._layers(x, shard)
         correct = sum(int((_forward(layers, X)[-1].argmax(axis=1) == y).sum()) for X, y in self._slabs(shard))

@@ -45,6 +45,9 @@ class RobustRegression(Loss):
         weight = (1 - half) / ((half + 1) ** 2 * shard.rows)
         return lambda v: shard.XT @ (weight * (shard.X @ v))
 
+    def curvature(self) -> Callable[[Shard], float] | None:
+        return lambda shard: shard.gram_norm  # |weight| of a row is at most 1, where it fits
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         if shard.classes == 0:
             return {}
