@@ -58,6 +58,9 @@ class MatrixFactorisation(Loss):
 
         return product
 
+    def curvature(self) -> Callable[[Shard], float] | None:
+        return None  # it grows without bound
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         return {}
 

@@ -45,6 +45,9 @@ class PhaseRetrieval(Loss):
         weight = (3 * (shard.X @ x) ** 2 - shard.y**2) / shard.rows
         return lambda v: shard.XT @ (weight * (shard.X @ v))
 
+    def curvature(self) -> Callable[[Shard], float] | None:
+        return None  # it grows without bound
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         return {}
 

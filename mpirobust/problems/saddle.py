@@ -43,6 +43,9 @@ class Saddle(Loss):
         curvatures = self._curvatures(x, shard)
         return lambda v: curvatures * v
 
+    def curvature(self) -> Callable[[Shard], float] | None:
+        return lambda shard: 2 * abs(float(shard.y.mean()))
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         return {}
 
