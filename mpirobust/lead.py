@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -92,7 +93,7 @@ def lead(brief: Brief, team: Team, cluster: Cluster, watch: SignalWatch, start: 
         state: State = found.state if found else plan.algorithm.start(team.x0, cluster)
         if found:
             cluster.recall(checkpoint.residuals_of(found.path, range(plan.workers)))
-        observers = [watch, *_observers(plan, Path(brief.folder), start.trace, team.solution)]
+        observers = [watch, *_observers(plan, Path(brief.folder), start.trace, team.solutions)]
         if not brief.quiet:
             observers.append(Progress(start.trace, plan.algorithm.rounds))
         t = found.round if found else 0
@@ -105,12 +106,12 @@ def lead(brief: Brief, team: Team, cluster: Cluster, watch: SignalWatch, start: 
     return code
 
 
-def _observers(plan: Plan, folder: Path, trace: Trace, solution: Vector | None) -> list[Observer]:
+def _observers(plan: Plan, folder: Path, trace: Trace, solutions: Sequence[Vector]) -> list[Observer]:
     """In the order in which they see a round: what is audited is in the row, what is in the row is on disk."""
     stop = plan.stop
     return [
         FiniteWatch(),
-        Auditor(trace, plan.audit.every, solution, stop.gradient_norm, stop.loss),
+        Auditor(trace, plan.audit.every, solutions, stop.gradient_norm, stop.loss),
         Recorder(trace, folder / TRACE),
         Checkpointer(trace, folder, plan.checkpoint.every, _plan_id(plan)),
     ]

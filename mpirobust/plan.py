@@ -24,8 +24,7 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import CENTER, Purpose, Rows, stream
-from mpirobust.worker import Feedback
+from mpirobust.types import CENTER, Feedback, Purpose, Rows, stream
 
 
 @component
@@ -92,13 +91,13 @@ class Plan:
             raise PlanFault("aggregator.beta", f"{beta} is below attack.alpha = {alpha}; choose {alpha} <= beta < 1/2")
         with _inside("aggregator"):
             self.aggregator.admit(self.workers, byzantine(self.attack, self.workers, self.seed).size)
-        if self.feedback != "none" and self.algorithm.norm().claimed:
-            raise PlanFault("algorithm.option", 'feedback sorts by the code (P1 Alg. 2 l. 7); choose "II"')
         if self.weigh == "rows" and not isinstance(self.aggregator, Weighing):
             room = catalog.ROOMS["aggregator"]
             able = [kind for kind in catalog.kinds(room) if issubclass(catalog.load(room, kind, ""), Weighing)]
             reason = 'the rule counts every worker once; choose "equal" or a rule among'
             raise PlanFault("weigh", f"{reason}: {', '.join(able)}")
+        with _inside("algorithm"):
+            self.algorithm.admit(self.problem, self.feedback)
 
     def deal(self, dataset: Dataset) -> list[Rows]:
         """The training rows of each worker; raises `PlanFault` where plan and data do not fit."""

@@ -51,7 +51,7 @@ class Team:
     host: Host
     facts: Facts
     x0: Vector
-    solution: Vector | None
+    solutions: Sequence[Vector]  # what the audited distance is measured to
 
 
 def assemble(brief: Brief, mine: range) -> Team:
@@ -69,9 +69,9 @@ def assemble(brief: Brief, mine: range) -> Team:
         workers.append(Worker(index, orders, dataset.train(dealt[index]), test))
     if brief.checkpoint and orders.feedback != "none":
         _give_back_residuals(Path(brief.checkpoint), workers)
-    solution = dataset.solution()
+    w = dataset.solution()
     dataset.close()
-    return Team(plan, Host(orders, workers), facts, x0, solution)
+    return Team(plan, Host(orders, workers), facts, x0, () if w is None else plan.problem.solutions(w))
 
 
 def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64]) -> Orders:

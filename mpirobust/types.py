@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 Vector: TypeAlias = NDArray[np.floating[Any]]  # 1-D, shape (d,)
 Rows: TypeAlias = NDArray[np.intp]  # row numbers, ascending
 Message: TypeAlias = bytes | bytearray | memoryview
+Feedback: TypeAlias = Literal["none", "residual", "difference"]  # nothing, P1 Alg. 2, EF21
+
+_SMALL = 512  # matrices up to here are decomposed whole
+_SLACK = 1e-6  # relative, of eigenvalues that are iterated for
 
 CENTER = 2**32 - 1  # the center's place in the streams; no worker has this number
 
@@ -110,6 +115,23 @@ class Shard:
     @property
     def rows(self) -> int:
         return int(self.y.shape[0])
+
+    @cached_property
+    def gram_norm(self) -> float:
+        """`||XᵀX / n||`, the largest eigenvalue, from above by a millionth; worked out once per shard."""
+        n, d = self.X.shape
+        if min(n, d) <= _SMALL:
+            gram = self.XT @ self.X if d <= n else self.X @ self.XT
+            largest = float(np.linalg.eigvalsh(gram.toarray() if hasattr(gram, "toarray") else gram)[-1])
+        else:
+            from scipy.sparse.linalg import LinearOperator, eigsh  # slow to import, and seldom needed
+
+            product = LinearOperator((d, d), matvec=lambda v: self.XT @ (self.X @ v), dtype=np.float64)
+            v0 = stream(0, 0, 0, Purpose.CURVATURE).standard_normal(d)
+            if not (self.X @ v0).any():
+                return 0.0
+            largest = float(eigsh(product, 1, which="LA", v0=v0, tol=_SLACK, return_eigenvectors=False)[0])
+        return max(0.0, largest) * (1 + _SLACK) / float(n)
 
     def with_labels(self, y: NDArray[np.float64]) -> Shard:
         return replace(self, y=y)

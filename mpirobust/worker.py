@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,7 @@ from mpirobust.attacks.base import Attack, DataAttack, UpdateAttack, WireAttack
 from mpirobust.compressors.base import AnyCompressor, Compressor, code_of, q_norm
 from mpirobust.inbox import CLAIM
 from mpirobust.problems.base import Loss
-from mpirobust.types import Malformed, Norm, Purpose, Rows, Shard, Streams, Vector
-
-Feedback: TypeAlias = Literal["none", "residual", "difference"]  # nothing, P1 Alg. 2, EF21
+from mpirobust.types import Feedback, Malformed, Norm, Purpose, Rows, Shard, Streams, Vector
 
 
 @dataclass(frozen=True)

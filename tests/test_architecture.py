@@ -17,7 +17,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 _LAYERS = [
     ["types", "errors", "component", "files", "hdf5", "theory"],
     ["problems", "compressors"],
-    ["data", "inbox"],
+    ["cubic", "data", "inbox"],
     ["aggregators", "attacks"],
     ["algorithms"],
     ["worker"],
@@ -36,7 +36,10 @@ _LAYERS = [
     ["__main__"],
 ]
 _LEVEL = {room: level for level, rooms in enumerate(_LAYERS) for room in rooms}
-_KIND_ROOMS = ["problems", "compressors", "aggregators", "attacks", "algorithms", "data/sources", "data/partitions"]
+_KIND_ROOMS = [
+    *("problems", "compressors", "cubic", "aggregators", "attacks", "algorithms"),
+    *("data/sources", "data/partitions"),
+]
 
 _ALLOWED = {("mpirobust/data/sources/base.py", "mpirobust.data.partitions.iid")}  # the default of a key
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from mpirobust.aggregators.base import Verdict
 from mpirobust.component import component
 from mpirobust.problems.base import Loss
-from mpirobust.types import Norm, Shard, Vector
+from mpirobust.types import Feedback, Norm, Shard, Vector
 
 
 class State(Protocol):
@@ -65,6 +65,10 @@ class Algorithm(ABC, Generic[S]):
     @abstractmethod
     def norm(self) -> Norm:
         """How the answers' messages are measured."""
+
+    @abstractmethod
+    def admit(self, loss: Loss, feedback: Feedback) -> None:
+        """Raise `PlanFault` with the field that does not fit the loss or the feedback of the plan."""
 
     @abstractmethod
     def start(self, x0: Vector, terrain: Terrain) -> S:

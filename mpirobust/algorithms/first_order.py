@@ -12,7 +12,7 @@ from mpirobust.algorithms.base import Algorithm, Query, Terrain
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import Norm, Shard, Vector
+from mpirobust.types import Feedback, Norm, Shard, Vector
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class FirstOrder(Algorithm[Descent]):
 
     def norm(self) -> Norm:
         return Norm(float(self.q), claimed=self.option == "I")
+
+    def admit(self, loss: Loss, feedback: Feedback) -> None:
+        if feedback != "none" and self.option == "I":
+            raise PlanFault("option", 'feedback sorts by the code (P1 Alg. 2 l. 7); choose "II"')
 
     def start(self, x0: Vector, terrain: Terrain) -> Descent:
         if self.schedule != "inverse-smoothness":

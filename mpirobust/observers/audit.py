@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf, isfinite, nan
 from time import perf_counter
 
@@ -19,16 +20,16 @@ class Auditor(Observer):
     converged where it meets a stop rule.
 
     Args:
-        solution: w* where it is known; the distance to it is audited too.
+        solutions: the minima where they are known; the distance to the nearest is audited too.
         gradient_norm, loss: the run has converged at or below these; None for no such rule.
     """
 
     def __init__(
-        self, trace: Trace, every: int, solution: Vector | None, gradient_norm: float | None, loss: float | None
+        self, trace: Trace, every: int, solutions: Sequence[Vector], gradient_norm: float | None, loss: float | None
     ) -> None:
         self._trace = trace
         self._every = every
-        self._solution = solution
+        self._solutions = solutions
         self._gradient_norm = -inf if gradient_norm is None else gradient_norm
         self._loss = -inf if loss is None else loss
 
@@ -48,13 +49,12 @@ class Auditor(Observer):
         began = perf_counter()
         x = moment.state.x
         audit = moment.cluster.audit(x)
-        away = None if self._solution is None else x - self._solution
         row = self._trace.audits.append()
         row["round"] = moment.round
         row["loss"] = audit.loss
         row["gradient_norm"] = audit.gradient_norm
         row["test_accuracy"] = audit.test_accuracy
-        row["distance"] = nan if away is None else np.sqrt(away @ away)
+        row["distance"] = min((np.sqrt((x - w) @ (x - w)) for w in self._solutions), default=nan)
         moment.seconds["audit"] = perf_counter() - began
         return self._judge()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -43,5 +43,16 @@ class Loss(ABC):
         """`v -> ∇²F_i(x) v`; what depends on x alone is computed once."""
 
     @abstractmethod
+    def curvature(self) -> Callable[[Shard], float] | None:
+        """`shard -> L` with `||∇²F_i(x)|| <= L` at every x, cheap when asked again; None where no bound is known."""
+
+    @abstractmethod
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         """Sums over the rows, so that shards add up: `correct` and `rows`, or nothing."""
+
+    @abstractmethod
+    def solutions(self, w: Vector) -> Sequence[Vector]:
+        """What minimises the loss on rows with targets `y = Xw` (and no regulariser), each of shape (dim,).
+
+        The audited distance is that to the nearest. Nothing where `w` says nothing of the minimum.
+        """

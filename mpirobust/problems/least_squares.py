@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -37,5 +37,11 @@ class LeastSquares(Loss):
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         return lambda v: shard.XT @ ((shard.X @ v) / shard.rows)
 
+    def curvature(self) -> Callable[[Shard], float] | None:
+        return lambda shard: shard.gram_norm
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         return {}
+
+    def solutions(self, w: Vector) -> Sequence[Vector]:
+        return (w,)

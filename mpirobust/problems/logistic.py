@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -50,6 +50,12 @@ class Logistic(Loss):
         ridge = self.l2 / shard.total
         return lambda v: shard.XT @ (weight * (shard.X @ v)) + ridge * v
 
+    def curvature(self) -> Callable[[Shard], float] | None:
+        return lambda shard: shard.gram_norm / 4 + self.l2 / shard.total  # p (1 - p) <= 1/4
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         guess = (shard.X @ x) > 0
         return {"correct": float(np.count_nonzero(guess == (shard.y == 1))), "rows": float(shard.rows)}
+
+    def solutions(self, w: Vector) -> Sequence[Vector]:
+        return ()

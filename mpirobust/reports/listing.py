@@ -7,7 +7,7 @@ from dataclasses import fields
 from mpirobust import catalog
 from mpirobust.errors import PlanFault
 
-_ROOMS = {**catalog.ROOMS, "data.partition": "mpirobust.data.partitions"}
+_ROOMS = {**catalog.ROOMS, "data.partition": "mpirobust.data.partitions", "algorithm.solver": "mpirobust.cubic"}
 
 
 def listing(table: str | None) -> str:

@@ -26,6 +26,10 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"hidden": [4], "dtype": "float64"},
         ],
         "robust-regression": [{}],
+        "saddle": [{}, {"start_norm": 0.0}],
+        "double-well": [{}, {"start_norm": 0.0}],
+        "matrix-factorisation": [{}, {"columns": 3}, {"columns": 2, "start_norm": 0.0}],
+        "phase-retrieval": [{}, {"start_norm": 1.0}],
     },
     "compressor": {
         "identity": [{}, {"dtype": "float32"}],
@@ -81,6 +85,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "sign-flip": [{"alpha": 0.2}, {"alpha": 0.2, "factor": 4.0}],
         "under-cut": [{"alpha": 0.2, "beta": 0.0}, {"alpha": 0.2, "beta": 0.2}, {"alpha": 0.2, "beta": 0.49}],
         "zero": [{"alpha": 0.2}],
+        "saddle-point": [{"alpha": 0.2, "beta": 0.0}, {"alpha": 0.2, "beta": 0.2}, {"alpha": 0.2, "beta": 0.49}],
     },
     "partition": {
         "by-label": [{}],

@@ -124,6 +124,15 @@ def test_parts_of_a_shard_add_up(case: Case) -> None:
     np.testing.assert_allclose(gradient, case.loss.gradient(case.x, case.shard), rtol=1e-12, atol=1e-14)
 
 
+def test_solutions_solve_rows_made_from_them(case: Case) -> None:
+    w = np.random.default_rng(3).standard_normal(FEATURES)
+    shard = case.shard.with_labels(case.shard.X @ w)
+    for solution in case.loss.solutions(w):
+        assert solution.shape == (case.loss.dim(FEATURES),)
+        np.testing.assert_allclose(case.loss.gradient(solution, shard), 0, atol=1e-12)
+        np.testing.assert_allclose(case.loss.value(solution, shard), 0, atol=1e-12)
+
+
 def test_accuracy_counts_rows(case: Case) -> None:
     metrics = case.loss.metrics(case.x, case.shard)
     if metrics:

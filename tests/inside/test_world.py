@@ -18,8 +18,8 @@ from mpirobust.cluster.placement import hosted
 from mpirobust.compressors.topk import TopK
 from mpirobust.errors import ReportedFault, SetupFault
 from mpirobust.problems.least_squares import LeastSquares
-from mpirobust.types import Norm, Purpose, Shard, stream
-from mpirobust.worker import Feedback, Orders, Worker
+from mpirobust.types import Feedback, Norm, Purpose, Shard, stream
+from mpirobust.worker import Orders, Worker
 
 if TYPE_CHECKING:
     from mpirobust.cluster.mpi import MpiWorld

@@ -62,12 +62,22 @@ partition = {partition}
 kind = "{problem}"
 """
 
+_SADDLES = """
+[data]
+kind = {data}
+rows = 331
+features = 37
+[problem]
+kind = {problem}
+start_norm = 0.5
+"""
+
 _TRIM = 'kind = "norm-trim"\nbeta = 0.3'
 _MEAN = 'kind = "mean"'
 
 
 def _attack(kind: str) -> str:
-    beta = "\nbeta = 0.3" if kind == "under-cut" else ""
+    beta = "\nbeta = 0.3" if kind in ("under-cut", "saddle-point") else ""
     return f'[attack]\nkind = "{kind}"\nalpha = 0.25{beta}'
 
 
@@ -80,6 +90,18 @@ def _regression(compressor: str, attack: str, aggregator: str = _TRIM, top: str 
         aggregator=aggregator,
         top=top,
         algorithm=algorithm,
+    )
+
+
+def _saddles(data: str, problem: str, compressor: str, step: float, top: str) -> str:
+    return _PLAN.format(
+        data=_SADDLES.format(data=data, problem=problem),
+        step=step,
+        compressor=compressor,
+        attack=_attack("saddle-point"),
+        aggregator=_TRIM,
+        top=top,
+        algorithm="",
     )
 
 
@@ -132,6 +154,8 @@ PLANS = {
         top='weigh = "rows"\nfeedback = "difference"',
         algorithm='schedule = "inverse-smoothness"',
     ),
+    "double-well": _saddles('"none"\nsigma = 0.1', '"double-well"', 'kind = "l1-qsgd"', 0.5, 'feedback = "difference"'),
+    "matrix": _saddles('"regression"', '"matrix-factorisation"\ncolumns = 3', 'kind = "topk"\nk = 9', 0.1, _RESIDUAL),
 }
 
 

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from math import isfinite
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from mpirobust.aggregators.base import Verdict
+from mpirobust.algorithms.base import Algorithm, Query, Terrain
+from mpirobust.component import component
+from mpirobust.compressors.base import q_norm
+from mpirobust.cubic.base import CubicModel, CubicSolver
+from mpirobust.cubic.lanczos import Lanczos
+from mpirobust.errors import PlanFault
+from mpirobust.problems.base import Loss
+from mpirobust.types import Feedback, Norm, Shard, Vector
+
+
+class Asked(IntEnum):
+    """What a round asks for."""
+
+    STEP = 0
+    GRADIENT = 1
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """Where the method is.
+
+    Attributes:
+        x: the iterate.
+        t: rounds of communication done.
+        T: the iterations that the run set out to do, which `schedule` may depend on.
+        g: the global gradient at x, known between the two rounds of an iteration; else empty.
+    """
+
+    x: Vector
+    t: int
+    T: int
+    g: Vector
+
+
+@component
+class CubicNewton(Algorithm[Iteration]):
+    """Byzantine-robust distributed cubic-regularised Newton, P2 Alg. 1.
+
+    Each worker minimises `gᵀs + γ/2 sᵀHs + M γ²/6 ||s||³` (P2 (1)); the center adds η times the mean
+    of the kept answers. `rounds` counts rounds of communication: with `two_rounds` (P2 Remark 10) an
+    iteration takes two, first the gradients, which are compressed and trimmed as well, then the steps for
+    the gradient that came of them. With `schedule = "inverse-rounds"`, `gamma` and `eta` are divided by T, the
+    iterations of the run (P2 Thm 4). `gradient_batch` and `hessian_batch` rows are drawn anew for
+    each answer without replacement (Kohler, Lucchi 2017; default: the whole shard).
+    """
+
+    M: Annotated[float, Field(gt=0)]
+    gamma: Annotated[float, Field(gt=0)] = 1.0
+    eta: Annotated[float, Field(gt=0)] = 1.0
+    schedule: Literal["constant", "inverse-rounds"] = "constant"
+    solver: CubicSolver = Field(default_factory=Lanczos)
+    two_rounds: bool = False
+    gradient_batch: Annotated[int, Field(gt=0)] | None = None
+    hessian_batch: Annotated[int, Field(gt=0)] | None = None
+    q: Annotated[int, Field(ge=1, le=2)] | Literal["inf"] = 2
+
+    def __post_init__(self) -> None:
+        if self.two_rounds and self.rounds % 2:
+            raise ValueError(f"an iteration takes two rounds with two_rounds; rounds = {self.rounds} is odd")
+
+    @property
+    def state(self) -> type[Iteration]:
+        return Iteration
+
+    def norm(self) -> Norm:
+        return Norm(float(self.q))
+
+    def admit(self, loss: Loss, feedback: Feedback) -> None:
+        if self.two_rounds and feedback != "none":
+            raise PlanFault("two_rounds", f'feedback = "{feedback}" would carry over between gradients and steps')
+        try:
+            self.solver.admit(loss)
+        except PlanFault as fault:
+            raise PlanFault(f"solver.{fault.where}", fault.reason) from fault
+
+    def start(self, x0: Vector, terrain: Terrain) -> Iteration:
+        return Iteration(x0, 0, self.rounds // 2 if self.two_rounds else self.rounds, np.empty(0))
+
+    def query(self, state: Iteration) -> Query:
+        if self.two_rounds and not state.g.size:
+            return Query((state.x,), kind=Asked.GRADIENT)
+        eta = self.eta / state.T if self.schedule == "inverse-rounds" else self.eta
+        return Query((state.x, state.g) if self.two_rounds else (state.x,), scale=eta)
+
+    def answer(self, query: Query, loss: Loss, shard: Shard, rng: np.random.Generator) -> Vector:
+        x, *known = query.vectors
+        g = known[0] if known else loss.gradient(x, _drawn(shard, self.gradient_batch, rng))
+        if query.kind == Asked.GRADIENT or not isfinite(q_norm(g, 2)):
+            return g  # a gradient that has overflowed makes an unsound message
+        some = _drawn(shard, self.hessian_batch, rng)
+        bound = loss.curvature()
+        model = CubicModel(
+            g,
+            loss.hessian(x, some),
+            self.M,
+            gamma=self.gamma * (query.scale / self.eta),  # η and γ follow the same schedule
+            bound=bound and bound(shard) * shard.rows / some.rows,
+        )
+        return self.solver.solve(model, rng)
+
+    def advance(self, state: Iteration, verdict: Verdict, rng: np.random.Generator) -> Iteration:
+        if self.query(state).kind == Asked.GRADIENT:
+            return replace(state, t=state.t + 1, g=verdict.step)
+        return replace(state, t=state.t + 1, x=state.x + verdict.step, g=np.empty(0))
+
+    def finished(self, state: Iteration) -> bool:
+        return state.t >= self.rounds
+
+
+def _drawn(shard: Shard, batch: int | None, rng: np.random.Generator) -> Shard:
+    if batch is None or batch >= shard.rows:
+        return shard
+    return shard.take(np.sort(rng.choice(shard.rows, batch, replace=False)))

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from math import ceil
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from mpirobust.attacks.base import MessageAttack, Spy
+from mpirobust.component import component
+
+
+@component
+class SaddlePoint(MessageAttack):
+    """All cancel what the rule would keep of the honest, so that every point looks stationary (Yin et al. 2019).
+
+    Each of f colluders sends -1/f Σ of the honest vectors that norm trimming with `beta` keeps (all with 0, and the
+    plain mean is then zero), but nothing longer than the cut allows: near a saddle, where honest vectors are little but
+    the noise between the workers, that is enough for a fake local minimum. The cut is that of `under-cut`, the ⌈βm⌉-th
+    longest honest norm as the center measures it; unsound messages count as longer than any.
+    """
+
+    beta: Annotated[float, Field(ge=0, lt=0.5)]
+
+    def admit(self, classes: int) -> None:
+        pass
+
+    def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
+        m, norms = len(spy.inbox), spy.inbox.norms[spy.honest]
+        order = np.argsort(norms, kind="stable")
+        dropped = ceil(self.beta * m - 1e-9)
+        kept = np.intersect1d(spy.honest[order[: max(0, order.size - dropped)]], spy.sound)
+        weights = np.zeros(m)
+        weights[kept] = -1 / spy.byzantine.size
+        v = spy.inbox.combine(weights)
+        longest = np.sort(norms)[::-1][max(1, dropped) - 1 :]
+        limit = float(np.nextafter(longest[np.isfinite(longest)].max(initial=0.0), 0))
+        message = spy.encode(worker, v, rng)
+        return message if spy.measure(worker, message) <= limit else spy.of_norm(limit, worker, v, rng)

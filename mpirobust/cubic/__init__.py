@@ -1,0 +1,1 @@
+"""Solvers of the cubic-regularised sub-problem of one worker."""

@@ -1,0 +1,57 @@
+"""The contract of a solver of P2 (1)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpirobust.compressors.base import q_norm
+from mpirobust.problems.base import Loss
+from mpirobust.types import Vector
+
+
+@dataclass(frozen=True)
+class CubicModel:
+    """`m(s) = gᵀs + γ/2 sᵀHs + M γ²/6 ||s||³` (P2 (1)).
+
+    Attributes:
+        g: shape (d,), finite, and so is its norm.
+        hessian: `v -> Hv`.
+        M, gamma: positive.
+        bound: a bound on ||H|| wherever H is taken; None where there is none.
+    """
+
+    g: Vector
+    hessian: Callable[[Vector], Vector]
+    M: float
+    gamma: float
+    bound: float | None = None
+
+    @property
+    def rho(self) -> float:
+        """`M γ²`: the cubic term is `ρ/6 ||s||³`."""
+        return self.M * self.gamma**2
+
+    def value(self, s: Vector) -> float:
+        """`m(s)`; takes one product."""
+        return float(self.g @ s + 0.5 * self.gamma * (s @ self.hessian(s)) + self.rho / 6 * q_norm(s, 2) ** 3)
+
+    def slope(self, s: Vector) -> Vector:
+        """`∇m(s)`, zero at the minimiser (P2 (11)); takes one product."""
+        slope: Vector = self.g + self.gamma * self.hessian(s) + 0.5 * self.rho * q_norm(s, 2) * s
+        return slope
+
+
+class CubicSolver(ABC):
+    """Minimises a cubic model, exactly or nearly, by Hessian products."""
+
+    @abstractmethod
+    def admit(self, loss: Loss) -> None:
+        """Raise `PlanFault` with the field that does not fit the loss."""
+
+    @abstractmethod
+    def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
+        """`s` with `m(s) <= 0`, shape (d,), float64, a new array; NaN where a product is not finite."""

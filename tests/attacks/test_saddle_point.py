@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mpirobust.aggregators.norm_trim import NormTrim
+from mpirobust.attacks.saddle_point import SaddlePoint
+from mpirobust.compressors.base import AnyCompressor
+from mpirobust.compressors.l1_qsgd import L1QSGD
+from mpirobust.types import Norm, Vector
+from tests.attacks.rounds import Round, parallel, run, vectors
+from tests.contracts.examples import fitting
+from tests.teams import Team, regression_plan
+
+CODES = fitting("compressor", [9])
+each_code = pytest.mark.parametrize("compressor", [CODES[name][0] for name in CODES], ids=list(CODES))
+
+
+def near_a_saddle(seed: int = 0) -> Any:
+    """Twenty vectors that are little but noise, shape (20, 9)."""
+    rng = np.random.default_rng(seed)
+    return 0.05 + rng.standard_normal((20, 9)) * rng.uniform(0.5, 2, (20, 1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_plain_mean_is_zero_where_reach_allows(seed: int) -> None:
+    game = Round(SaddlePoint(alpha=0.2, beta=0.0), near_a_saddle(seed))
+    inbox = game.inbox(game.forged())
+    np.testing.assert_allclose(inbox.average(np.ones(20, bool)), 0, atol=1e-12)
+    assert inbox.norms[game.orders.byzantine].max() < inbox.norms[game.honest].max()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("beta", [0.2, 0.23, 0.3])
+def test_what_norm_trimming_keeps_cancels(beta: float, seed: int) -> None:
+    game = Round(SaddlePoint(alpha=0.2, beta=beta), near_a_saddle(seed))
+    inbox, attackers = game.inbox(game.forged()), game.orders.byzantine
+    verdict = NormTrim(beta=beta).judge(inbox)
+    assert verdict.kept[attackers].all()
+    np.testing.assert_allclose(verdict.step, 0, atol=1e-12)
+
+
+@each_code
+@pytest.mark.parametrize("norm", [Norm(1.0), Norm(2.0), Norm(np.inf), Norm(2.0, claimed=True)], ids=str)
+@pytest.mark.parametrize("beta", [0.2, 0.3, 0.49])
+@pytest.mark.parametrize("answers", [vectors(20, 9), near_a_saddle()], ids=["far", "near"])
+def test_all_are_kept(compressor: AnyCompressor, norm: Norm, beta: float, answers: Any) -> None:
+    game = Round(SaddlePoint(alpha=0.2, beta=beta), answers, compressor, norm)
+    sent, attackers = game.forged(), game.orders.byzantine
+    inbox = game.inbox(sent)
+    honest = np.sort(inbox.norms[game.honest])
+    if honest[0] == honest[-1]:
+        pytest.skip("the norm is always the same: no scale is sent")
+    assert NormTrim(beta=beta).judge(inbox).kept[attackers].all()
+    assert (inbox.norms[attackers] < honest[-ceil(beta * 20 - 1e-9)]).all()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.2, 0.3])
+def test_out_of_reach_it_pulls_as_hard_as_the_cut_allows(beta: float) -> None:
+    game = Round(SaddlePoint(alpha=0.2, beta=beta), vectors(20, 9))
+    honest, sent = game.attack()
+    lengths = np.linalg.norm(honest, axis=1)
+    dropped = ceil(beta * 20 - 1e-9)
+    kept = honest[np.argsort(lengths)[: 16 - dropped]]
+    for v in sent:
+        np.testing.assert_allclose(parallel(v, -kept.mean(axis=0)), 1, rtol=1e-9)
+        np.testing.assert_allclose(np.linalg.norm(v), np.sort(lengths)[-max(1, dropped)], rtol=1e-9)
+
+
+def test_compressed_differences_cancel_in_their_states() -> None:
+    game = Round(SaddlePoint(alpha=0.2, beta=0.2), near_a_saddle(), states=vectors(20, 9, seed=1))
+    verdict = NormTrim(beta=0.2).judge(game.inbox(game.forged()))
+    assert verdict.kept[game.orders.byzantine].all()
+    np.testing.assert_allclose(verdict.step, 0, atol=1e-12)
+
+
+def test_coded_differences_cancel_in_some_rounds() -> None:
+    """One bit per coordinate: the states come up to what they should be."""
+    states, answers = np.zeros((20, 9)), near_a_saddle()
+    for _ in range(60):
+        game = Round(SaddlePoint(alpha=0.2, beta=0.2), answers, L1QSGD(), states=states)
+        inbox = game.inbox(game.forged())
+        states = np.concatenate([block.copy() for _, block in inbox.blocks(np.arange(20))], axis=1)
+    verdict = NormTrim(beta=0.2).judge(inbox)
+    assert verdict.kept[game.orders.byzantine].all()
+    assert np.linalg.norm(verdict.step) < 0.01 * np.linalg.norm(states[game.honest].mean(axis=0))
+
+
+@pytest.mark.parametrize("unsound", [1, 3, 4, 10, 15])
+def test_unsound_messages_fill_the_cut(unsound: int) -> None:
+    bad = dict.fromkeys(Round(SaddlePoint(alpha=0.2, beta=0.2), near_a_saddle()).honest[:unsound].tolist(), b"")
+    game = Round(SaddlePoint(alpha=0.2, beta=0.2), near_a_saddle(), instead=bad)
+    inbox = game.inbox(game.forged())
+    verdict = NormTrim(beta=0.2).judge(inbox)
+    assert verdict.kept[game.orders.byzantine].all()
+    uncut = np.linalg.norm(near_a_saddle()[game.honest[unsound:]].sum(axis=0)) / 4
+    if unsound == 4:  # nobody else is dropped, and the cut is the longest that is left
+        assert uncut < inbox.norms[game.honest[4:]].max()
+        np.testing.assert_allclose(verdict.step, 0, atol=1e-12)
+
+
+def wells(attack: dict[str, Any] | None, rule: dict[str, Any], **algorithm: Any) -> Vector:
+    """Where a run on the double well ends."""
+    plan = regression_plan(
+        workers=20,
+        data={"kind": "none", "rows": 20, "features": 5, "sigma": 0.1},
+        problem={"kind": "double-well"},
+        algorithm={"kind": "first-order", "rounds": 60, "step": 0.5, **algorithm},
+        aggregator=rule,
+        **({} if attack is None else {"attack": attack}),
+    )
+    return run(Team(plan))[-1]
+
+
+@pytest.mark.parametrize("rule", [{"kind": "mean"}, {"kind": "norm-trim", "beta": 0.3}], ids=["mean", "norm-trim"])
+def test_holds_gradient_descent_at_the_saddle(rule: dict[str, Any]) -> None:
+    attack = {"kind": "saddle-point", "alpha": 0.2, "beta": rule.get("beta", 0.0)}
+    assert abs(wells(None, rule)[0]) > 0.9
+    assert abs(wells(attack, rule)[0]) < 0.1
