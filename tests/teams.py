@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,17 +30,18 @@ def regression_plan(**changes: Any) -> Plan:
 
 
 class Team:
-    """What a run of `plan` on one process has; `plan` must not need files."""
+    """What a run of `plan` on one process has; `stores` are those of its data, where they are files."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, stores: Sequence[Path] = ()) -> None:
         self.plan = plan
-        self.dataset = plan.data.open([], plan.seed)
+        self.dataset = plan.data.open(list(stores), plan.seed)
         features = self.dataset.facts.features
         self.x0: Vector = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START))
         self.orders = orders_of(plan, self.x0.size)
+        tests = np.array_split(np.arange(self.dataset.facts.test_rows), plan.workers)
         self.workers = [
-            Worker(index, self.orders, self.dataset.train(rows), None)
-            for index, rows in enumerate(plan.deal(self.dataset))
+            Worker(index, self.orders, self.dataset.train(rows), self.dataset.test(test) if test.size else None)
+            for index, (rows, test) in enumerate(zip(plan.deal(self.dataset), tests, strict=True))
         ]
         self.byzantine = np.isin(np.arange(plan.workers), self.orders.byzantine)
         self.cluster = LocalCluster(Host(self.orders, self.workers))

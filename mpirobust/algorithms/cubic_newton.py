@@ -101,7 +101,7 @@ class CubicNewton(Algorithm[Iteration]):
         some = _drawn(shard, self.hessian_batch, rng)
         bound = loss.curvature()
         model = CubicModel(
-            g,
+            g.astype(np.float64, copy=False),
             loss.hessian(x, some),
             self.M,
             gamma=self.gamma * (query.scale / self.eta),  # η and γ follow the same schedule
