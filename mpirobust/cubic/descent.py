@@ -60,6 +60,8 @@ def _cauchy(g: Vector, length: float, model: CubicModel) -> tuple[Vector, Vector
     direction = -g / length
     product = model.hessian(direction)
     bend = model.gamma * float(direction @ product)
+    if not np.isfinite(bend):
+        return np.full_like(g, np.nan), product
     root = np.sqrt(bend * bend + 2 * model.rho * length)
     radius = 2 * length / (bend + root) if bend > 0 else (root - bend) / model.rho  # the same, without cancellation
     return radius * direction, radius * product
