@@ -189,4 +189,5 @@ def test_cubic_newton_goes_on_from_between_its_rounds(two_rounds: str, plan: Pat
     (folder / "checkpoint-000000012.h5").unlink()
     done = mpirobust("run", str(plan), "--out", str(folder), "--resume", ranks=3)
     assert done.returncode == 0, done.stderr
+    assert "passed over" not in done.stderr
     assert_same(undisturbed, folder)
