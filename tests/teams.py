@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from mpirobust.cluster.host import Host
 from mpirobust.cluster.local import LocalCluster
-from mpirobust.data.sources.base import Places
 from mpirobust.plan import Plan
 from mpirobust.team import orders_of
 from mpirobust.types import CENTER, Purpose, Vector, stream
@@ -30,16 +30,19 @@ def regression_plan(**changes: Any) -> Plan:
 
 
 class Team:
-    """What a run of `plan` on one process has; where it needs files, `folder` has them."""
+    """What a run of `plan` on one process has; `stores` are those of its data, where they are files."""
 
-    def __init__(self, plan: Plan, folder: Path | None = None) -> None:
+    def __init__(self, plan: Plan, stores: Sequence[Path] = ()) -> None:
         self.plan = plan
-        stores = [] if folder is None else plan.data.prepare(Places(folder, None, folder / "cache"))
-        self.dataset = plan.data.open(stores, plan.seed)
+        self.dataset = plan.data.open(list(stores), plan.seed)
         features = self.dataset.facts.features
         self.x0: Vector = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START))
         dealt = plan.deal(self.dataset)
         self.orders = orders_of(plan, self.x0.size, plan.weights(dealt))
-        self.workers = [Worker(index, self.orders, self.dataset.train(rows), None) for index, rows in enumerate(dealt)]
+        tests = np.array_split(np.arange(self.dataset.facts.test_rows), plan.workers)
+        self.workers = [
+            Worker(index, self.orders, self.dataset.train(rows), self.dataset.test(test) if test.size else None)
+            for index, (rows, test) in enumerate(zip(dealt, tests, strict=True))
+        ]
         self.byzantine = np.isin(np.arange(plan.workers), self.orders.byzantine)
         self.cluster = LocalCluster(Host(self.orders, self.workers))

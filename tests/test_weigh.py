@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpirobust.data.sources.base import Places
 from mpirobust.errors import SetupFault
 from mpirobust.hdf5 import write_sealed
 from mpirobust.plan import Plan
@@ -28,7 +29,7 @@ def uneven(folder: Path, **changes: Any) -> Team:
     write_rows(folder / "rows.svm", rows=120, features=7)
     data = {"kind": "libsvm", "path": "rows.svm", "partition": {"kind": "dirichlet", "concentration": 0.3}}
     plan = regression_plan(**{"workers": 8, "data": data, "weigh": "rows", **changes})
-    return Team(plan, folder)
+    return Team(plan, plan.data.prepare(Places(folder, None, folder / "cache")))
 
 
 def pooled(team: Team) -> Shard:

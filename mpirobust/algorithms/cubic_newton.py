@@ -33,13 +33,11 @@ class Iteration:
     Attributes:
         x: the iterate.
         t: rounds of communication done.
-        T: the iterations that the run set out to do, which `schedule` may depend on.
         g: the global gradient at x, known between the two rounds of an iteration; else empty.
     """
 
     x: Vector
     t: int
-    T: int
     g: Vector
 
 
@@ -50,15 +48,14 @@ class CubicNewton(Algorithm[Iteration]):
     Each worker minimises `gᵀs + γ/2 sᵀHs + M γ²/6 ||s||³` (P2 (1)); the center adds η times the mean
     of the kept answers. `rounds` counts rounds of communication: with `two_rounds` (P2 Remark 10) an
     iteration takes two, first the gradients, which are compressed and trimmed as well, then the steps for
-    the gradient that came of them. With `schedule = "inverse-rounds"`, `gamma` and `eta` are divided by T, the
-    iterations of the run (P2 Thm 4). `gradient_batch` and `hessian_batch` rows are drawn anew for
-    each answer without replacement (Kohler, Lucchi 2017; default: the whole shard).
+    the gradient that came of them. Only η/γ matters to the iterates: s is 1/γ times the minimiser for
+    γ = 1, so that η = γ = c/T (P2 Thm 4) is η = γ = 1. `gradient_batch` and `hessian_batch` rows are
+    drawn anew for each answer without replacement (Kohler, Lucchi 2017; default: the whole shard).
     """
 
     M: Annotated[float, Field(gt=0)]
     gamma: Annotated[float, Field(gt=0)] = 1.0
     eta: Annotated[float, Field(gt=0)] = 1.0
-    schedule: Literal["constant", "inverse-rounds"] = "constant"
     solver: CubicSolver = Field(default_factory=Lanczos)
     two_rounds: bool = False
     gradient_batch: Annotated[int, Field(gt=0)] | None = None
@@ -85,26 +82,25 @@ class CubicNewton(Algorithm[Iteration]):
             raise PlanFault(f"solver.{fault.where}", fault.reason) from fault
 
     def start(self, x0: Vector, terrain: Terrain) -> Iteration:
-        return Iteration(x0, 0, self.rounds // 2 if self.two_rounds else self.rounds, np.empty(0))
+        return Iteration(x0, 0, np.empty(0))
 
     def query(self, state: Iteration) -> Query:
         if self.two_rounds and not state.g.size:
             return Query((state.x,), kind=Asked.GRADIENT)
-        eta = self.eta / state.T if self.schedule == "inverse-rounds" else self.eta
-        return Query((state.x, state.g) if self.two_rounds else (state.x,), scale=eta)
+        return Query((state.x, state.g) if self.two_rounds else (state.x,), scale=self.eta)
 
     def answer(self, query: Query, loss: Loss, shard: Shard, rng: np.random.Generator) -> Vector:
         x, *known = query.vectors
-        g = known[0] if known else loss.gradient(x, _drawn(shard, self.gradient_batch, rng))
+        g = known[0].copy() if known else loss.gradient(x, _drawn(shard, self.gradient_batch, rng))
         if query.kind == Asked.GRADIENT or not isfinite(q_norm(g, 2)):
             return g  # a gradient that has overflowed makes an unsound message
         some = _drawn(shard, self.hessian_batch, rng)
         bound = loss.curvature()
         model = CubicModel(
-            g,
+            g.astype(np.float64, copy=False),
             loss.hessian(x, some),
             self.M,
-            gamma=self.gamma * (query.scale / self.eta),  # η and γ follow the same schedule
+            self.gamma,
             bound=bound and bound(shard) * shard.rows / some.rows,
         )
         return self.solver.solve(model, rng)

@@ -11,6 +11,7 @@ from mpirobust.types import Vector
 
 _EPS = float(np.finfo(np.float64).eps)
 _MOST_STEPS = 200
+_SHORTEST = 1e-100  # a gradient that is no more than rounding of this is none: its square would underflow
 
 
 def minimiser(H: NDArray[np.float64], g: Vector, model: CubicModel) -> tuple[Vector, Vector]:
@@ -22,7 +23,7 @@ def minimiser(H: NDArray[np.float64], g: Vector, model: CubicModel) -> tuple[Vec
     if not (np.isfinite(H).all() and np.isfinite(g).all()):
         return np.full(g.size, np.nan), np.zeros(g.size)
     eigenvalues, V = np.linalg.eigh(model.gamma * H)
-    length = q_norm(g, 2) or 1.0
+    length = max(q_norm(g, 2), _SHORTEST)
     sigma = model.rho / 2 * length  # of s in units of `length`, so that nothing underflows where g is short
     b = V.T @ (g / length)
     b[np.abs(b) <= b.size * _EPS] = 0  # what rounding leaves of nothing has no direction
@@ -33,12 +34,17 @@ def minimiser(H: NDArray[np.float64], g: Vector, model: CubicModel) -> tuple[Vec
     inner = gaps > 0
     if floor > 0.0 and not b[~inner].any():
         p = np.zeros(g.size)
-        p[inner] = -b[inner] / gaps[inner]
-        missing = (floor / sigma) ** 2 - p @ p
-        if missing >= 0:  # the hard case
-            return V @ (length * p), length * np.sqrt(missing) * V[:, 0]
-    t = _root(gaps, b, floor, sigma)
-    return V @ (-length * b / (gaps + t)), np.zeros(g.size)
+        with np.errstate(over="ignore"):  # then it is too long
+            p[inner] = -b[inner] / gaps[inner]
+            reached, radius = q_norm(p, 2), floor / sigma
+        if reached <= radius:  # the hard case
+            missing = np.sqrt(radius - reached) * np.sqrt(radius + reached)
+            return V @ (length * p), length * missing * V[:, 0]
+    there = b != 0
+    t = _root(gaps[there], b[there], floor, sigma)
+    s = np.zeros(g.size)
+    s[there] = -length * b[there] / (gaps[there] + t)
+    return V @ s, np.zeros(g.size)
 
 
 def oriented(u: Vector) -> Vector:
@@ -51,7 +57,7 @@ def oriented(u: Vector) -> Vector:
 
 def _root(gaps: NDArray[np.float64], b: Vector, floor: float, sigma: float) -> float:
     """The `t > 0` with `||b / (gaps + t)|| = (floor + t) / σ`: safeguarded Newton on the increasing function
-    `(floor + t) / ||b / (gaps + t)|| - σ` (Conn, Gould, Toint 2000, §7.3)."""
+    `(floor + t) / ||b / (gaps + t)|| - σ` (Conn, Gould, Toint 2000, §7.3); no entry of `b` is zero."""
 
     def crossing(gap: float, size: float) -> float:
         """Where `(floor + t) (gap + t) = σ size`, without cancellation; one entry of b alone has its root there."""
@@ -71,7 +77,8 @@ def _root(gaps: NDArray[np.float64], b: Vector, floor: float, sigma: float) -> f
             high = t
         else:
             low = t
-        slope = 1 / norm + (floor + t) * float(s @ (s / (gaps + t))) / norm**3
+        s /= norm
+        slope = (1 + (floor + t) * float(s @ (s / (gaps + t)))) / norm
         after = t - value / slope
         if after == t:
             break

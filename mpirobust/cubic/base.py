@@ -18,7 +18,7 @@ class CubicModel:
     """`m(s) = gᵀs + γ/2 sᵀHs + M γ²/6 ||s||³` (P2 (1)).
 
     Attributes:
-        g: shape (d,), finite, and so is its norm.
+        g: shape (d,), float64, finite, and so is its norm.
         hessian: `v -> Hv`.
         M, gamma: positive.
         bound: a bound on ||H|| wherever H is taken; None where there is none.
@@ -54,4 +54,7 @@ class CubicSolver(ABC):
 
     @abstractmethod
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
-        """`s` with `m(s) <= 0`, shape (d,), float64, a new array; NaN where a product is not finite."""
+        """`s` with `m(s) <= 0` (unless told to perturb g), shape (d,), float64, a new array.
+
+        It is not finite where a product is not.
+        """

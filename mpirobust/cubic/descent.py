@@ -34,13 +34,13 @@ class Descent(CubicSolver):
 
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
         assert model.bound is not None
-        g: Vector = model.g.astype(np.float64)
+        g = model.g
         if self.perturbation:
             noise = rng.standard_normal(g.size)
-            g += self.perturbation / np.sqrt(noise @ noise) * noise
+            g = g + self.perturbation / np.sqrt(noise @ noise) * noise
         length, bound, rho = q_norm(g, 2), model.gamma * model.bound, model.rho
         if length == 0.0:
-            return g
+            return np.zeros_like(g)
         if self.step == "published" and length < bound * bound / rho:
             s, Hs = np.zeros_like(g), np.zeros_like(g)
             step, steps = 1 / (20 * bound), self.iterations
@@ -60,6 +60,8 @@ def _cauchy(g: Vector, length: float, model: CubicModel) -> tuple[Vector, Vector
     direction = -g / length
     product = model.hessian(direction)
     bend = model.gamma * float(direction @ product)
+    if not np.isfinite(bend):
+        return np.full_like(g, np.nan), product
     root = np.sqrt(bend * bend + 2 * model.rho * length)
     radius = 2 * length / (bend + root) if bend > 0 else (root - bend) / model.rho  # the same, without cancellation
     return radius * direction, radius * product

@@ -34,7 +34,7 @@ class Lanczos(CubicSolver):
         Q = np.zeros((k, d))  # orthonormal rows
         T = np.zeros((k, k))
         length = q_norm(model.g, 2)
-        w: Vector = model.g.astype(np.float64)
+        w = model.g
         beta, longest = length, 0.0
         for j in range(k):
             if beta <= _NOTHING * longest:

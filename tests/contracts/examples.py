@@ -14,6 +14,7 @@ ROOMS = {
     "aggregator": catalog.ROOMS["aggregator"],
     "attack": catalog.ROOMS["attack"],
     "partition": "mpirobust.data.partitions",
+    "algorithm.solver": "mpirobust.cubic",
 }
 
 EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
@@ -92,6 +93,11 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "contiguous": [{}],
         "dirichlet": [{}, {"concentration": 0.01}, {"concentration": 1000.0}],
         "iid": [{}],
+    },
+    "algorithm.solver": {
+        "descent": [{}, {"step": "published"}, {"perturbation": 0.01}, {"iterations": 1}],
+        "exact": [{}],
+        "lanczos": [{}, {"products": 1}, {"products": 3}],
     },
 }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mpirobust.problems.base import Loss
+from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.problems.logistic import Logistic
 from mpirobust.problems.robust_regression import RobustRegression
 from mpirobust.types import Shard, Vector
@@ -73,6 +74,27 @@ def test_hessian_is_symmetric_and_linear(case: Case) -> None:
     u, v = directions(case.x.size)[-2:]
     np.testing.assert_allclose(u @ product(v), v @ product(u), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(product(2 * u - 3 * v), 2 * product(u) - 3 * product(v), rtol=1e-10, atol=1e-12)
+
+
+def test_curvature_bounds_the_hessian_everywhere(case: Case) -> None:
+    bound = case.loss.curvature()
+    if bound is not None:
+        for x in (0 * case.x, case.x, -0.1 * case.x, 100 * case.x):
+            product = case.loss.hessian(x, case.shard)
+            H = np.array([product(unit) for unit in np.eye(x.size)])
+            assert np.abs(np.linalg.eigvalsh(H)).max() <= bound(case.shard)
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_curvature_is_reached_where_the_loss_bends_most(classes: int) -> None:
+    """Least squares everywhere, logistic regression at 0 (p = 1/2), robust regression where every row fits."""
+    shard = made_shard(ROWS, FEATURES, classes)
+    fitted = shard.with_labels(np.zeros(ROWS))
+    for loss, rows in ((LeastSquares(), shard), (Logistic(l2=3.0), shard), (RobustRegression(), fitted)):
+        product, bound = loss.hessian(np.zeros(FEATURES), rows), loss.curvature()
+        assert bound is not None
+        H = np.array([product(unit) for unit in np.eye(FEATURES)])
+        np.testing.assert_allclose(np.linalg.eigvalsh(H)[-1], bound(rows), rtol=1e-5)
 
 
 def test_leaves_its_input_alone(case: Case) -> None:

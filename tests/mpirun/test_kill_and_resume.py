@@ -172,3 +172,20 @@ def test_a_run_is_never_overwritten_or_continued_by_mistake(plan: Path, tmp_path
     assert other.returncode == 2
     assert "algorithm.step was 0.02, is 0.01" in other.stderr
     assert (folder / "run.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("two_rounds", ["true", "false"])
+def test_cubic_newton_goes_on_from_between_its_rounds(two_rounds: str, plan: Path, tmp_path: Path) -> None:
+    """Checkpoints after rounds 9 and 12; the newest is lost, and round 9 of two rounds has a gradient and no step."""
+    undisturbed, folder = tmp_path / "undisturbed", tmp_path / "resumed"
+    cubic = f'kind = "cubic-newton"\nM = 10.0\ntwo_rounds = {two_rounds}\nhessian_batch = 20'
+    text = _PLAN.format(rounds=12).replace('kind = "first-order"', cubic).replace("every = 30", "every = 3")
+    text = text.replace("step = 0.02\nbatch = 20", "").replace('feedback = "residual"', "")
+    plan.write_text(text)
+    for out in (undisturbed, folder):
+        assert mpirobust("run", str(plan), "--out", str(out)).returncode == 0
+    (folder / "checkpoint-000000012.h5").unlink()
+    done = mpirobust("run", str(plan), "--out", str(folder), "--resume", ranks=3)
+    assert done.returncode == 0, done.stderr
+    assert "passed over" not in done.stderr
+    assert_same(undisturbed, folder)

@@ -28,9 +28,7 @@ workers = 20
 {top}
 {data}
 [algorithm]
-kind = "first-order"
 rounds = 12
-step = {step}
 {algorithm}
 [compressor]
 {compressor}
@@ -84,39 +82,37 @@ def _attack(kind: str) -> str:
 def _regression(compressor: str, attack: str, aggregator: str = _TRIM, top: str = "", algorithm: str = "") -> str:
     return _PLAN.format(
         data=_REGRESSION,
-        step=0.05,
         compressor=compressor,
         attack=_attack(attack),
         aggregator=aggregator,
         top=top,
-        algorithm=algorithm,
+        algorithm=f'kind = "first-order"\nstep = 0.05\n{algorithm}',
     )
 
 
 def _saddles(data: str, problem: str, compressor: str, step: float, top: str) -> str:
     return _PLAN.format(
         data=_SADDLES.format(data=data, problem=problem),
-        step=step,
         compressor=compressor,
         attack=_attack("saddle-point"),
         aggregator=_TRIM,
         top=top,
-        algorithm="",
+        algorithm=f'kind = "first-order"\nstep = {step}',
     )
 
 
 def _classes(problem: str, partition: str, compressor: str, attack: str, top: str = "", algorithm: str = "") -> str:
     return _PLAN.format(
         data=_CLASSES.format(problem=problem, partition=partition),
-        step=0.3,
         compressor=compressor,
         attack=_attack(attack),
         aggregator=_TRIM,
         top=top,
-        algorithm=algorithm,
+        algorithm=algorithm if "kind" in algorithm else f'kind = "first-order"\nstep = 0.3\n{algorithm}',
     )
 
 
+_CUBIC = 'kind = "cubic-newton"\nM = 10.0\n'
 _RESIDUAL = 'feedback = "residual"'
 PLANS = {
     "quickstart-like": _regression('kind = "l1-qsgd"', "gaussian"),
@@ -156,6 +152,28 @@ PLANS = {
     ),
     "double-well": _saddles('"none"\nsigma = 0.1', '"double-well"', 'kind = "l1-qsgd"', 0.5, 'feedback = "difference"'),
     "matrix": _saddles('"regression"', '"matrix-factorisation"\ncolumns = 3', 'kind = "topk"\nk = 9', 0.1, _RESIDUAL),
+    "cubic-lanczos-residual": _classes(
+        "robust-regression",
+        '{ kind = "by-label" }',
+        'kind = "qsgd"\nlevels = 16',
+        "gaussian",
+        top=_RESIDUAL,
+        algorithm=_CUBIC + 'solver = { kind = "lanczos", products = 4 }\ngradient_batch = 5\nhessian_batch = 6',
+    ),
+    "cubic-two-rounds-descent": _classes(
+        "logistic",
+        '{ kind = "iid" }',
+        'kind = "qsgd"\nlevels = 1',
+        "label-flip",
+        algorithm=_CUBIC + 'two_rounds = true\nsolver = { kind = "descent", perturbation = 0.01 }',
+    ),
+    "cubic-exact-collude": _classes(
+        "logistic",
+        '{ kind = "dirichlet" }',
+        'kind = "l1-qsgd"',
+        "collude",
+        algorithm=_CUBIC + 'solver = { kind = "exact" }',
+    ),
 }
 
 
