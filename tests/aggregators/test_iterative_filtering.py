@@ -26,11 +26,7 @@ def filtered(said: NDArray[np.float64], budget: float, enough: float = 0.0) -> N
     return c
 
 
-@over_codes
-@pytest.mark.parametrize(("beta", "silent", "f"), [(0.0, (), 0), (0.2, (), 3), (0.2, (1, 9), 3), (0.4, (), 6)])
-def test_weighs_by_what_is_left(
-    code: AnyCompressor, beta: float, silent: tuple[int, ...], f: int, dim: int = 9
-) -> None:
+def compare(code: AnyCompressor, dim: int, beta: float, silent: tuple[int, ...], f: int) -> None:
     box = a_round(vectors(14, dim), code, 0.3, silent)
     verdict = IterativeFiltering(beta=beta).judge(box.inbox)
     c = filtered(box.said, 2 * f)
@@ -39,8 +35,14 @@ def test_weighs_by_what_is_left(
     assert verdict.kept.tolist() == box.mask(c > 0)
 
 
+@over_codes
+@pytest.mark.parametrize(("beta", "silent", "f"), [(0.0, (), 0), (0.2, (), 3), (0.2, (1, 9), 3), (0.4, (), 6)])
+def test_weighs_by_what_is_left(code: AnyCompressor, beta: float, silent: tuple[int, ...], f: int) -> None:
+    compare(code, 9, beta, silent, f)
+
+
 def test_weighs_over_several_blocks() -> None:
-    test_weighs_by_what_is_left(L1QSGD(), 0.2, (1, 9), 3, BLOCK + 5)
+    compare(L1QSGD(), BLOCK + 5, 0.2, (1, 9), 3)
 
 
 @over_codes
