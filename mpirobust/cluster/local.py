@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from time import perf_counter
 
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Exchange
-from mpirobust.cluster.curvature import power_iteration
+from mpirobust.cluster.curvature import power_iteration, smallest_eigenvalue
 from mpirobust.cluster.host import Host, summarise
 from mpirobust.cluster.reception import Reception
 from mpirobust.cluster.world import World
@@ -37,8 +37,15 @@ class LocalCluster(Cluster):
         return summarise(self._host.scores(x), self._host.gradients(x))
 
     def smoothness(self, x: Vector) -> float:
+        return power_iteration(self._hessian(x), x.size, self._host.orders.seed)
+
+    def lambda_min(self, x: Vector) -> float:
+        return smallest_eigenvalue(self._hessian(x), x.size, self._host.orders.seed)
+
+    def _hessian(self, x: Vector) -> Callable[[Vector], Vector]:
+        """Products with the mean Hessian of the workers at `x`."""
         m = len(self._host.workers)
-        return power_iteration(lambda v: self._host.hessian_products(x, v).total() / m, x.size, self._host.orders.seed)
+        return lambda v: self._host.hessian_products(x, v).total() / m
 
     def residuals(self) -> Generator[Vector, None, None]:
         if self._host.orders.feedback == "difference":
