@@ -50,7 +50,7 @@ def smallest_eigenvalue(product: Callable[[Vector], Vector], dim: int, seed: int
         reach = float(np.sqrt(w @ w))
         values, vectors = eigh_tridiagonal(diagonal, beside)
         largest = max(abs(values[0]), abs(values[-1]))
-        if len(basis) == min(dim, _MOST_PRODUCTS) or reach * abs(vectors[-1, 0]) <= _RITZ_TOLERANCE * largest:
+        if len(basis) == _MOST_PRODUCTS or reach * abs(vectors[-1, 0]) <= _RITZ_TOLERANCE * largest:
             return float(values[0])
         beside.append(reach)
         basis.append(w / reach)

@@ -75,9 +75,7 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         lines.append(f"  second-order stationary to (ε, √ε) with ε = {figures['second_order']:.3g}")
     if figures["escape_rounds"]:
         descent = figures["rounds"] - figures["escape_rounds"]
-        apart = (
-            f"{figures['escape_rounds']}, beside {descent} of descent; the first after {figures['first_hit']} rounds"
-        )
+        apart = f"{figures['escape_rounds']}, the first after {figures['first_hit']}; {descent} of descent"
         lines.append(f"  {'escape rounds':<16}{apart}")
     per_message = figures["bytes_up"] / max(1, figures["rounds"] * figures["workers"])
     lines.append(f"  {'bytes up':<16}{figures['bytes_up']:,} ({per_message:.1f} per worker and round)")

@@ -14,12 +14,14 @@ SAME = [
     "model/x",
     "rounds/norms",
     "rounds/kept",
+    "rounds/escape",
     "rounds/bytes_up",
     "rounds/bytes_down",
     "audits/loss",
     "audits/gradient_norm",
     "audits/distance",
     "audits/test_accuracy",
+    "audits/lambda_min",
 ]
 
 _PLAN = """
@@ -124,6 +126,10 @@ PLANS = {
     "robust-iid-option-1": _classes(
         "robust-regression", '{ kind = "iid" }', 'kind = "randomk"\nk = 4', "garbage", algorithm='option = "I"'
     ),
+    "byzantine-pgd": _regression(
+        'kind = "identity"', "gaussian", 'kind = "trimmed-mean"\nbeta = 0.3', algorithm="threshold = 5.7\nT_th = 3"
+    ).replace("first-order", "byzantine-pgd")
+    + "[audit]\ncurvature_every = 4",
 }
 
 
