@@ -126,8 +126,11 @@ PLANS = {
     "robust-iid-option-1": _classes(
         "robust-regression", '{ kind = "iid" }', 'kind = "randomk"\nk = 4', "garbage", algorithm='option = "I"'
     ),
-    "byzantine-pgd": _regression(
-        'kind = "identity"', "gaussian", 'kind = "trimmed-mean"\nbeta = 0.3', algorithm="threshold = 5.7\nT_th = 3"
+    "byzantine-pgd": _regression(  # descends, escapes and descends
+        'kind = "identity"',
+        "gaussian",
+        'kind = "trimmed-mean"\nbeta = 0.3',
+        algorithm="threshold = 4.3\nT_th = 3\nR = 0.9",
     ).replace("first-order", "byzantine-pgd")
     + "[audit]\ncurvature_every = 4",
 }
