@@ -14,6 +14,7 @@ ROOMS = {
     "aggregator": catalog.ROOMS["aggregator"],
     "attack": catalog.ROOMS["attack"],
     "partition": "mpirobust.data.partitions",
+    "algorithm": catalog.ROOMS["algorithm"],
 }
 
 EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
@@ -94,6 +95,18 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "contiguous": [{}],
         "dirichlet": [{}, {"concentration": 0.01}, {"concentration": 1000.0}],
         "iid": [{}],
+    },
+    "algorithm": {  # on least squares, from a gradient of length 4 or so
+        "byzantine-pgd": [
+            {"rounds": 30, "step": 0.3, "threshold": 1.0, "r": 2.0, "Q": 3, "T_th": 4},
+            {"rounds": 15, "step": 0.3, "threshold": 1.0, "R": 1.0, "T_th": 3},
+        ],
+        "first-order": [
+            {"rounds": 12, "step": 0.1, "batch": 3, "schedule": "inverse-sqrt"},
+            {"rounds": 12, "step": 0.5, "schedule": "inverse-smoothness", "radius": 1.0},
+        ],
+        "newton": [{"rounds": 6}, {"rounds": 6, "step": 0.5, "products": 2, "damping": 0.1}],
+        "perturbed-gd": [{"rounds": 20, "step": 0.3, "threshold": 1.0, "radius": 1.0, "wait": 3}],
     },
 }
 
