@@ -111,7 +111,15 @@ def _observers(plan: Plan, folder: Path, trace: Trace, solutions: Sequence[Vecto
     stop = plan.stop
     return [
         FiniteWatch(),
-        Auditor(trace, plan.audit.every, solutions, stop.gradient_norm, stop.loss),
+        Auditor(
+            trace,
+            plan.audit.every,
+            solutions,
+            stop.gradient_norm,
+            stop.loss,
+            stop.curvature,
+            plan.audit.curvature_every,
+        ),
         Recorder(trace, folder / TRACE),
         Checkpointer(trace, folder, plan.checkpoint.every, _plan_id(plan)),
     ]

@@ -29,9 +29,14 @@ from mpirobust.types import CENTER, Feedback, Purpose, Rows, stream
 
 @component
 class AuditPlan:
-    """When the honest objective is evaluated."""
+    """When the honest objective is evaluated, and at which of these times the smallest eigenvalue of its Hessian."""
 
     every: Annotated[int, Field(gt=0)] = 1
+    curvature_every: Annotated[int, Field(gt=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.curvature_every is not None and self.curvature_every % self.every:
+            raise ValueError(f"curvature_every = {self.curvature_every} must be a multiple of every = {self.every}")
 
 
 @component
@@ -43,10 +48,15 @@ class CheckpointPlan:
 
 @component
 class StopPlan:
-    """The run has converged when an audit is at or below one of these."""
+    """The run has converged when an audit is at or below one of these; `curvature` makes a demand on the first."""
 
     gradient_norm: Annotated[float, Field(gt=0)] | None = None
     loss: float | None = None
+    curvature: Annotated[float, Field(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.curvature is not None and self.gradient_norm is None:
+            raise ValueError("curvature goes with gradient_norm: both have to be met")
 
 
 @component

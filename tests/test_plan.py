@@ -113,6 +113,10 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
     "huge-workers": ("workers", 2**19, "workers", "less than 524288"),
     "never-audited": ("audit.every", 0, "audit.every", "greater than 0, not 0"),
     "never-saved": ("checkpoint.every", 0, "checkpoint.every", "greater than 0, not 0"),
+    "never-curved": ("audit.curvature_every", 0, "audit.curvature_every", "greater than 0, not 0"),
+    "curved-unaudited": ("audit.curvature_every", 5, "audit", "curvature_every = 5 must be a multiple of every = 2"),
+    "negative-curvature": ("stop.curvature", -0.1, "stop.curvature", "greater than or equal to 0, not -0.1"),
+    "curvature-alone": ("stop.curvature", 0.1, "stop", "curvature goes with gradient_norm"),
     "beta-half": ("aggregator.beta", 0.5, "aggregator.beta", "less than 0.5, not 0.5"),
     "beta-negative": ("aggregator.beta", -0.1, "aggregator.beta", "greater than or equal to 0, not -0.1"),
     "beta-below-alpha": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from pydantic import Field
@@ -23,6 +23,20 @@ class State(Protocol):
     @property
     def x(self) -> Vector:
         """The iterate."""
+
+
+@runtime_checkable
+class Escaping(Protocol):
+    """A state of an algorithm that spends rounds on getting away from saddle points."""
+
+    @property
+    def escaping(self) -> bool:
+        """Whether the round just done was such a round."""
+
+
+def escaping(state: State) -> bool:
+    """Whether the round that led to `state` was spent on getting away from a saddle point; the trace shows it."""
+    return isinstance(state, Escaping) and state.escaping
 
 
 S = TypeVar("S", bound=State)

@@ -65,6 +65,10 @@ class Cluster(ABC):
         """See `algorithms.base.Terrain`."""
 
     @abstractmethod
+    def lambda_min(self, x: Vector) -> float:
+        """Smallest eigenvalue of the honest Hessian at `x`, outside the ledger; NaN where it is not finite."""
+
+    @abstractmethod
     def residuals(self) -> Generator[Vector, None, None]:
         """What feedback keeps for each worker (`Worker.residual`), in worker order, one at a time; to be closed."""
 

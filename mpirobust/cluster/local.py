@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from time import perf_counter
 
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Exchange
-from mpirobust.cluster.curvature import power_iteration
+from mpirobust.cluster.curvature import power_iteration, smallest_eigenvalue
 from mpirobust.cluster.host import Host, summarise
 from mpirobust.cluster.reception import Reception
 from mpirobust.cluster.world import World
@@ -37,8 +37,15 @@ class LocalCluster(Cluster):
         return summarise(self._host.scores(x), self._host.gradients(x), self._host.orders.weight())
 
     def smoothness(self, x: Vector) -> float:
-        host, weight = self._host, self._host.orders.weight()
-        return power_iteration(lambda v: host.hessian_products(x, v).total() / weight, x.size, host.orders.seed)
+        return power_iteration(self._hessian(x), x.size, self._host.orders.seed)
+
+    def lambda_min(self, x: Vector) -> float:
+        return smallest_eigenvalue(self._hessian(x), x.size, self._host.orders.seed)
+
+    def _hessian(self, x: Vector) -> Callable[[Vector], Vector]:
+        """Products with the mean Hessian of the workers at `x`."""
+        weight = self._host.orders.weight()
+        return lambda v: self._host.hessian_products(x, v).total() / weight
 
     def residuals(self) -> Generator[Vector, None, None]:
         if self._host.orders.feedback == "difference":

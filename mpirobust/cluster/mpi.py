@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import pairwise
 from time import perf_counter
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Exchange
-from mpirobust.cluster.curvature import power_iteration
+from mpirobust.cluster.curvature import power_iteration, smallest_eigenvalue
 from mpirobust.cluster.host import SCORES, Host, summarise
 from mpirobust.cluster.local import LocalCluster
 from mpirobust.cluster.reception import Reception
@@ -184,11 +184,19 @@ class MpiCluster(Cluster):
         return summarise(scores, _combined(self._comm, ExactSum(x.size)), self._orders.weight())
 
     def smoothness(self, x: Vector) -> float:
+        return power_iteration(self._hessian(x), x.size, self._orders.seed)
+
+    def lambda_min(self, x: Vector) -> float:
+        return smallest_eigenvalue(self._hessian(x), x.size, self._orders.seed)
+
+    def _hessian(self, x: Vector) -> Callable[[Vector], Vector]:
+        """Products with the mean Hessian of the workers at `x`."""
+
         def product(v: Vector) -> Vector:
             self._line.say(Command.CURVATURE, (x, v))
             return _combined(self._comm, ExactSum(x.size)).total() / self._orders.weight()
 
-        return power_iteration(product, x.size, self._orders.seed)
+        return product
 
     def residuals(self) -> Generator[Vector, None, None]:
         if self._orders.feedback == "difference":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, isfinite, nan
+from math import inf, isfinite, isnan, nan
 from time import perf_counter
 
 import numpy as np
 
+from mpirobust.cluster.base import Audit
 from mpirobust.observers.base import Moment, Observer, Status
 from mpirobust.records.trace import Trace
 from mpirobust.types import Vector
@@ -22,16 +23,27 @@ class Auditor(Observer):
     Args:
         solutions: the minima where they are known; the distance to the nearest is audited too.
         gradient_norm, loss: the run has converged at or below these; None for no such rule.
+        curvature: where the gradient is small enough, λ_min is measured as well, and has to be at least minus this.
+        curvature_every: λ_min is measured in audits of rounds that this divides, and of the last; None for never.
     """
 
     def __init__(
-        self, trace: Trace, every: int, solutions: Sequence[Vector], gradient_norm: float | None, loss: float | None
+        self,
+        trace: Trace,
+        every: int,
+        solutions: Sequence[Vector],
+        gradient_norm: float | None,
+        loss: float | None,
+        curvature: float | None,
+        curvature_every: int | None,
     ) -> None:
         self._trace = trace
         self._every = every
         self._solutions = solutions
         self._gradient_norm = -inf if gradient_norm is None else gradient_norm
         self._loss = -inf if loss is None else loss
+        self._curvature = curvature
+        self._curvature_every = curvature_every
 
     def begin(self, moment: Moment) -> Status | None:
         return self._audit(moment) if moment.round == 0 else self._judge()
@@ -40,10 +52,14 @@ class Auditor(Observer):
         return self._audit(moment) if moment.round % self._every == 0 else None
 
     def end(self, moment: Moment, status: Status) -> None:
+        if status is Status.INTERRUPTED:
+            return  # the resumed run must leave the same rows as an undisturbed one
         audited = self._trace.audits.rows["round"]
-        interrupted = status is Status.INTERRUPTED  # the resumed run must leave the same rows as an undisturbed one
-        if not interrupted and (audited.size == 0 or audited[-1] < moment.round):
+        if audited.size == 0 or audited[-1] < moment.round:
             self._audit(moment)
+        row = self._trace.audits.rows[-1]
+        if self._curvature_every is not None and isnan(row["lambda_min"]):
+            row["lambda_min"] = moment.cluster.lambda_min(moment.state.x)
 
     def _audit(self, moment: Moment) -> Status | None:
         began = perf_counter()
@@ -55,6 +71,7 @@ class Auditor(Observer):
         row["gradient_norm"] = audit.gradient_norm
         row["test_accuracy"] = audit.test_accuracy
         row["distance"] = min((np.sqrt((x - w) @ (x - w)) for w in self._solutions), default=nan)
+        row["lambda_min"] = moment.cluster.lambda_min(x) if self._curves(moment.round, audit) else nan
         moment.seconds["audit"] = perf_counter() - began
         return self._judge()
 
@@ -63,5 +80,12 @@ class Auditor(Observer):
         row = self._trace.audits.rows[-1]
         if not isfinite(row["loss"]):
             return Status.DIVERGED
-        met = row["gradient_norm"] <= self._gradient_norm or row["loss"] <= self._loss
-        return Status.CONVERGED if met else None
+        stationary = row["gradient_norm"] <= self._gradient_norm
+        if self._curvature is not None:
+            stationary = stationary and row["lambda_min"] >= -self._curvature
+        return Status.CONVERGED if stationary or row["loss"] <= self._loss else None
+
+    def _curves(self, round: int, audit: Audit) -> bool:
+        """Whether this audit has λ_min."""
+        due = self._curvature_every is not None and round % self._curvature_every == 0
+        return due or (self._curvature is not None and audit.gradient_norm <= self._gradient_norm)

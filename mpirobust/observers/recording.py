@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from time import perf_counter
 
+from mpirobust.algorithms.base import escaping
 from mpirobust.observers.base import Moment, Observer, Status
 from mpirobust.records.trace import Trace
 
@@ -33,6 +34,7 @@ class Recorder(Observer):
         assert moment.verdict is not None
         row = self._trace.rounds.append()
         row["round"] = moment.round
+        row["escape"] = escaping(moment.state)
         row["bytes_up"] = moment.exchange.bytes_up
         row["bytes_down"] = moment.exchange.bytes_down
         row["elapsed"] = self._before + perf_counter() - self._began

@@ -13,7 +13,7 @@ from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.records.layout import CHECKPOINTS, LOCK, TRACE, checkpoint_path, open_record
 
 # What may differ between a run and its continuation: keys that say when to stop and when to save.
-_FREE = {"algorithm.rounds", "checkpoint.every", "stop.gradient_norm", "stop.loss"}
+_FREE = {"algorithm.rounds", "checkpoint.every", "stop.gradient_norm", "stop.loss", "stop.curvature"}
 
 # Keys younger than the format, each with what held before: a run that was stored without the key has this value.
 _LATER = {"weigh": "equal"}

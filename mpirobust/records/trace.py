@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,13 +19,21 @@ from mpirobust.types import Rows, Vector
 Tail: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]  # table -> column -> rows
 
 _AUDIT = np.dtype(
-    [("round", "<i8"), ("loss", "<f8"), ("gradient_norm", "<f8"), ("distance", "<f8"), ("test_accuracy", "<f8")]
+    [
+        ("round", "<i8"),
+        ("loss", "<f8"),
+        ("gradient_norm", "<f8"),
+        ("distance", "<f8"),
+        ("test_accuracy", "<f8"),
+        ("lambda_min", "<f8"),
+    ]
 )
+_LATER = {"lambda_min": nan, "escape": False}  # columns that files of this format may lack, and what is then in them
 
 
 def _round_type(workers: int) -> np.dtype[np.void]:
     phases = [(f"seconds_{phase}", "<f8") for phase in PHASES]
-    counted = [("round", "<i8"), ("bytes_up", "<i8"), ("bytes_down", "<i8"), ("elapsed", "<f8")]
+    counted = [("round", "<i8"), ("escape", "?"), ("bytes_up", "<i8"), ("bytes_down", "<i8"), ("elapsed", "<f8")]
     return np.dtype([*counted, *phases, ("norms", "<f8", (workers,)), ("kept", "?", (workers,))])
 
 
@@ -54,7 +63,7 @@ class Table:
         first, end = np.searchsorted(columns["round"][:], [last, upto], side="right")
         added = np.zeros(end - first, self._rows.dtype)
         for name in self.columns:
-            added[name] = columns[name][first:end]
+            added[name] = _LATER[name] if name in _LATER and name not in columns else columns[name][first:end]
         self._rows = np.concatenate((self.rows, added))
         self._used = self._rows.size
 

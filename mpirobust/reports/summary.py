@@ -17,7 +17,9 @@ def summary(path: Path) -> dict[str, Any]:
     """What the trace at `path` (a run.h5 or its folder) says, as plain numbers; None where there is none.
 
     `byzantine_kept_mean` is the mean number of Byzantine workers kept per round;
-    `kept_mean` that of all workers. Figures of the objective are those of the last audit.
+    `kept_mean` that of all workers. Figures of the objective are those of the last audit; `second_order` is the
+    smallest ε for which they say second-order stationary to (ε, √ε). `escape_rounds` were spent on getting away
+    from saddle points, the first of them after `first_hit` rounds.
 
     Raises:
         SetupFault: there is no readable trace.
@@ -29,15 +31,18 @@ def summary(path: Path) -> dict[str, Any]:
         try:
             rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
             kept = rounds["kept"][:]
+            escape = rounds["escape"][:] if "escape" in rounds else np.zeros(len(kept), dtype=bool)
             done = len(kept)
             phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
+            objective = {name: _last(audits[name]) for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
+            objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
             return {
                 "status": str(file.attrs["status"]),
                 "rounds": done,
-                **{
-                    name: _number(audits[name][-1]) if len(audits[name]) else None
-                    for name in ("loss", "gradient_norm", "distance", "test_accuracy")
-                },
+                "escape_rounds": int(escape.sum()),
+                "first_hit": int(escape.argmax()) if escape.any() else None,
+                **objective,
+                "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
                 "bytes_up": int(rounds["bytes_up"][:].sum()),
                 "bytes_down": int(rounds["bytes_down"][:].sum()),
                 "seconds": float(rounds["elapsed"][-1]) if done else 0.0,
@@ -62,9 +67,16 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         ("gradient_norm", "gradient norm"),
         ("distance", "distance to w*"),
         ("test_accuracy", "test accuracy"),
+        ("lambda_min", "lambda_min"),
     ]:
         if figures[key] is not None:
             lines.append(f"  {label:<16}{figures[key]:.6g}")
+    if figures["second_order"] is not None:
+        lines.append(f"  second-order stationary to (ε, √ε) with ε = {figures['second_order']:.3g}")
+    if figures["escape_rounds"]:
+        descent = figures["rounds"] - figures["escape_rounds"]
+        apart = f"{figures['escape_rounds']}, the first after {figures['first_hit']}; {descent} of descent"
+        lines.append(f"  {'escape rounds':<16}{apart}")
     per_message = figures["bytes_up"] / max(1, figures["rounds"] * figures["workers"])
     lines.append(f"  {'bytes up':<16}{figures['bytes_up']:,} ({per_message:.1f} per worker and round)")
     lines.append(f"  {'bytes down':<16}{figures['bytes_down']:,}")
@@ -83,5 +95,12 @@ def _mean_kept(kept: NDArray[np.bool_]) -> float | None:
     return float(kept.sum(axis=1).mean()) if len(kept) else None
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _second_order(gradient_norm: float | None, lambda_min: float | None) -> float | None:
+    """The smallest ε with ||∇f|| <= ε and λ_min >= -√ε (P2 §1, Preliminaries)."""
+    if gradient_norm is None or lambda_min is None:
+        return None
+    return max(gradient_norm, min(lambda_min, 0.0) ** 2)
+
+
+def _last(column: Any) -> float | None:
+    return float(column[-1]) if len(column) and np.isfinite(column[-1]) else None

@@ -15,6 +15,7 @@ ROOMS = {
     "attack": catalog.ROOMS["attack"],
     "partition": "mpirobust.data.partitions",
     "algorithm.solver": "mpirobust.cubic",
+    "algorithm": catalog.ROOMS["algorithm"],
 }
 
 EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
@@ -49,6 +50,13 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "bulyan": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.2}],
         "centered-clipping": [{"radius": 1.0}, {"radius": 100.0}, {"radius": 0.01, "iterations": 1}],
         "geometric-median": [{}, {"iterations": 1, "tolerance": 0.0}],
+        "iterative-filtering": [
+            {"beta": 0.0},
+            {"beta": 0.1},
+            {"beta": 0.3},
+            {"beta": 0.49},
+            {"beta": 0.3, "sigma": 2.0},
+        ],
         "krum": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}],
         "majority-vote": [{}],
         "mean": [{}],
@@ -98,6 +106,18 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "descent": [{}, {"step": "published"}, {"perturbation": 0.01}, {"iterations": 1}],
         "exact": [{}],
         "lanczos": [{}, {"products": 1}, {"products": 3}],
+    },
+    "algorithm": {  # on least squares, from a gradient of length 4 or so
+        "byzantine-pgd": [
+            {"rounds": 30, "step": 0.3, "threshold": 1.0, "r": 2.0, "Q": 3, "T_th": 4},
+            {"rounds": 15, "step": 0.3, "threshold": 1.0, "R": 1.0, "T_th": 3},
+        ],
+        "first-order": [
+            {"rounds": 12, "step": 0.1, "batch": 3, "schedule": "inverse-sqrt"},
+            {"rounds": 12, "step": 0.5, "schedule": "inverse-smoothness", "radius": 1.0},
+        ],
+        "newton": [{"rounds": 6}, {"rounds": 6, "step": 0.5, "products": 2, "damping": 0.1}],
+        "perturbed-gd": [{"rounds": 20, "step": 0.3, "threshold": 1.0, "radius": 1.0, "wait": 3}],
     },
 }
 

@@ -102,6 +102,7 @@ def test_the_cluster_does_what_a_local_one_does(world: MpiWorld) -> None:
         x = x - one.inbox.average(one.inbox.sound)
     np.testing.assert_array_equal(astuple(cluster.audit(x)), astuple(local.audit(x)))
     assert cluster.smoothness(x) == local.smoothness(x)
+    assert cluster.lambda_min(x) == local.lambda_min(x)
     for one_residual, other_residual in zip(cluster.residuals(), local.residuals(), strict=True):
         np.testing.assert_array_equal(one_residual, other_residual)
     given_up = cluster.residuals()

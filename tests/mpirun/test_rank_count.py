@@ -14,12 +14,14 @@ SAME = [
     "model/x",
     "rounds/norms",
     "rounds/kept",
+    "rounds/escape",
     "rounds/bytes_up",
     "rounds/bytes_down",
     "audits/loss",
     "audits/gradient_norm",
     "audits/distance",
     "audits/test_accuracy",
+    "audits/lambda_min",
 ]
 
 _PLAN = """
@@ -174,6 +176,13 @@ PLANS = {
         "collude",
         algorithm=_CUBIC + 'solver = { kind = "exact" }',
     ),
+    "byzantine-pgd": _regression(  # descends, escapes and descends
+        'kind = "identity"',
+        "gaussian",
+        'kind = "trimmed-mean"\nbeta = 0.3',
+        algorithm="threshold = 4.3\nT_th = 3\nR = 0.9",
+    ).replace("first-order", "byzantine-pgd")
+    + "[audit]\ncurvature_every = 4",
 }
 
 

@@ -21,7 +21,7 @@ def audited(problem: dict[str, Any], x: Vector) -> float:
     w = team.dataset.solution()
     assert w is not None
     trace = Trace(6, np.zeros(0, np.intp), {})
-    auditor = Auditor(trace, 1, team.plan.problem.solutions(w), None, None)
+    auditor = Auditor(trace, 1, team.plan.problem.solutions(w), None, None, None, None)
     auditor.begin(Moment(0, Descent(x, 0, 0.0), team.cluster))
     return float(trace.audits.rows[-1]["distance"])
 

@@ -146,6 +146,24 @@ def test_a_missing_part_is_refused(tmp_path: Path, name: str) -> None:
         Trace(WORKERS, np.array([1]), FACTS).recall(path, NOTHING, 5)
 
 
+@pytest.mark.parametrize(("name", "instead"), [("audits/lambda_min", np.nan), ("rounds/escape", False)])
+def test_a_column_of_later_versions_may_be_missing(tmp_path: Path, name: str, instead: object) -> None:
+    """From the file and from the tail."""
+    path, made = tmp_path / "run.h5", trace(5)
+    made.write(path, "running", 5, np.zeros(4))
+    extend(made, 5, 7)
+    table, column = name.split("/")
+    tail = {each: {at: rows for at, rows in made.tail()[each].items() if at != column} for each in made.tail()}
+    with resealed(path) as file:
+        del file[name]
+    recalled = Trace(WORKERS, np.array([1]), FACTS)
+    recalled.recall(path, tail, 7)
+    wanted = getattr(made, table).rows.copy()
+    wanted[column] = instead
+    for each in wanted.dtype.names:
+        np.testing.assert_array_equal(getattr(recalled, table).rows[each], wanted[each])
+
+
 def test_other_workers_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     trace(5).write(path, "running", 5, np.zeros(4))

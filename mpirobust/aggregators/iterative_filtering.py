@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mpirobust.aggregators._geometry import Weights, measured
+from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.component import component
+from mpirobust.errors import PlanFault
+from mpirobust.inbox import Answers
+
+
+@component
+class IterativeFiltering(Aggregator):
+    """Spectral filtering (Diakonikolas et al. 2017, Su & Xu 2018; the third rule of Yin et al. 2019), f = ⌈βm⌉.
+
+    Weights c_i start at 1. Along the direction in which the weighted answers vary most, τ_i is the squared
+    distance of answer i from their mean: c_i ← c_i (1 - τ_i/max τ), over and over; then the weighted mean. While
+    what varies is mostly Byzantine, more of their weight goes than of the honest, so that they are gone once 2f
+    has gone in all, and there it ends; the last turn takes no more than that. With `sigma`, the standard
+    deviation of an honest answer along any direction in units of what the workers send, it ends before, as soon
+    as Σ c_i τ_i <= 8 m sigma². Mean and direction are read off the m × m Gram matrix.
+    """
+
+    beta: Fraction
+    sigma: Annotated[float, Field(gt=0)] | None = None
+
+    def admit(self, workers: int, byzantine: int) -> None:
+        if 2 * share(self.beta, workers) >= workers:
+            raise PlanFault("beta", f"{self.beta} of {workers} workers, rounded up and doubled, leaves no weight")
+
+    def judge(self, inbox: Answers) -> Verdict:
+        workers, gram = measured(inbox)
+        weights, kept = np.zeros(len(inbox)), np.zeros(len(inbox), dtype=bool)
+        if workers.size:
+            enough = 0.0 if self.sigma is None else 8 * workers.size * (self.sigma * inbox.scale) ** 2
+            left = _filtered(gram, min(2 * share(self.beta, len(inbox)), workers.size - 1), enough)
+            weights[workers] = left / left.sum()
+            kept[workers] = left > 0
+        return Verdict(inbox.combine(weights), kept)
+
+    def tolerates(self) -> float | None:
+        return self.beta
+
+
+def _filtered(gram: NDArray[np.float64], budget: float, enough: float) -> Weights:
+    """The weights c, shape (n,), when `budget` has gone or the answers vary by no more than `enough`."""
+    c = np.ones(gram.shape[0])
+    while budget > 0:
+        here = np.flatnonzero(c)  # those that are gone may be so far away that nothing is left of the rest beside them
+        spread, distances = _widest(gram[np.ix_(here, here)], c[here])
+        furthest = distances.max()
+        if spread <= enough or furthest == 0:
+            break
+        taken = c[here] * (distances / furthest) ** 2
+        part = min(1.0, budget / taken.sum())
+        c[here] -= part * taken
+        budget = 0.0 if part < 1 else budget - taken.sum()
+    return c
+
+
+def _widest(gram: NDArray[np.float64], c: Weights) -> tuple[float, NDArray[np.float64]]:
+    """Σ c_i τ_i along the direction in which it is greatest, and √τ but for a factor, shape (n,)."""
+    to_mean = gram @ (c / c.sum())
+    centred = gram - to_mean[:, None] - to_mean + to_mean @ (c / c.sum())
+    root = np.sqrt(c)
+    spreads, directions = np.linalg.eigh(root[:, None] * centred * root)
+    return float(spreads[-1]), np.abs(centred @ (root * directions[:, -1]))
