@@ -61,6 +61,16 @@ def test_sees_colluders_who_are_nearer_than_the_honest_are_to_each_other() -> No
     assert np.linalg.norm(GeometricMedian().judge(a_round(said).inbox).step - center) > 0.7
 
 
+@pytest.mark.parametrize("shift", [2.0, 4.0, 8.0])
+def test_noise_of_the_honest_kind_does_not_hide_colluders(shift: float) -> None:
+    """Each sends what an honest worker sends, less `shift` times the mean; at 9 the plain mean is zero."""
+    _, honest = far_from_alike(100, 500, 7.0, 10)
+    center = honest.mean(axis=0)
+    box = a_round(np.vstack([honest, honest[:10] - shift * center]))
+    assert np.linalg.norm(CAF(beta=0.1).judge(box.inbox).step - center) < 0.25
+    assert np.linalg.norm(GeometricMedian().judge(box.inbox).step - center) > 0.25
+
+
 @pytest.mark.parametrize("beta", [0.1, 0.2, 0.3])
 @pytest.mark.parametrize("size", [1e2, 1e8, 1e100, 1e149])
 def test_far_outliers_of_every_length_leave_nothing_behind(beta: float, size: float) -> None:
