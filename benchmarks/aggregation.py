@@ -32,6 +32,7 @@ RULES: list[dict[str, object]] = [
     {"kind": "geometric-median"},
     {"kind": "median-of-means", "groups": 50},
     {"kind": "centered-clipping", "radius": 100.0},
+    {"kind": "caf", "beta": 0.1},
     {"kind": "krum", "beta": 0.1},
     {"kind": "multi-krum", "beta": 0.1},
     {"kind": "bulyan", "beta": 0.1},

@@ -48,6 +48,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     "aggregator": {
         "bulyan": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.2}],
+        "caf": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}, {"beta": 0.49}],
         "centered-clipping": [{"radius": 1.0}, {"radius": 100.0}, {"radius": 0.01, "iterations": 1}],
         "geometric-median": [{}, {"iterations": 1, "tolerance": 0.0}],
         "iterative-filtering": [
