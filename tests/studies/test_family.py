@@ -63,7 +63,7 @@ def test_every_curve_of_every_figure_is_a_sound_plan(path: Path) -> None:
             assert case.round % plan.audit.every == 0
 
 
-@pytest.mark.parametrize("path", [CONFIGS / "robustness.toml"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [CONFIGS / "p1" / "robustness.toml"], ids=lambda path: path.stem)
 def test_every_cell_of_the_matrix_is_a_sound_plan(path: Path) -> None:
     matrix = load_matrix(path)
     for code in matrix.codes:
