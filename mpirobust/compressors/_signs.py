@@ -21,7 +21,11 @@ def add_signs(out: Vector, weights: NDArray[np.float64], packed: Sequence[NDArra
         for first in range(0, len(packed), _MESSAGES):
             some = slice(first, first + _MESSAGES)
             block = np.stack([bits[at : at + _BYTES] for bits in packed[some]])
-            here += 2 * weights[some] @ np.unpackbits(block, axis=1, count=here.size).astype(np.float64)
+            bits = np.unpackbits(block, axis=1, count=here.size)
+            if len(bits) == 1:  # a worker's own message (error feedback): a product with one row takes longer
+                here += 2 * weights[first] * bits[0]
+            else:
+                here += 2 * weights[some] @ bits.astype(np.float64)
 
 
 def fill_signs(
