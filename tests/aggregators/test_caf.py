@@ -50,11 +50,11 @@ def test_sets_for_nobody_is_the_mean() -> None:
     assert verdict.kept.all()
 
 
-def test_sees_colluders_who_are_nearer_than_the_honest_are_to_each_other() -> None:
-    """With 20 rows in 1000 dimensions an honest answer is seven times as long as their mean."""
+def test_sees_colluders_whom_distances_do_not_tell_from_honest_workers() -> None:
+    """With 20 rows in 1000 dimensions an honest answer is six or seven times as long as the mean of all."""
     said, honest = far_from_alike(100, 500, 7.0, 10)
     center = honest.mean(axis=0)
-    assert np.linalg.norm(said[-1] - center) < np.linalg.norm(honest[0] - honest[1])
+    assert np.linalg.norm(said[-1] - honest[0]) < 1.1 * np.linalg.norm(honest[0] - honest[1])
     verdict = CAF(beta=0.1).judge(a_round(said).inbox)
     assert not verdict.kept[-10:].any()
     assert np.linalg.norm(verdict.step - center) < 0.4
