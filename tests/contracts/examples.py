@@ -113,6 +113,10 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"rounds": 30, "step": 0.3, "threshold": 1.0, "r": 2.0, "Q": 3, "T_th": 4},
             {"rounds": 15, "step": 0.3, "threshold": 1.0, "R": 1.0, "T_th": 3},
         ],
+        "cubic-newton": [
+            {"rounds": 8, "M": 10.0},
+            {"rounds": 8, "M": 1.0, "two_rounds": True, "gradient_batch": 5, "hessian_batch": 6},
+        ],
         "first-order": [
             {"rounds": 12, "step": 0.1, "batch": 3, "schedule": "inverse-sqrt"},
             {"rounds": 12, "step": 0.5, "schedule": "inverse-smoothness", "radius": 1.0},

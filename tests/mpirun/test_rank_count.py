@@ -183,6 +183,15 @@ PLANS = {
         algorithm="threshold = 4.3\nT_th = 3\nR = 0.9",
     ).replace("first-order", "byzantine-pgd")
     + "[audit]\ncurvature_every = 4",
+    "perturbed-gd": _regression(
+        'kind = "l1-qsgd"', "alie", 'kind = "median"', algorithm="threshold = 4.3\nradius = 0.5\nwait = 2"
+    ).replace("first-order", "perturbed-gd"),
+    "newton": _regression(
+        'kind = "identity"',
+        "sign-flip",
+        'kind = "iterative-filtering"\nbeta = 0.3',
+        algorithm="products = 5\ndamping = 0.1",
+    ).replace("first-order", "newton"),
 }
 
 
