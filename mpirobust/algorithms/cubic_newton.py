@@ -101,13 +101,13 @@ class CubicNewton(Algorithm[Iteration]):
         if query.kind == Asked.GRADIENT or not isfinite(q_norm(g, 2)):
             return g  # a gradient that has overflowed makes an unsound message
         some = _drawn(shard, self.hessian_batch, rng)
-        bound = loss.curvature()
+        curvature = loss.curvature()
         model = CubicModel(
             g.astype(np.float64, copy=False),
             loss.hessian(x, some),
             self.M,
             self.gamma,
-            bound=bound and bound(shard) * shard.rows / some.rows,
+            None if curvature is None else lambda: curvature(shard) * shard.rows / some.rows,
         )
         return self.solver.solve(model, rng)
 
