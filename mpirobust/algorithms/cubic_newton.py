@@ -32,11 +32,13 @@ class Iteration:
 
     Attributes:
         x: the iterate.
+        y: where the last step ended, before momentum went on from there to x.
         t: rounds of communication done.
         g: the global gradient at x, known between the two rounds of an iteration; else empty.
     """
 
     x: Vector
+    y: Vector
     t: int
     g: Vector
 
@@ -51,6 +53,9 @@ class CubicNewton(Algorithm[Iteration]):
     the gradient that came of them. Only η/γ matters to the iterates: s is 1/γ times the minimiser for
     γ = 1, so that η = γ = c/T (P2 Thm 4) is η = γ = 1. `gradient_batch` and `hessian_batch` rows are
     drawn anew for each answer without replacement (Kohler, Lucchi 2017; default: the whole shard).
+    `momentum` is ρ of Wang et al. (2020): a step from x_k to y_k+1 goes on by min(ρ, ||y_k+1 - x_k||) times
+    y_k+1 - y_k. Their bound by the gradient norm and their choice of the better of two points are left
+    out: the center knows neither the gradient at y_k+1 nor function values.
     """
 
     M: Annotated[float, Field(gt=0)]
@@ -60,6 +65,7 @@ class CubicNewton(Algorithm[Iteration]):
     two_rounds: bool = False
     gradient_batch: Annotated[int, Field(gt=0)] | None = None
     hessian_batch: Annotated[int, Field(gt=0)] | None = None
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     q: Annotated[int, Field(ge=1, le=2)] | Literal["inf"] = 2
 
     def __post_init__(self) -> None:
@@ -82,7 +88,7 @@ class CubicNewton(Algorithm[Iteration]):
             raise PlanFault(f"solver.{fault.where}", fault.reason) from fault
 
     def start(self, x0: Vector, terrain: Terrain) -> Iteration:
-        return Iteration(x0, 0, np.empty(0))
+        return Iteration(x0, x0, 0, np.empty(0))
 
     def query(self, state: Iteration) -> Query:
         if self.two_rounds and not state.g.size:
@@ -95,20 +101,22 @@ class CubicNewton(Algorithm[Iteration]):
         if query.kind == Asked.GRADIENT or not isfinite(q_norm(g, 2)):
             return g  # a gradient that has overflowed makes an unsound message
         some = _drawn(shard, self.hessian_batch, rng)
-        bound = loss.curvature()
+        curvature = loss.curvature()
         model = CubicModel(
             g.astype(np.float64, copy=False),
             loss.hessian(x, some),
             self.M,
             self.gamma,
-            bound=bound and bound(shard) * shard.rows / some.rows,
+            None if curvature is None else lambda: curvature(shard) * shard.rows / some.rows,
         )
         return self.solver.solve(model, rng)
 
     def advance(self, state: Iteration, verdict: Verdict, rng: np.random.Generator) -> Iteration:
         if self.query(state).kind == Asked.GRADIENT:
             return replace(state, t=state.t + 1, g=verdict.step)
-        return replace(state, t=state.t + 1, x=state.x + verdict.step, g=np.empty(0))
+        y = state.x + verdict.step
+        beta = min(self.momentum, q_norm(verdict.step, 2))
+        return Iteration(y + beta * (y - state.y), y, state.t + 1, np.empty(0))
 
     def finished(self, state: Iteration) -> bool:
         return state.t >= self.rounds

@@ -21,14 +21,14 @@ class CubicModel:
         g: shape (d,), float64, finite, and so is its norm.
         hessian: `v -> Hv`.
         M, gamma: positive.
-        bound: a bound on ||H|| wherever H is taken; None where there is none.
+        bound: worked out when it is asked for: no less than ||H||, wherever H is taken; None where there is no bound.
     """
 
     g: Vector
     hessian: Callable[[Vector], Vector]
     M: float
     gamma: float
-    bound: float | None = None
+    bound: Callable[[], float] | None = None
 
     @property
     def rho(self) -> float:

@@ -38,7 +38,7 @@ class Descent(CubicSolver):
         if self.perturbation:
             noise = rng.standard_normal(g.size)
             g = g + self.perturbation / np.sqrt(noise @ noise) * noise
-        length, bound, rho = q_norm(g, 2), model.gamma * model.bound, model.rho
+        length, bound, rho = q_norm(g, 2), model.gamma * model.bound(), model.rho
         if length == 0.0:
             return np.zeros_like(g)
         if self.step == "published" and length < bound * bound / rho:

@@ -73,8 +73,9 @@ def test_scales_with_the_units(solver: CubicSolver, model: CubicModel) -> None:
     if getattr(solver, "perturbation", 0.0):
         return
     assert isinstance(model.hessian, Matrix)
-    assert model.bound is not None
-    other = CubicModel(4 * model.g, Matrix(16 * model.hessian.H), 64 * model.M, model.gamma, 16 * model.bound)
+    bound = model.bound
+    assert bound is not None
+    other = CubicModel(4 * model.g, Matrix(16 * model.hessian.H), 64 * model.M, model.gamma, lambda: 16 * bound())
     np.testing.assert_allclose(solve(solver, other), solve(solver, model) / 4, rtol=1e-6, atol=1e-12)
 
 
@@ -87,6 +88,6 @@ def test_products_in_float32_will_do(solver: CubicSolver, model: CubicModel) -> 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_products_that_are_not_finite_give_an_answer_that_is_not(solver: CubicSolver, bad: float) -> None:
-    model = CubicModel(np.ones(3), lambda v: bad * v, 1.0, 1.0, 1.0)
+    model = CubicModel(np.ones(3), lambda v: bad * v, 1.0, 1.0, lambda: 1.0)
     with np.errstate(invalid="ignore", over="ignore"):
         assert not np.isfinite(solve(solver, model)).all()

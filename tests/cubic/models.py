@@ -40,7 +40,7 @@ def with_spectrum(
     V = basis(len(eigenvalues), seed)
     H = (V * np.asarray(eigenvalues, np.float64)) @ V.T
     bound = float(np.abs(eigenvalues).max())
-    return CubicModel(V @ np.asarray(parts, np.float64), Matrix((H + H.T) / 2), M, gamma, bound)
+    return CubicModel(V @ np.asarray(parts, np.float64), Matrix((H + H.T) / 2), M, gamma, lambda: bound)
 
 
 def matrix_of(model: CubicModel) -> Any:

@@ -178,7 +178,7 @@ def test_a_run_is_never_overwritten_or_continued_by_mistake(plan: Path, tmp_path
 def test_cubic_newton_goes_on_from_between_its_rounds(two_rounds: str, plan: Path, tmp_path: Path) -> None:
     """Checkpoints after rounds 9 and 12; the newest is lost, and round 9 of two rounds has a gradient and no step."""
     undisturbed, folder = tmp_path / "undisturbed", tmp_path / "resumed"
-    cubic = f'kind = "cubic-newton"\nM = 10.0\ntwo_rounds = {two_rounds}\nhessian_batch = 20'
+    cubic = f'kind = "cubic-newton"\nM = 10.0\ntwo_rounds = {two_rounds}\nhessian_batch = 20\nmomentum = 0.5'
     text = _PLAN.format(rounds=12).replace('kind = "first-order"', cubic).replace("every = 30", "every = 3")
     text = text.replace("step = 0.02\nbatch = 20", "").replace('feedback = "residual"', "")
     plan.write_text(text)

@@ -167,7 +167,7 @@ PLANS = {
         '{ kind = "iid" }',
         'kind = "qsgd"\nlevels = 1',
         "label-flip",
-        algorithm=_CUBIC + 'two_rounds = true\nsolver = { kind = "descent", perturbation = 0.01 }',
+        algorithm=_CUBIC + 'two_rounds = true\nmomentum = 0.5\nsolver = { kind = "descent", perturbation = 0.01 }',
     ),
     "cubic-exact-collude": _classes(
         "logistic",

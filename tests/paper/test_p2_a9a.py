@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def _least(a9a: A9a) -> list[list[tuple[CubicModel, float]]]:
     rounds = []
     for x in run.iterates:
         shards = [worker.clean for worker in run.team.workers]
-        models = [CubicModel(loss.gradient(x, s), loss.hessian(x, s), 10.0, 1.0, bound(s)) for s in shards]
+        models = [CubicModel(loss.gradient(x, s), loss.hessian(x, s), 10.0, 1.0, partial(bound, s)) for s in shards]
         rounds.append([(model, model.value(Exact().solve(model, np.random.default_rng(0)))) for model in models])
     return rounds
 
