@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.launching import mpirobust
+from tests.launching import finish, mpirobust, start
 from tests.studies.small import FAMILY, lay_out
 
 
@@ -74,6 +75,28 @@ def test_the_same_figures_on_any_number_of_ranks(tmp_path: Path) -> None:
         with (folder.parent / "out" / "values.csv").open() as file:
             finals.append([(row["run"], row["final"], row["bytes_up"]) for row in csv.DictReader(file)])
     assert finals[0] == finals[1]
+
+
+def test_a_signal_ends_it_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "calm").mkdir()
+    (tmp_path / "cut").mkdir()
+    calm, cut = lay_out(tmp_path / "calm" / "study"), lay_out(tmp_path / "cut" / "study")
+    made(calm)
+    out, runs = tmp_path / "cut" / "out", tmp_path / "cut" / "runs"
+    process = start("-m", "mpirobust", "figures", str(cut), "--out", str(out), "--runs", str(runs), ranks=None)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[4/9]"):
+            break
+    process.send_signal(signal.SIGUSR1)
+    done = finish(process, 60)
+    assert done.returncode == 75, done.stderr
+    assert "interrupted: the same command goes on" in done.stderr
+    assert not out.exists()
+    said, names = made(cut)
+    assert len(names) == 9
+    assert "[9/9]" not in said  # three were done at the least
+    assert (out / "claims.md").read_text() == (tmp_path / "calm" / "out" / "claims.md").read_text()
 
 
 def test_the_matrix_has_the_worst_case_last(tmp_path: Path) -> None:
