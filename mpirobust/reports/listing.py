@@ -26,4 +26,4 @@ def _entry(room: str, kind: str, table: str) -> str:
     shown = catalog.defaults(cls)
     keys = ", ".join(f"{each.name} = {shown[each.name]}" if shown[each.name] else each.name for each in fields(cls))
     first_line = (cls.__doc__ or "").strip().splitlines()[0]
-    return f"  {kind:<18}{first_line}" + (f"\n{'':<20}{keys}" if keys else "")
+    return f"  {kind:<{_WIDTH}}{first_line}" + (f"\n{'':<{_WIDTH + 2}}{keys}" if keys else "")
