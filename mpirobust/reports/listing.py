@@ -8,6 +8,7 @@ from mpirobust import catalog
 from mpirobust.errors import PlanFault
 
 _ROOMS = {**catalog.ROOMS, "data.partition": "mpirobust.data.partitions", "algorithm.solver": "mpirobust.cubic"}
+_WIDTH = 22  # of the column of kinds
 
 
 def listing(table: str | None) -> str:
