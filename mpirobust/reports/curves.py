@@ -75,8 +75,10 @@ def figure(out: Sequence[Path], metric: str, against: str, title: str = "") -> I
 
 
 @contextmanager
-def canvas(out: Sequence[Path], inches: tuple[float, float], panels: int = 1) -> Iterator[tuple[Any, Any]]:
-    """A drawing and its panels, side by side, saved as `figure` says."""
+def canvas(
+    out: Sequence[Path], inches: tuple[float, float], grid: tuple[int, int] = (1, 1), dpi: int = 160
+) -> Iterator[tuple[Any, list[Any]]]:
+    """A drawing and its panels, row by row, saved as `figure` says."""
     try:
         import matplotlib
     except ImportError as error:
@@ -84,11 +86,11 @@ def canvas(out: Sequence[Path], inches: tuple[float, float], panels: int = 1) ->
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    drawing, axes = pyplot.subplots(1, panels, figsize=inches, layout="constrained", squeeze=False)
-    yield drawing, axes[0]
+    drawing, axes = pyplot.subplots(*grid, figsize=inches, layout="constrained", squeeze=False)
+    yield drawing, list(axes.flat)
     for path in out:
         kind = path.suffix.removeprefix(".")
         if kind not in drawing.canvas.get_supported_filetypes():
             raise SetupFault(f"{path}: unknown kind of picture; choose .png, .pdf or .svg")
-        write_whole(path, partial(drawing.savefig, dpi=160, format=kind))
+        write_whole(path, partial(drawing.savefig, dpi=dpi, format=kind))
     pyplot.close(drawing)

@@ -18,38 +18,43 @@ def draw_heatmaps(
     out: Sequence[Path],
     title: str,
     metric: str,
+    start: float,
 ) -> None:
-    """One table (rows, columns) beside the other, on one logarithmic scale; infinite entries are black.
+    """The tables (rows, columns), two beside each other, on one logarithmic scale that ends at `start`.
 
-    The last row, which sums up the others, stands apart.
+    What is farther than that is black. The last row, which sums up the others, stands apart.
 
     Raises:
         Fault: as `curves.canvas`.
     """
-    width = 1.6 + len(tables) * (0.42 * len(columns) + 0.3)
-    with canvas(out, (width, 2.2 + 0.26 * len(rows)), panels=len(tables)) as (drawing, panels):
+    down = (len(tables) + 1) // 2
+    inches = (4.2 + min(2, len(tables)) * 0.42 * len(columns), 1.5 + down * (2.6 + 0.24 * len(rows)))
+    with canvas(out, inches, (down, min(2, len(tables))), dpi=100) as (drawing, panels):
         from matplotlib import colormaps
         from matplotlib.colors import LogNorm
 
-        finite = np.concatenate([table[np.isfinite(table) & (table > 0)] for table in tables.values()])
-        scale = LogNorm(finite.min(), finite.max(), clip=False)
+        positive = np.concatenate([table[table > 0] for table in tables.values()])
+        scale = LogNorm(min(positive.min(initial=start), start / 10), start)
         colours = colormaps["RdYlGn_r"].with_extremes(over="black")
-        for panel, (name, table) in zip(panels, tables.items(), strict=True):
+        for panel in panels[len(tables) :]:
+            panel.set_axis_off()
+        for panel, (name, table) in zip(panels, tables.items(), strict=False):
             image = panel.imshow(table, norm=scale, cmap=colours, aspect="auto")
             panel.set_title(name, fontsize="medium")
             panel.set_xticks(range(len(columns)), columns, rotation=90, fontsize="small")
-            panel.set_yticks(range(len(rows)), rows if panel is panels[0] else [""] * len(rows), fontsize="small")
+            panel.set_yticks(range(len(rows)), rows, fontsize="small")
             panel.axhline(len(rows) - 1.5, color="white", linewidth=3)
-            for (down, across), value in np.ndenumerate(table):
-                text = (
-                    f"{value:.2g}" if value < 1000 else "∞" if value == np.inf else f"{value:.0e}".replace("e+0", "e")
-                )
-                panel.text(across, down, text, ha="center", va="center", fontsize=5.5)
-        drawing.suptitle(title, fontsize="medium")
-        drawing.colorbar(image, ax=list(panels), label=LABELS[metric], fraction=0.03)
+            for (row, column), value in np.ndenumerate(table):
+                colour = "white" if value > start else "black"
+                panel.text(column, row, _short(float(value)), ha="center", va="center", fontsize=6, color=colour)
+        drawing.suptitle(title, fontsize="large")
+        drawing.colorbar(image, ax=list(panels), label=LABELS[metric], fraction=0.03, extend="max")
 
 
 def _short(value: float) -> str:
-    if value < 1000:
-        return f"{value:.2g}"
-    return "∞" if value == np.inf else f"{value:.0e}".replace("e+0", "e")
+    """At most five characters."""
+    if value == np.inf:
+        return "∞"
+    if 0.001 <= value < 1000:
+        return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+    return f"{value:.0e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")

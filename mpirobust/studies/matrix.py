@@ -66,26 +66,27 @@ def _cells(path: Path, matrix: Matrix, runs: Path, seeds: int | None) -> list[Ce
 
 
 def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> None:
-    finals = {
-        (cell.attack, cell.rule, cell.code): outcome([each.folder for each in cell.jobs], matrix.metric).final
+    found = {
+        (cell.attack, cell.rule, cell.code): outcome([each.folder for each in cell.jobs], matrix.metric)
         for cell in cells
     }
     attacks = [attack.label for attack in matrix.attacks]
     rules = [rule.label for rule in matrix.rules]
     tables: dict[str, NDArray[np.float64]] = {}
     for code in matrix.codes:
-        table = np.array([[finals[attack, rule, code.label].mean() for rule in rules] for attack in attacks])
+        table = np.array([[found[attack, rule, code.label].final.mean() for rule in rules] for attack in attacks])
         tables[code.label] = np.vstack([table, table.max(axis=0)])
+    start = float(np.median([each.values[:, 0] for each in found.values()]))
     pictures = [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]
-    draw_heatmaps(tables, [*attacks, WORST], rules, pictures, matrix.title, matrix.metric)
+    draw_heatmaps(tables, [*attacks, WORST], rules, pictures, matrix.title, matrix.metric, start)
 
     def write(scratch: Path) -> None:
         with scratch.open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(["code", "rule", "attack", "seed", matrix.metric, "run"])
             for cell in cells:
-                found = finals[cell.attack, cell.rule, cell.code]
-                for seed, value, each in zip(matrix.seeds, found, cell.jobs, strict=False):
+                finals = found[cell.attack, cell.rule, cell.code].final
+                for seed, value, each in zip(matrix.seeds, finals, cell.jobs, strict=False):
                     table.writerow([cell.code, cell.rule, cell.attack, seed, value, each.folder.name])
 
     write_whole(stem.with_suffix(".csv"), write)
