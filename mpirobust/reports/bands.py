@@ -15,7 +15,9 @@ _ABOVE = 30.0  # how many times the largest starting value is still shown
 Band = tuple[NDArray[np.float64], NDArray[np.float64]]  # where (A,), and the values of every seed (seeds, A)
 
 
-def draw_bands(bands: Mapping[str, Band], out: Sequence[Path], title: str, metric: str, against: str) -> None:
+def draw_bands(
+    bands: Mapping[str, Band], out: Sequence[Path], title: str, metric: str, against: str, scale: str
+) -> None:
     """One line a label, at the mean over the seeds, in a band from the least to the largest.
 
     Where a seed is at infinity the line ends; what goes far above all starting points is cut off.
@@ -23,7 +25,7 @@ def draw_bands(bands: Mapping[str, Band], out: Sequence[Path], title: str, metri
     Raises:
         Fault: as `curves.figure`.
     """
-    with figure(out, metric, against, title) as axes:
+    with figure(out, metric, against, scale, title) as axes:
         for label, (at, values) in bands.items():
             shown = np.isfinite(values).all(axis=0)
             at, values = at[shown], values[:, shown]
@@ -31,5 +33,6 @@ def draw_bands(bands: Mapping[str, Band], out: Sequence[Path], title: str, metri
             axes.fill_between(
                 at, values.min(axis=0), values.max(axis=0), alpha=0.2, color=line.get_color(), linewidth=0
             )
-        start = max(float(values[:, 0].max()) for _, values in bands.values())
-        axes.set_ylim(top=min(axes.get_ylim()[1], _ABOVE * start))
+        if scale == "log":
+            start = max(float(values[:, 0].max()) for _, values in bands.values())
+            axes.set_ylim(top=min(axes.get_ylim()[1], _ABOVE * start))

@@ -26,10 +26,12 @@ LABELS = {
     "seconds": "seconds",
 }
 
+_INSIDE = 6  # so many labels have a place in the picture
+
 
 def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
     """One curve per run, labelled by the name of its folder; raises `SetupFault`."""
-    with figure([out], metric, against) as axes:
+    with figure([out], metric, against, "linear" if metric == "test_accuracy" else "log") as axes:
         for path in paths:
             folder = path if path.is_dir() else path.parent
             axes.plot(*curve(folder, metric, against), label=folder.name)
@@ -52,17 +54,16 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
 
 
 @contextmanager
-def figure(out: Sequence[Path], metric: str, against: str, title: str = "") -> Iterator[Any]:
+def figure(out: Sequence[Path], metric: str, against: str, scale: str, title: str = "") -> Iterator[Any]:
     """Axes for a metric, saved to every path of `out` at the end.
 
     Raises:
         SetupFault: matplotlib is not there.
         StorageFault: a file cannot be written.
     """
-    with canvas(out, (6, 3.7)) as (_, (axes,)):
+    with canvas(out, (6.5, 3.7)) as (_, (axes,)):
         axes.set_title(title, fontsize="medium")
-        if metric != "test_accuracy":
-            axes.set_yscale("log")
+        axes.set_yscale(scale)
         yield axes
         if against == "bytes":
             from matplotlib import ticker
@@ -71,7 +72,8 @@ def figure(out: Sequence[Path], metric: str, against: str, title: str = "") -> I
         axes.set_xlabel(LABELS[against])
         axes.set_ylabel(LABELS[metric])
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(axes.lines) > _INSIDE else {}
+        axes.legend(fontsize="small", **beside)
 
 
 @contextmanager

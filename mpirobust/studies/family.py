@@ -62,11 +62,28 @@ class Claim:
 
 
 @component
+class Race:
+    """Which of two curves reaches a gradient norm first: in rounds, in iterations, in bytes (P2 §4).
+
+    Attributes:
+        bound: the audited gradient norm to be reached.
+        products: iterations of the local solver in a round of `curve`; a round of `against` is one.
+    """
+
+    when: str
+    curve: str
+    against: str
+    bound: Annotated[float, Field(gt=0)]
+    products: Annotated[int, Field(gt=0)] = 1
+
+
+@component
 class Family:
     """The curves of one figure, over seeds.
 
     Attributes:
         plan: what is varied, a file relative to that of the family.
+        scale: of the axis of the metric.
         set: what all curves have set otherwise.
     """
 
@@ -74,19 +91,23 @@ class Family:
     plan: str
     metric: Metric
     against: Literal["round", "bytes"] = "round"
+    scale: Literal["log", "linear"] = "log"
     seeds: Seeds
     set: Overrides = ()
     curves: Annotated[tuple[Variant, ...], Field(min_length=1)]
     claims: tuple[Claim, ...] = ()
+    races: tuple[Race, ...] = ()
 
     def __post_init__(self) -> None:
         labels = [curve.label for curve in self.curves]
         if len(set(labels)) < len(labels):
             raise ValueError("two curves have the same label")
-        for case in (case for claim in self.claims for case in claim.cases):
-            for named in (case.curve, case.against):
+        cases = [case for claim in self.claims for case in claim.cases]
+        pairs = [(case.curve, case.against) for case in cases] + [(race.curve, race.against) for race in self.races]
+        for pair in pairs:
+            for named in pair:
                 if named is not None and named not in labels:
-                    raise ValueError(f"a claim names the curve {named!r}; there are: {', '.join(labels)}")
+                    raise ValueError(f"a claim or race names the curve {named!r}; there are: {', '.join(labels)}")
 
 
 @component
@@ -116,12 +137,12 @@ def load_family(path: Path) -> Family:
     """The family at `path`; raises `SetupFault` that names file and key."""
     try:
         table = read_table(path)
-        table["curves"] = _each(Variant, table, "curves")
+        parts = {"curves": _each(Variant, table, "curves"), "races": _each(Race, table, "races")}
         claims = []
         for where, claim in _tables(table, "claims"):
             cases = tuple(catalog.validated(Case, case, at) for at, case in _tables(claim, "cases", where))
             claims.append(catalog.validated(Claim, {**claim, "cases": cases}, where))
-        family: Family = catalog.validated(Family, {**table, "claims": tuple(claims)}, "")
+        family: Family = catalog.validated(Family, {**table, **parts, "claims": tuple(claims)}, "")
     except PlanFault as fault:
         raise SetupFault(f"{path}: {fault}") from fault
     return family

@@ -12,8 +12,8 @@ from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import write_whole
 from mpirobust.reports.bands import draw_bands
 from mpirobust.reports.summary import summary
+from mpirobust.studies import claims, races
 from mpirobust.studies.campaign import Job, carry_out, job
-from mpirobust.studies.claims import row
 from mpirobust.studies.family import Family, Metric, load_family
 from mpirobust.studies.outcome import Outcome, outcome
 
@@ -56,7 +56,7 @@ def figures(folder: Path, out: Path, runs: Path, seeds: int | None, world: World
 
 def report(planned: Sequence[Figure], out: Path) -> None:
     """Draw and write what the runs say; all of them are done."""
-    rows, claims = [], []
+    rows, said = [], []
     for figure in planned:
         family = figure.family
         metrics = {family.metric, *(case.metric or family.metric for claim in family.claims for case in claim.cases)}
@@ -64,13 +64,17 @@ def report(planned: Sequence[Figure], out: Path) -> None:
         pictures = [out / f"{figure.name}{suffix}" for suffix in _SUFFIXES]
         curves = {label: measured[label, family.metric] for label in figure.jobs}
         bands = {_legend(label, found): (found.at, found.values) for label, found in curves.items()}
-        draw_bands(bands, pictures, family.title, family.metric, family.against)
+        draw_bands(bands, pictures, family.title, family.metric, family.against, family.scale)
         rows += [each for label, found in curves.items() for each in _rows(figure, label, found)]
-        claims += [f"\n## {family.title}\n", f"![{family.title}]({figure.name}.png)\n"]
+        said += [f"\n## {family.title}\n", f"![{family.title}]({figure.name}.png)\n"]
         if family.claims:
-            claims += ["| the paper says | verdict | measured: medians over the seeds |", "| --- | --- | --- |"]
-            claims += [row(claim, family.metric, measured) for claim in family.claims]
-    _write(out / "claims.md", "\n".join(["# What was claimed and what was measured", *claims]) + "\n")
+            said += ["| the paper says | verdict | measured: medians over the seeds |", "| --- | --- | --- |"]
+            said += [claims.row(claim, family.metric, measured) for claim in family.claims]
+        if family.races:
+            folders = {label: [each.folder for each in column] for label, column in figure.jobs.items()}
+            said += ["", *races.HEAD]
+            said += [races.row(race, folders[race.curve], folders[race.against]) for race in family.races]
+    _write(out / "claims.md", "\n".join(["# What was claimed and what was measured", *said]) + "\n")
     _write_table(out / "values.csv", rows)
 
 

@@ -23,7 +23,7 @@ FAMILIES = sorted(CONFIGS.glob("p*/figure-*.toml"))
         ("seeds = [1, 2, 3]", "seeds = []", "seeds: "),
         ('label = "hasty"', 'label = "trimmed"', "two curves have the same label"),
         ('label = "hasty"', 'labell = "hasty"', "curves[3].labell: unknown key"),
-        ('against = "averaged"', 'against = "nobody"', "a claim names the curve 'nobody'"),
+        ('against = "averaged"', 'against = "nobody"', "a claim or race names the curve 'nobody'"),
         ("bound = 1e3", "", "claims[2].cases[1]: give against or bound"),
         ("factor = 0.5", "factor = 0.0", "claims[3].cases[1].factor: "),
         ("[[claims]]", "[claims]", "not TOML"),
