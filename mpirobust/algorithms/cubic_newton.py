@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from mpirobust.aggregators.base import Verdict
+from mpirobust.algorithms._arc import adapted
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
 from mpirobust.component import component
 from mpirobust.compressors.base import q_norm
@@ -56,6 +57,10 @@ class CubicNewton(Algorithm[Iteration]):
     `momentum` is ρ of Wang et al. (2020): a step from x_k to y_k+1 goes on by min(ρ, ||y_k+1 - x_k||) times
     y_k+1 - y_k. Their bound by the gradient norm and their choice of the better of two points are left
     out: the center knows neither the gradient at y_k+1 nor function values.
+    `adaptive` is how many other M than the plan's a worker may try in an answer, by the test of ARC (Cartis, Gould,
+    Toint 2011) on the rows of its gradient: nothing more is sent. Each solve then takes a further product, so that an
+    answer takes at most (1 + adaptive)(products + 1) in place of products. For a global g, the test is for
+    `F_i(x + u) + (g - ∇F_i(x))ᵀu` on the whole shard, whose gradient at x is g.
     """
 
     M: Annotated[float, Field(gt=0)]
@@ -66,6 +71,7 @@ class CubicNewton(Algorithm[Iteration]):
     gradient_batch: Annotated[int, Field(gt=0)] | None = None
     hessian_batch: Annotated[int, Field(gt=0)] | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    adaptive: Annotated[int, Field(ge=0)] = 0
     q: Annotated[int, Field(ge=1, le=2)] | Literal["inf"] = 2
 
     def __post_init__(self) -> None:
@@ -97,7 +103,8 @@ class CubicNewton(Algorithm[Iteration]):
 
     def answer(self, query: Query, loss: Loss, shard: Shard, rng: np.random.Generator) -> Vector:
         x, *known = query.vectors
-        g = known[0].copy() if known else loss.gradient(x, _drawn(shard, self.gradient_batch, rng))
+        rows = shard if known else _drawn(shard, self.gradient_batch, rng)
+        g = known[0].copy() if known else loss.gradient(x, rows)
         if query.kind == Asked.GRADIENT or not isfinite(q_norm(g, 2)):
             return g  # a gradient that has overflowed makes an unsound message
         some = _drawn(shard, self.hessian_batch, rng)
@@ -109,7 +116,18 @@ class CubicNewton(Algorithm[Iteration]):
             self.gamma,
             None if curvature is None else lambda: curvature(shard) * shard.rows / some.rows,
         )
-        return self.solver.solve(model, rng)
+        if not self.adaptive:
+            return self.solver.solve(model, rng)
+        here = loss.value(x, rows)
+        tilt = model.g - loss.gradient(x, shard) if known else np.zeros_like(model.g)
+        return adapted(
+            self.solver,
+            model,
+            lambda u: loss.value(x + u, rows) - here + float(tilt @ u),
+            abs(here),
+            self.adaptive,
+            rng,
+        )
 
     def advance(self, state: Iteration, verdict: Verdict, rng: np.random.Generator) -> Iteration:
         if self.query(state).kind == Asked.GRADIENT:

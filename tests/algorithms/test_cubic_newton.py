@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import Field
 
+from mpirobust.algorithms._arc import adapted
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.cubic_newton import Asked, CubicNewton, Iteration
 from mpirobust.component import component
@@ -206,6 +207,76 @@ class TestBatches:
         model = witness.models[-1]
         assert model.bound is not None
         assert model.bound() == bound(self.SHARD)
+
+
+class TestAdaptive:
+    """The test of ARC (Cartis, Gould, Toint 2011), on `F(u) = gᵀu + c/6 ||u||³`, whose model is exact for M = c."""
+
+    G = np.array([3.0, -4.0])
+
+    def adapted(self, M: float, c: float, tries: int, gamma: float = 1.0) -> tuple[Vector, list[float]]:
+        asked: list[float] = []
+
+        @component
+        class Recording(CubicSolver):
+            def admit(self, loss: Loss) -> None:
+                pass
+
+            def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
+                asked.append(model.M)
+                return Exact().solve(model, rng)
+
+        def change(u: Vector) -> float:
+            return float(self.G @ u + c / 6 * np.linalg.norm(u) ** 3)
+
+        model = CubicModel(self.G, lambda v: 0 * v, M, gamma)
+        return adapted(Recording(), model, change, 1.0, tries, np.random.default_rng(0)), asked
+
+    @pytest.mark.parametrize("gamma", [1.0, 0.3])
+    @pytest.mark.parametrize(
+        ("c", "tried", "taken"),
+        [
+            (0.0, [16, 4, 1, 0.25], 0.25),  # falls as long as it may
+            (4.0, [16, 4, 1], 4),  # ratio 1 at M = c, then -0.5 at c/4
+            (16.0, [16, 4], 16),
+            (40.0, [16], 16),  # 0.25: neither
+            (64.0, [16, 64], 64),
+            (1e6, [16, 64, 256, 1024], 1024),  # no luck: the shortest
+        ],
+    )
+    def test_M_falls_while_very_successful_and_rises_until_successful(
+        self, c: float, tried: list[float], taken: float, gamma: float
+    ) -> None:
+        s, asked = self.adapted(16.0, c, 3, gamma)
+        assert asked == tried
+        model = CubicModel(self.G, lambda v: 0 * v, taken, gamma)
+        np.testing.assert_allclose(s, Exact().solve(model, np.random.default_rng(0)))
+
+    def test_no_change_is_judged_by_rounding(self) -> None:
+        model = CubicModel(1e-14 * self.G, lambda v: v, 1.0, 1.0)
+        s = adapted(Exact(), model, lambda u: np.nan, 1.0, 3, np.random.default_rng(0))
+        np.testing.assert_array_equal(s, Exact().solve(model, np.random.default_rng(0)))
+
+    def test_the_plan_without_it_is_as_before(self) -> None:
+        shard, x = made_shard(40, 6, 2), np.linspace(-1, 1, 6)
+        plain = CubicNewton(rounds=1, M=10.0).answer(Query((x,)), LOSS, shard, np.random.default_rng(0))
+        bold = CubicNewton(rounds=1, M=10.0, adaptive=3).answer(Query((x,)), LOSS, shard, np.random.default_rng(0))
+        assert LOSS.value(x + bold, shard) < LOSS.value(x + plain, shard)
+
+    def test_a_global_gradient_is_tested_with_what_it_adds(self) -> None:
+        """Where it is the local one, both rounds answer alike; where it is another, the tilt is as if F_i had it."""
+        shard, x = made_shard(40, 6, 2), np.linspace(-1, 1, 6)
+        algorithm = CubicNewton(rounds=2, M=10.0, adaptive=5, two_rounds=True)
+        g = LOSS.gradient(x, shard)
+        rng = np.random.default_rng
+        one = CubicNewton(rounds=2, M=10.0, adaptive=5).answer(Query((x,)), LOSS, shard, rng(0))
+        np.testing.assert_array_equal(algorithm.answer(Query((x, g)), LOSS, shard, rng(0)), one)
+        away = -3 * g  # uphill for F_i alone: without the tilt no M would do
+        M = 10.0 / 4**5
+        step = algorithm.answer(Query((x, away)), LOSS, shard, rng(0))
+        plain = CubicNewton(rounds=2, M=10.0, two_rounds=True).answer(Query((x, away)), LOSS, shard, rng(0))
+        bound = CubicNewton(rounds=2, M=M, two_rounds=True).answer(Query((x, away)), LOSS, shard, rng(0))
+        assert np.linalg.norm(plain) < np.linalg.norm(step) <= np.linalg.norm(bound)
 
 
 def test_a_gradient_that_overflows_is_answered_as_it_is() -> None:

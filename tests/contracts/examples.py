@@ -116,6 +116,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "cubic-newton": [
             {"rounds": 8, "M": 10.0},
             {"rounds": 8, "M": 1.0, "two_rounds": True, "gradient_batch": 5, "hessian_batch": 6},
+            {"rounds": 8, "M": 10.0, "adaptive": 2},
         ],
         "first-order": [
             {"rounds": 12, "step": 0.1, "batch": 3, "schedule": "inverse-sqrt"},

@@ -176,6 +176,13 @@ PLANS = {
         "collude",
         algorithm=_CUBIC + 'solver = { kind = "exact" }',
     ),
+    "cubic-adaptive": _classes(
+        "logistic",
+        '{ kind = "dirichlet" }',
+        'kind = "qsgd"\nlevels = 1',
+        "label-flip",
+        algorithm=_CUBIC + "two_rounds = true\nadaptive = 3\nhessian_batch = 6",
+    ),
     "byzantine-pgd": _regression(  # descends, escapes and descends
         'kind = "identity"',
         "gaussian",
