@@ -21,6 +21,23 @@ _FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
+def _end_of(limit: str | None) -> float | None:
+    from mpirobust.observers.deadline import end_of
+
+    try:
+        return end_of(limit)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+_LIMIT = click.option(
+    *("--time-limit", "ends"),
+    metavar="TIME",
+    callback=lambda _, __, limit: _end_of(limit),
+    help="Save and end within 4h, 30m, 90s or HH:MM:SS; none: never (default: the limit of the SLURM job, if any).",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(mpirobust.__version__, prog_name="mpirobust")
 @click.pass_context
@@ -37,7 +54,10 @@ def cli(context: click.Context) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the output (default: runs/<plan>).")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint, if there is one.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in the output folder.")
-def run(plan: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, overwrite: bool) -> int:
+@_LIMIT
+def run(
+    plan: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, overwrite: bool, ends: float | None
+) -> int:
     """Run PLAN: alone, or on the ranks that mpirun or srun started."""
     from mpirobust import experiment
     from mpirobust.records.layout import TRACE
@@ -47,7 +67,7 @@ def run(plan: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, 
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     world = _world()
-    code, folder = experiment.run(Request(plan, overrides, out, resume, overwrite), world)
+    code, folder = experiment.run(Request(plan, overrides, out, resume, overwrite, ends=ends), world)
     if world.leads:
         print(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:
@@ -117,7 +137,8 @@ def report(paths: tuple[Path, ...], out: Path, metric: str, against: str) -> int
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds of each figure.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the figures (default: figures/NAME).")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/studies"), show_default=True)
-def figures(name: str, seeds: int | None, out: Path | None, runs: Path) -> int:
+@_LIMIT
+def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
     """Run and draw the figures of a paper: NAME is a folder of families, or p1 for configs/p1.
 
     Alone or under mpirun. What is in the folder --runs already is not run again.
@@ -126,7 +147,7 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path) -> int:
     from mpirobust.studies.family import locate
 
     folder = locate(name)
-    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, _world()))
+    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, _world(), ends))
 
 
 @cli.command()
@@ -134,11 +155,12 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path) -> int:
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for picture and table (default: figures/<name>).")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/studies"), show_default=True)
-def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path) -> int:
+@_LIMIT
+def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
     """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
     from mpirobust.studies import matrix as study
 
-    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, _world()))
+    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, _world(), ends))
 
 
 def _told(code: int) -> int:

@@ -15,7 +15,7 @@ class Exit(IntEnum):
     WORKER = 4  # a rank failed inside a round; the job was aborted
     STORAGE = 5  # a file could not be written
     ABANDONED = 130  # a second Ctrl-C: ended at once, without another checkpoint
-    INTERRUPTED = 75  # a signal ended the run after a checkpoint; --resume continues it
+    INTERRUPTED = 75  # a signal or the time limit ended the run after a checkpoint; --resume continues it
 
 
 class Fault(Exception):

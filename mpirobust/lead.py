@@ -19,6 +19,7 @@ from mpirobust.errors import Exit, Fault, SetupFault
 from mpirobust.observers.audit import Auditor
 from mpirobust.observers.base import Observer, Status
 from mpirobust.observers.checkpointing import Checkpointer
+from mpirobust.observers.deadline import Deadline
 from mpirobust.observers.finite import FiniteWatch
 from mpirobust.observers.progress import Progress
 from mpirobust.observers.recording import Recorder
@@ -61,7 +62,7 @@ def brief(request: Request, size: int) -> Brief:
             print(f"note: passed over {why}", file=sys.stderr)
     checkpoint_file = str(found.path) if found else ""
     names = [str(path) for path in stores]
-    return Brief(plan.table(), names, str(folder), resumes, checkpoint_file, request.quiet)
+    return Brief(plan.table(), names, str(folder), resumes, checkpoint_file, request.quiet, request.ends)
 
 
 def restore(brief: Brief, team: Team, carrier: dict[str, str], hosts: list[str]) -> Start:
@@ -96,6 +97,8 @@ def lead(brief: Brief, team: Team, cluster: Cluster, watch: SignalWatch, start: 
         observers = [watch, *_observers(plan, Path(brief.folder), start.trace, team.solutions)]
         if not brief.quiet:
             observers.append(Progress(start.trace, plan.algorithm.rounds))
+        nbytes = 0 if plan.feedback == "none" else 8 * plan.workers * team.x0.size
+        observers.append(Deadline(brief.ends, start.trace, nbytes))  # last: it sees what the others take
         t = found.round if found else 0
         status = center.run(plan.algorithm, plan.aggregator, cluster, observers, state, t, plan.seed)
     except Fault as fault:

@@ -29,6 +29,7 @@ class Request:
     resume: bool = False
     overwrite: bool = False
     quiet: bool = False  # no notes and no progress on the terminal
+    ends: float | None = None  # when all has to be over, on `time.monotonic` of the center's machine
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Brief:
     resumes: bool
     checkpoint: str  # '' to begin at round 0
     quiet: bool
+    ends: float | None  # of the request; for the center alone
 
 
 @dataclass(frozen=True)

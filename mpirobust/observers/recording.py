@@ -54,4 +54,5 @@ class Recorder(Observer):
         began = perf_counter()
         self._trace.write(self._path, self._status, moment.round, moment.state.x)
         self._flushed = perf_counter()
+        moment.seconds["record"] = self._flushed - began
         self._wait = max(self._min_seconds, _SHARE * (self._flushed - began))

@@ -13,6 +13,7 @@ from mpirobust import experiment
 from mpirobust.cluster.world import World
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.observers.base import Status
+from mpirobust.observers.deadline import passed
 from mpirobust.observers.signals import SignalWatch
 from mpirobust.plan import load_plan
 from mpirobust.records import outputs
@@ -41,11 +42,12 @@ def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
     return Job(plan, tuple(overrides), runs / hashlib.sha256(effective.toml().encode()).hexdigest()[:16])
 
 
-def carry_out(plan_jobs: Callable[[], Sequence[Job]], world: World) -> int:
+def carry_out(plan_jobs: Callable[[], Sequence[Job]], world: World, ends: float | None = None) -> int:
     """Run on all ranks what `plan_jobs` (called on the center's) says; returns the exit code.
 
     A job that is done is passed over and one that was interrupted goes on. A run that diverges is a
-    result as any other. A signal ends the run at hand after its round, with a checkpoint.
+    result as any other. A signal or the time `ends` (as in `Request`) ends the run at hand after a round,
+    with a checkpoint.
 
     Raises:
         Fault: of a plan, its data, or a run.
@@ -53,9 +55,9 @@ def carry_out(plan_jobs: Callable[[], Sequence[Job]], world: World) -> int:
     todo = json.loads(world.at_center(lambda: _listed(plan_jobs())))
     with SignalWatch() as watch:
         for at, (plan, overrides, folder) in enumerate(todo, start=1):
-            if world.at_center(lambda: b"stop" if watch.asked else b""):
+            if world.at_center(lambda: b"stop" if watch.asked or passed(ends) else b""):
                 return Exit.INTERRUPTED
-            request = Request(Path(plan), overrides, Path(folder), resume=True, quiet=True)
+            request = Request(Path(plan), overrides, Path(folder), resume=True, quiet=True, ends=ends)
             if world.leads:
                 print(f"[{at}/{len(todo)}] {' '.join(overrides)}", file=sys.stderr, flush=True)
             code, _ = experiment.run(request, world)

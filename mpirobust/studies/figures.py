@@ -30,7 +30,7 @@ class Figure:
     jobs: dict[str, list[Job]]
 
 
-def figures(folder: Path, out: Path, runs: Path, seeds: int | None, world: World) -> int:
+def figures(folder: Path, out: Path, runs: Path, seeds: int | None, world: World, ends: float | None = None) -> int:
     """Run what is missing on all ranks, then draw on the center's; returns the exit code.
 
     Args:
@@ -48,7 +48,7 @@ def figures(folder: Path, out: Path, runs: Path, seeds: int | None, world: World
         planned.extend(_planned(folder, runs, seeds))
         return [each for figure in planned for column in figure.jobs.values() for each in column]
 
-    code = carry_out(jobs, world)
+    code = carry_out(jobs, world, ends)
     if code == Exit.OK and world.leads:
         report(planned, out)
     return code

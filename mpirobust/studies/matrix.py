@@ -30,7 +30,7 @@ class Cell:
     jobs: list[Job]
 
 
-def matrix(path: Path, out: Path, runs: Path, seeds: int | None, world: World) -> int:
+def matrix(path: Path, out: Path, runs: Path, seeds: int | None, world: World, ends: float | None = None) -> int:
     """Run what is missing on all ranks, then draw on the center's; returns the exit code.
 
     Args:
@@ -47,7 +47,7 @@ def matrix(path: Path, out: Path, runs: Path, seeds: int | None, world: World) -
         cells.extend(_cells(path, load_matrix(path), runs, seeds))
         return [each for cell in cells for each in cell.jobs]
 
-    code = carry_out(jobs, world)
+    code = carry_out(jobs, world, ends)
     if code == Exit.OK and world.leads:
         _report(load_matrix(path), cells, out / path.stem)
     return code

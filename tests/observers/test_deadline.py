@@ -1,0 +1,238 @@
+"""A run ends in time, as late as it may, and goes on to the same bits."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from time import monotonic, time
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from mpirobust import center
+from mpirobust.cluster.local import LocalWorld
+from mpirobust.experiment import run
+from mpirobust.observers import deadline
+from mpirobust.observers.base import Moment, Observer, Status
+from mpirobust.observers.deadline import Deadline, end_of, passed
+from mpirobust.records.trace import Trace
+from mpirobust.team import Request
+from tests.launching import mpirobust
+from tests.mpirun.test_rank_count import SAME
+from tests.studies.small import lay_out
+from tests.teams import Team, regression_plan
+
+_EVERY = 7  # rounds from checkpoint to checkpoint, and from audit to audit
+
+
+class Work(Observer):
+    """What the rounds and the files of a run take, on a clock that only this moves."""
+
+    def __init__(self, seed: int, spread: float) -> None:
+        self.now = 100.0
+        self._rng = np.random.default_rng(seed)
+        self._spread = spread
+        self.saved: float | None = None
+
+    def begin(self, moment: Moment) -> Status | None:
+        self._take(moment, audit=3.0, record=0.5)
+        return None
+
+    def see(self, moment: Moment) -> Status | None:
+        self.now += 1.0 * self._rng.uniform(1, self._spread)
+        due = moment.round % _EVERY == 0
+        self._take(moment, **{"record": 0.5, "audit": 3.0, "checkpoint": 4.0} if due else {})
+        return None
+
+    def end(self, moment: Moment, status: Status) -> None:
+        self._take(moment, record=0.5, checkpoint=4.0)
+        self.saved = self.now
+
+    def _take(self, moment: Moment, **phases: float) -> None:
+        for phase, seconds in phases.items():
+            took = seconds * self._rng.uniform(1, self._spread)
+            moment.seconds[phase] = took
+            self.now += took
+
+
+def ended(work: Work, limit: float, nbytes: float = 4 * deadline._BYTES_PER_SECOND) -> tuple[Status, float, int]:
+    """Status, seconds until all was saved, and rounds done within `limit` seconds; a checkpoint is guessed at 4 s."""
+    team = Team(regression_plan(algorithm={"kind": "first-order", "rounds": 500, "step": 0.1}))
+    plan, began = team.plan, work.now
+    watch = Deadline(began + limit, Trace(6, team.orders.byzantine, {}), int(nbytes), lambda: work.now)
+    rounds: list[int] = []
+
+    class Count(Observer):
+        def begin(self, moment: Moment) -> Status | None:
+            return None
+
+        def see(self, moment: Moment) -> Status | None:
+            return None
+
+        def end(self, moment: Moment, status: Status) -> None:
+            rounds.append(moment.round)
+
+    state = plan.algorithm.start(team.x0, team.cluster)
+    observers = [Count(), work, watch]
+    status = center.run(plan.algorithm, plan.aggregator, team.cluster, observers, state, 0, plan.seed)
+    assert work.saved is not None
+    return status, work.saved - began, rounds[0]
+
+
+@pytest.mark.parametrize("limit", [30.0, 33.3, 60.0, 61.5, 100.0, 250.0])
+@pytest.mark.parametrize("spread", [1.0, 1.2, 1.5])
+def test_all_is_saved_in_time_and_not_much_earlier(limit: float, spread: float) -> None:
+    for seed in range(20):
+        status, took, rounds = ended(Work(seed, spread), limit)
+        assert status is Status.INTERRUPTED
+        assert took <= limit - deadline.MARGIN
+        assert rounds > 0
+        most = spread * (1.0 + 3.0 + 2 * 4.5)
+        assert took >= limit - deadline.MARGIN - deadline._SLACK * most  # another round might not have fitted
+
+
+def test_a_run_that_fits_is_left_alone() -> None:
+    status, _, rounds = ended(Work(0, 1.5), 1e6)
+    assert (status, rounds) == (Status.FINISHED, 500)
+
+
+def test_no_round_begins_where_none_fits() -> None:
+    status, took, rounds = ended(Work(0, 1.0), 10.0)
+    assert (status, rounds) == (Status.INTERRUPTED, 0)
+    assert took == pytest.approx(3.0 + 0.5 + 0.5 + 4.0)
+
+
+def test_the_size_says_what_the_first_checkpoint_takes() -> None:
+    _, _, with_small = ended(Work(0, 1.0), 20.0, nbytes=0)
+    _, _, with_large = ended(Work(0, 1.0), 20.0, nbytes=2 * deadline._BYTES_PER_SECOND)
+    assert 0 < with_large < with_small
+
+
+def test_what_earlier_sessions_took_counts() -> None:
+    team = Team(regression_plan())
+    trace = Trace(6, team.orders.byzantine, {})
+    row = trace.rounds.append()
+    row["seconds_audit"], row["seconds_checkpoint"] = 5.0, 7.0
+    moment = Moment(1, team.plan.algorithm.start(team.x0, team.cluster), team.cluster)
+    need = 1.5 * (5.0 + 2 * 7.0) + deadline.MARGIN
+    assert Deadline(need + 0.1, trace, 0, lambda: 0.0).begin(moment) is None
+    assert Deadline(need - 0.1, trace, 0, lambda: 0.0).begin(moment) is Status.INTERRUPTED
+    assert Deadline(None, trace, 0, lambda: 1e9).begin(moment) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [
+        ("90s", 90),
+        ("30m", 1800),
+        ("4h", 14400),
+        ("1.5h", 5400),
+        ("2d", 172800),
+        ("01:02:03", 3723),
+        ("100:00:00", 360000),
+    ],
+)
+def test_limits_as_they_are_written(limit: str, seconds: float) -> None:
+    found = end_of(limit, {"SLURM_JOB_END_TIME": "1"})  # the option wins
+    assert found == pytest.approx(monotonic() + seconds, abs=60)
+
+
+@pytest.mark.parametrize("limit", ["", "4", "h", "-4h", "4 h", "1:2:3", "00:60:00", "10:00", "nan", "infh", "1e3s"])
+def test_what_is_no_limit_is_refused(limit: str) -> None:
+    with pytest.raises(ValueError, match="write 4h, 30m, 90s, HH:MM:SS or none"):
+        end_of(limit)
+    done = mpirobust("run", "plan.toml", "--time-limit", limit) if limit == "10:00" else None
+    assert done is None or (done.returncode, done.stderr.count("is no time limit")) == (2, 1)
+
+
+def test_slurm_says_when_the_job_ends() -> None:
+    assert end_of(None, {}) is None
+    assert end_of(None, {"SLURM_JOB_END_TIME": "Unknown"}) is None
+    slurm = {"SLURM_JOB_END_TIME": str(int(time()) + 1000)}
+    assert end_of(None, slurm) == pytest.approx(monotonic() + 1000, abs=60)
+    assert end_of("none", slurm) is None
+
+
+def test_nothing_begins_after_the_end() -> None:
+    assert not passed(None)
+    assert not passed(monotonic() + 3600)
+    assert passed(monotonic() + deadline.MARGIN / 2)
+
+
+_PLAN = """
+seed = 3
+workers = 4
+feedback = "residual"
+data = { kind = "regression", rows = 40, features = 6 }
+problem.kind = "least-squares"
+algorithm = { kind = "first-order", rounds = ROUNDS, step = 0.05 }
+compressor.kind = "l1-qsgd"
+aggregator = { kind = "norm-trim", beta = 0.25 }
+audit.every = 5
+checkpoint.every = 8
+"""
+
+
+def plan(folder: Path, rounds: int) -> Path:
+    path = folder / "plan.toml"
+    path.write_text(_PLAN.replace("ROUNDS", str(rounds)))
+    return path
+
+
+def test_cut_again_and_again_it_ends_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each session has the time for a few rounds, each of a second on the clock."""
+    path = plan(tmp_path, 40)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert run(Request(path, out=whole, quiet=True), LocalWorld())[0] == 0
+    sessions = 0
+    code = 75
+    while code == 75:
+        monkeypatch.setattr(Deadline.__init__, "__defaults__", (count(0.0).__next__,))
+        code, _ = run(Request(path, out=cut, resume=True, quiet=True, ends=11.5), LocalWorld())
+        sessions += 1
+        assert sessions < 20
+    assert code == 0
+    assert sessions > 3
+    same(whole, cut)
+
+
+def same(one: Path, other: Path) -> None:
+    with h5py.File(one / "run.h5") as expected, h5py.File(other / "run.h5") as found:
+        columns: list[Any] = [*SAME, "audits/round", "rounds/round"]
+        for column in columns:
+            np.testing.assert_array_equal(found[column][:], expected[column][:], err_msg=column)
+
+
+@pytest.mark.parametrize("said", ["option", "slurm"])
+def test_a_job_of_several_ranks_ends_by_itself(said: str, tmp_path: Path) -> None:
+    """Far more rounds than fit; what it did in its time is what a run of so many rounds does."""
+    path = plan(tmp_path, 10_000_000)
+    out = ["--out", str(tmp_path / "cut")]
+    option = ["--time-limit", "6s"] if said == "option" else []
+    env = {"SLURM_JOB_END_TIME": str(int(time()) + (1 if said == "option" else 10))}
+    done = mpirobust("run", str(path), *out, *option, ranks=3, env=env)
+    assert done.returncode == 75, done.stderr
+    assert done.stderr.count("interrupted: --resume continues") == 1
+    with h5py.File(tmp_path / "cut" / "run.h5") as trace:
+        assert trace.attrs["status"] == "interrupted"
+        rounds = int(trace.attrs["rounds"])
+    assert rounds > 0
+    assert (tmp_path / "cut" / f"checkpoint-{rounds:09d}.h5").exists()
+    more = ["--set", f"algorithm.rounds={rounds + 10}"]
+    assert mpirobust("run", str(path), *out, *more, "--resume", "--time-limit", "none", env=env).returncode == 0
+    assert mpirobust("run", str(path), "--out", str(tmp_path / "whole"), *more).returncode == 0
+    same(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("command", ["figures", "matrix"])
+def test_a_study_begins_no_run_that_has_no_time(command: str, tmp_path: Path) -> None:
+    study = lay_out(tmp_path / "study")
+    what = study if command == "figures" else study / "grid.toml"
+    runs = tmp_path / "runs"
+    arguments = [command, str(what), "--out", str(tmp_path / "out"), "--runs", str(runs), "--time-limit", "1s"]
+    done = mpirobust(*arguments, ranks=3 if command == "matrix" else None)
+    assert done.returncode == 75, done.stderr
+    assert done.stderr.count("interrupted: the same command goes on") == 1
+    assert not runs.exists()
