@@ -14,7 +14,7 @@ from mpirobust.cluster.summation import LIMBS
 from mpirobust.cluster.wire import HEADER
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.inbox import CLAIM
-from mpirobust.plan import Plan, load_plan
+from mpirobust.plan import load_plan
 from mpirobust.reports.regime import contraction, regime
 from mpirobust.types import Rows
 
@@ -45,6 +45,8 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     center = m * up + 80 * dim + (m * kept if plan.feedback == "difference" else 0) + 9 * m * plan.algorithm.rounds
     kind = plan.table()["aggregator"]["kind"]
     rule = kind if beta is None else f"{kind}, set for at most {ceil(beta * m - 1e-9)} Byzantine"
+    two_rounds = plan.table()["algorithm"].get("two_rounds", False)  # point and gradient in every second round
+    down = f"{'at most ' if two_rounds else ''}{HEADER.itemsize + 8 * dim * (1 + two_rounds):,}"
     lines = [
         *(f"note: {note}" for note in notes),
         f"{path}: a sound plan",
@@ -56,17 +58,12 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  ranks       1 to {m + 1}; the result is the same on any number",
         f"  rounds      {plan.algorithm.rounds}",
         f"  bytes up    {at_most}{up:,} a worker and round ({8 * up / dim:.3g} bits a coordinate)",
-        f"  bytes down  {_down(plan, dim)} a worker and round",
+        f"  bytes down  {down} a worker and round",
         f"  delta       {delta}",
         *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
         f"  memory      about {_mib(each)} a worker plus {_mib(host)} a rank, {_mib(center)} at the center",
     ]
     return "\n".join(lines)
-
-
-def _down(plan: Plan, dim: int) -> str:
-    one, two = (f"{HEADER.itemsize + 8 * vectors * dim:,}" for vectors in (1, 2))
-    return f"at most {two}" if getattr(plan.algorithm, "two_rounds", False) else one
 
 
 def _sizes(dataset: Dataset) -> str:

@@ -244,7 +244,7 @@ class TestAdaptive:
             (1e6, [16, 64, 256, 1024], 1024),  # no luck: the shortest
         ],
     )
-    def test_M_falls_while_very_successful_and_rises_until_successful(
+    def test_it_falls_while_very_successful_and_rises_until_successful(
         self, c: float, tried: list[float], taken: float, gamma: float
     ) -> None:
         s, asked = self.adapted(16.0, c, 3, gamma)
@@ -254,10 +254,10 @@ class TestAdaptive:
 
     def test_no_change_is_judged_by_rounding(self) -> None:
         model = CubicModel(1e-14 * self.G, lambda v: v, 1.0, 1.0)
-        s = adapted(Exact(), model, lambda u: np.nan, 1.0, 3, np.random.default_rng(0))
+        s = adapted(Exact(), model, lambda _: np.nan, 1.0, 3, np.random.default_rng(0))
         np.testing.assert_array_equal(s, Exact().solve(model, np.random.default_rng(0)))
 
-    def test_the_plan_without_it_is_as_before(self) -> None:
+    def test_a_bolder_step_goes_farther_down(self) -> None:
         shard, x = made_shard(40, 6, 2), np.linspace(-1, 1, 6)
         plain = CubicNewton(rounds=1, M=10.0).answer(Query((x,)), LOSS, shard, np.random.default_rng(0))
         bold = CubicNewton(rounds=1, M=10.0, adaptive=3).answer(Query((x,)), LOSS, shard, np.random.default_rng(0))

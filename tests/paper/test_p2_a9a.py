@@ -65,7 +65,7 @@ def test_logistic_regression_is_accurate(attack: str, compressor: str, a9a: A9a)
 
 
 @pytest.mark.parametrize("fields", [(), ("algorithm.two_rounds=true",)])
-def test_workers_that_adapt_their_M_are_as_fast_as_a_tuned_one(fields: tuple[str, ...], a9a: A9a) -> None:
+def test_workers_that_adapt_are_as_fast_as_a_tuned_one(fields: tuple[str, ...], a9a: A9a) -> None:
     """M = 10 over-damps: 49 rounds to a gradient norm of 0.01, where M = 0.1 takes 6."""
     each = 2 if fields else 1
     adaptive = "algorithm.adaptive=4"
@@ -76,10 +76,11 @@ def test_workers_that_adapt_their_M_are_as_fast_as_a_tuned_one(fields: tuple[str
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_adapting_M_keeps_no_more_attackers_off_the_mark(attack: str, a9a: A9a) -> None:
+def test_workers_that_adapt_lose_little_to_attackers(attack: str, a9a: A9a) -> None:
+    """Though norms tell less: 107 of 200 flipped steps are kept, which were none with a fixed M."""
     run = a9a.run(PLAIN, f"attack.kind={attack}", "algorithm.adaptive=4")
     honest = a9a.run(PLAIN, *HONEST, "algorithm.adaptive=4")
-    print(attack, run.byzantine_kept, run.last, honest.last)
+    assert run.byzantine_kept <= (120 if attack == "label-flip" else 2)
     assert run.last.loss <= 1.01 * honest.last.loss
 
 
