@@ -131,7 +131,7 @@ class CubicNewton(Algorithm[Iteration]):
 
     def advance(self, state: Iteration, verdict: Verdict, rng: np.random.Generator) -> Iteration:
         if self.query(state).kind == Asked.GRADIENT:
-            return replace(state, t=state.t + 1, g=verdict.step)
+            return replace(state, t=state.t + 1, g=verdict.step if verdict.kept.any() else state.g)
         y = state.x + verdict.step
         beta = min(self.momentum, q_norm(verdict.step, 2))
         return Iteration(y + beta * (y - state.y), y, state.t + 1, np.empty(0))

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from math import ceil
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
+from mpirobust.aggregators.base import share
 from mpirobust.attacks.base import MessageAttack, Spy
 from mpirobust.component import component
 
@@ -28,7 +28,7 @@ class SaddlePoint(MessageAttack):
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         m, norms = len(spy.inbox), spy.inbox.norms[spy.honest]
         order = np.argsort(norms, kind="stable")
-        dropped = ceil(self.beta * m - 1e-9)
+        dropped = share(self.beta, m)
         kept = np.intersect1d(spy.honest[order[: max(0, order.size - dropped)]], spy.sound)
         weights = np.zeros(m)
         weights[kept] = -1 / spy.byzantine.size

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from math import ceil
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
+from mpirobust.aggregators.base import share
 from mpirobust.attacks.base import MessageAttack, Spy
 from mpirobust.component import component
 
@@ -27,7 +27,7 @@ class UnderCut(MessageAttack):
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         mean, _ = spy.moments
-        dropped = max(1, ceil(self.beta * len(spy.inbox) - 1e-9))
+        dropped = max(1, share(self.beta, len(spy.inbox)))
         norms = np.sort(spy.inbox.norms[spy.honest])[::-1][dropped - 1 :]
         cut = norms[np.isfinite(norms)].max(initial=0.0)
         return spy.of_norm(float(np.nextafter(cut, 0)), worker, -mean, rng)

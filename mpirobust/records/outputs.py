@@ -62,7 +62,7 @@ def claim(folder: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.close()
-        raise SetupFault(f"another run is writing to {folder}; choose another --out") from error
+        raise SetupFault(f"another run is writing to {folder}; wait for it, or choose another folder") from error
     except OSError:
         pass  # a file system without locks
     return lock

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.aggregators.base import share
 from mpirobust.cluster.adversary import byzantine
 from mpirobust.cluster.summation import LIMBS
 from mpirobust.cluster.wire import HEADER
@@ -44,7 +44,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     each, host = facts.nbytes / m + kept, 8 * (LIMBS + 4) * dim
     center = m * up + 80 * dim + (m * kept if plan.feedback == "difference" else 0) + 9 * m * plan.algorithm.rounds
     kind = plan.table()["aggregator"]["kind"]
-    rule = kind if beta is None else f"{kind}, set for at most {ceil(beta * m - 1e-9)} Byzantine"
+    rule = kind if beta is None else f"{kind}, set for at most {share(beta, m)} Byzantine"
     two_rounds = plan.table()["algorithm"].get("two_rounds", False)  # point and gradient in every second round
     down = f"{'at most ' if two_rounds else ''}{HEADER.itemsize + 8 * dim * (1 + two_rounds):,}"
     lines = [

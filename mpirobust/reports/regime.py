@@ -24,7 +24,7 @@ _DRAWS = 8  # for each, of a code with randomness in it
 _ROUNDING = 1e-12  # a margin below this is none
 
 # Omniscient attacks that send the code of some vector, as P1 Option I wants it; others may send any bytes.
-_ADHERING = {"alie", "collude", "ipm", "mimic", "under-cut"}
+_ADHERING = {"alie", "collude", "ipm", "mimic", "saddle-point", "under-cut"}
 
 
 @dataclass(frozen=True)

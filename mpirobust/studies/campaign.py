@@ -7,9 +7,11 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mpirobust import experiment
+from mpirobust.cluster.placement import hosted
 from mpirobust.cluster.world import World
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.observers.base import Status
@@ -20,15 +22,16 @@ from mpirobust.records import outputs
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.team import Request
 
-_DONE = {Status.FINISHED, Status.CONVERGED, Status.DIVERGED}
+DONE = {Status.FINISHED, Status.CONVERGED, Status.DIVERGED}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a plan with overrides, and the folder that it writes to."""
+    """One run: a plan with overrides, the workers that it asks for, and the folder that it writes to."""
 
     plan: Path
     overrides: tuple[str, ...]
+    workers: int
     folder: Path
 
 
@@ -39,7 +42,8 @@ def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
         SetupFault: the plan is wrong.
     """
     effective, _ = load_plan(plan, overrides)
-    return Job(plan, tuple(overrides), runs / hashlib.sha256(effective.toml().encode()).hexdigest()[:16])
+    name = hashlib.sha256(effective.toml().encode()).hexdigest()[:16]
+    return Job(plan, tuple(overrides), effective.workers, runs / name)
 
 
 def carry_out(plan_jobs: Callable[[], Sequence[Job]], world: World, ends: float | None = None) -> int:
@@ -52,30 +56,49 @@ def carry_out(plan_jobs: Callable[[], Sequence[Job]], world: World, ends: float 
     Raises:
         Fault: of a plan, its data, or a run.
     """
-    todo = json.loads(world.at_center(lambda: _listed(plan_jobs())))
+    todo = json.loads(world.at_center(lambda: _listed(plan_jobs(), world.size)))
     with SignalWatch() as watch:
-        for at, (plan, overrides, folder) in enumerate(todo, start=1):
-            if world.at_center(lambda: b"stop" if watch.asked or passed(ends) else b""):
-                return Exit.INTERRUPTED
-            request = Request(Path(plan), overrides, Path(folder), resume=True, quiet=True, ends=ends)
-            if world.leads:
-                print(f"[{at}/{len(todo)}] {' '.join(overrides)}", file=sys.stderr, flush=True)
-            code, _ = experiment.run(request, world)
-            if code == Exit.INTERRUPTED:
-                return code
-            if world.leads:
-                outputs.clear(Path(folder), after=0)  # a run that is done needs its trace alone
+        for at, (plan, overrides, name) in enumerate(todo, start=1):
+            folder, label = Path(name), f"[{at}/{len(todo)}] {' '.join(overrides)}"
+            match world.at_center(partial(_next, folder, label, watch.asked or passed(ends))):
+                case b"stop":
+                    return Exit.INTERRUPTED
+                case b"run":
+                    request = Request(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends)
+                    code, _ = experiment.run(request, world, watch)
+                    if code == Exit.INTERRUPTED:
+                        return code
+                    world.at_center(partial(_cleared, folder))
     return Exit.OK
 
 
-def _listed(jobs: Sequence[Job]) -> bytes:
+def _next(folder: Path, label: str, stop: bool) -> bytes:
+    """What to do about a job; another command on the same runs may have done it meanwhile."""
+    if stop:
+        return b"stop"
+    print(label, file=sys.stderr, flush=True)
+    return b"pass" if _is_done(folder) else b"run"
+
+
+def _cleared(folder: Path) -> bytes:
+    """A run that is done needs its trace alone."""
+    outputs.clear(folder, after=0)
+    return b""
+
+
+def _listed(jobs: Sequence[Job], size: int) -> bytes:
     todo = {job.folder: job for job in jobs if not _is_done(job.folder)}  # two figures may share a run
+    for job in todo.values():
+        hosted(job.workers, size)
     return json.dumps([(str(job.plan), job.overrides, str(job.folder)) for job in todo.values()]).encode()
 
 
 def _is_done(folder: Path) -> bool:
+    """Raises `SetupFault` where there is a trace that cannot be read."""
+    if not (folder / TRACE).exists():
+        return False
     try:
         with open_record(folder / TRACE, "run") as file:
-            return str(file.attrs["status"]) in _DONE
-    except SetupFault:
-        return False
+            return str(file.attrs["status"]) in DONE
+    except SetupFault as fault:
+        raise SetupFault(f"{fault}; remove {folder} to run it again") from fault

@@ -26,7 +26,7 @@ class Finding:
     @property
     def holding(self) -> int:
         """The number of seeds for which it holds."""
-        return int((self.values <= self.limits).sum())
+        return int((np.isfinite(self.values) & (self.values <= self.limits)).sum())
 
     @property
     def holds(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -100,8 +100,8 @@ class Family:
 
     def __post_init__(self) -> None:
         labels = [curve.label for curve in self.curves]
-        if len(set(labels)) < len(labels):
-            raise ValueError("two curves have the same label")
+        _distinct("curves", labels)
+        _distinct("seeds", self.seeds)
         cases = [case for claim in self.claims for case in claim.cases]
         pairs = [(case.curve, case.against) for case in cases] + [(race.curve, race.against) for race in self.races]
         for pair in pairs:
@@ -122,6 +122,16 @@ class Matrix:
     attacks: Annotated[tuple[Variant, ...], Field(min_length=1)]
     rules: Annotated[tuple[Variant, ...], Field(min_length=1)]
     codes: Annotated[tuple[Variant, ...], Field(min_length=1)]
+
+    def __post_init__(self) -> None:
+        _distinct("seeds", self.seeds)
+        for axis, variants in {"attacks": self.attacks, "rules": self.rules, "codes": self.codes}.items():
+            _distinct(axis, [variant.label for variant in variants])
+
+
+def _distinct(what: str, names: Sequence[object]) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError(f"two of the {what} are the same")
 
 
 def locate(name: str) -> Path:

@@ -49,13 +49,13 @@ def figures(folder: Path, out: Path, runs: Path, seeds: int | None, world: World
         return [each for figure in planned for column in figure.jobs.values() for each in column]
 
     code = carry_out(jobs, world, ends)
-    if code == Exit.OK and world.leads:
-        report(planned, out)
+    if code == Exit.OK:
+        world.at_center(lambda: report(planned, out))
     return code
 
 
-def report(planned: Sequence[Figure], out: Path) -> None:
-    """Draw and write what the runs say; all of them are done."""
+def report(planned: Sequence[Figure], out: Path) -> bytes:
+    """Draw and write what the runs say; all of them are done. There is nothing to tell the other ranks."""
     rows, said = [], []
     for figure in planned:
         family = figure.family
@@ -76,6 +76,7 @@ def report(planned: Sequence[Figure], out: Path) -> None:
             said += [races.row(race, folders[race.curve], folders[race.against]) for race in family.races]
     _write(out / "claims.md", "\n".join(["# What was claimed and what was measured", *said]) + "\n")
     _write_table(out / "values.csv", rows)
+    return b""
 
 
 def _planned(folder: Path, runs: Path, seeds: int | None) -> list[Figure]:

@@ -48,8 +48,8 @@ def matrix(path: Path, out: Path, runs: Path, seeds: int | None, world: World, e
         return [each for cell in cells for each in cell.jobs]
 
     code = carry_out(jobs, world, ends)
-    if code == Exit.OK and world.leads:
-        _report(load_matrix(path), cells, out / path.stem)
+    if code == Exit.OK:
+        world.at_center(lambda: _report(load_matrix(path), cells, out / path.stem))
     return code
 
 
@@ -65,7 +65,7 @@ def _cells(path: Path, matrix: Matrix, runs: Path, seeds: int | None) -> list[Ce
     return cells
 
 
-def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> None:
+def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> bytes:
     found = {
         (cell.attack, cell.rule, cell.code): outcome([each.folder for each in cell.jobs], matrix.metric)
         for cell in cells
@@ -90,3 +90,4 @@ def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> None:
                     table.writerow([cell.code, cell.rule, cell.attack, seed, value, each.folder.name])
 
     write_whole(stem.with_suffix(".csv"), write)
+    return b""

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
+from mpirobust.observers.base import Status
 from mpirobust.reports.curves import curve
 from mpirobust.reports.summary import summary
+from mpirobust.studies.campaign import DONE
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Outcome:
     Attributes:
         rounds: when it was audited, shape (A,).
         at: where that is on the axis that was asked for (rounds, or bytes sent up; the mean over seeds), shape (A,).
-        values: shape (seeds, A); +inf from where a run diverged on, the last value from where it converged on.
+        values: shape (seeds, A); +inf from where a run diverged on, the last value from where it ended on.
         diverged: shape (seeds,).
     """
 
@@ -45,16 +47,25 @@ class Outcome:
 
 
 def outcome(folders: Sequence[Path], metric: str, against: str = "round") -> Outcome:
-    """The outcome of the runs in `folders`, one for each seed; raises `SetupFault` where there is no such metric."""
+    """The outcome of the runs in `folders`, one for each seed.
+
+    Audits of different seeds may stand at different rounds: between its own, a seed keeps its last value.
+
+    Raises:
+        SetupFault: a run has no such metric, or has not come to its end.
+    """
     traces = [curve(folder, metric, "round") for folder in folders]
-    diverged = np.array([summary(folder)["status"] == "diverged" for folder in folders])
-    rounds = max((rounds for rounds, _ in traces), key=len)
-    values = np.empty((len(traces), rounds.size))
-    for row, (_, found), lost in zip(values, traces, diverged, strict=True):
-        row[: found.size] = np.where(np.isfinite(found), found, np.inf) if lost else found
-        row[found.size :] = np.inf if lost else found[-1]
-        if lost:
-            row[-1] = np.inf
-    axes = [at for at, _ in (curve(folder, metric, against) for folder in folders)]
-    whole = [at for at in axes if at.size == rounds.size]
-    return Outcome(rounds, np.mean(whole, axis=0, dtype=np.float64), values, diverged)
+    axes = [curve(folder, metric, against)[0] for folder in folders]
+    ends = [summary(folder)["status"] for folder in folders]
+    for folder, end in zip(folders, ends, strict=True):
+        if end not in DONE:
+            raise SetupFault(f"{folder}: {end}, not done; the same command goes on with it")
+    rounds = np.unique(np.concatenate([own for own, _ in traces]))
+    values, at = np.empty((len(traces), rounds.size)), np.empty((len(traces), rounds.size))
+    for row, place, (own, found), axis, end in zip(values, at, traces, axes, ends, strict=True):
+        last = np.searchsorted(own, rounds, side="right") - 1
+        row[:], place[:] = found[last], axis[last]
+        if end == Status.DIVERGED:
+            row[~np.isfinite(row)] = np.inf
+            row[rounds >= own[-1]] = np.inf
+    return Outcome(rounds, at.mean(axis=0), values, np.array([end == Status.DIVERGED for end in ends]))

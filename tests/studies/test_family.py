@@ -10,7 +10,7 @@ from mpirobust.errors import SetupFault
 from mpirobust.plan import load_plan
 from mpirobust.studies.family import load_family, load_matrix, locate
 from tests.launching import CONFIGS
-from tests.studies.small import FAMILY, lay_out
+from tests.studies.small import FAMILY, MATRIX, lay_out
 
 FAMILIES = sorted(CONFIGS.glob("p*/figure-*.toml"))
 
@@ -21,7 +21,8 @@ FAMILIES = sorted(CONFIGS.glob("p*/figure-*.toml"))
         ('title = "a family"', "", "title: missing"),
         ('metric = "distance"', 'metric = "speed"', "metric: "),
         ("seeds = [1, 2, 3]", "seeds = []", "seeds: "),
-        ('label = "hasty"', 'label = "trimmed"', "two curves have the same label"),
+        ("seeds = [1, 2, 3]", "seeds = [1, 2, 1]", "two of the seeds are the same"),
+        ('label = "hasty"', 'label = "trimmed"', "two of the curves are the same"),
         ('label = "hasty"', 'labell = "hasty"', "curves[3].labell: unknown key"),
         ('against = "averaged"', 'against = "nobody"', "a claim or race names the curve 'nobody'"),
         ("bound = 1e3", "", "claims[2].cases[1]: give against or bound"),
@@ -43,6 +44,14 @@ def test_a_table_where_an_array_of_tables_is_due(tmp_path: Path) -> None:
     path.write_text(FAMILY.split("[[curves]]")[0] + '[curves]\nlabel = "one"\n')
     with pytest.raises(SetupFault, match=r"curves: expected tables, each beginning with \[\[curves\]\]"):
         load_family(path)
+
+
+@pytest.mark.parametrize(("old", "new"), [('label = "noise"', 'label = "none"'), ("[1, 2]", "[2, 2]")])
+def test_a_matrix_with_two_of_the_same(old: str, new: str, tmp_path: Path) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text(MATRIX.replace(old, new, 1))
+    with pytest.raises(SetupFault, match="are the same"):
+        load_matrix(path)
 
 
 def test_says_where_it_looked_for_a_folder(tmp_path: Path) -> None:
