@@ -53,9 +53,11 @@ def test_cubic_newton_factorises_from_a_saddle_where_gradient_descent_stays(star
     assert one[-1] == pytest.approx(floor, rel=0.08)
 
 
-def escapes(**algorithm: Any) -> int:
-    """Of twenty seeds of configs/saddle.toml, how many end in a well."""
+def escapes(rule: dict[str, Any] | None = None, **algorithm: Any) -> int:
+    """Of twenty seeds of configs/saddle.toml, with another rule if there is one, how many end in a well."""
     table = read_table(CONFIGS / "saddle.toml")
+    if rule is not None:
+        table["aggregator"] = rule
     ended = [run(Team(Plan.of(table | {"seed": seed, "algorithm": algorithm})))[-1][0] for seed in range(1, 21)]
     return sum(abs(each) > 0.5 for each in ended)
 
@@ -66,3 +68,15 @@ def test_the_saddle_point_attack_holds_one_round_and_not_two() -> None:
     assert escapes(kind="first-order", rounds=40, step=0.3) == 0
     assert escapes(**cubic, rounds=40) <= 2
     assert escapes(**cubic, rounds=60, two_rounds=True) == 20
+
+
+@pytest.mark.slow
+def test_perturbed_descent_leaves_and_a_search_needs_long_tries() -> None:
+    trimmed: dict[str, Any] = {"kind": "trimmed-mean", "beta": 0.3}
+    common: dict[str, Any] = {"step": 0.3, "threshold": 0.05}
+    perturbed: dict[str, Any] = {"kind": "perturbed-gd", "rounds": 200, "radius": 0.5, "wait": 10, **common}
+    assert escapes(**perturbed) == 20
+    assert escapes(trimmed, **perturbed) == 20
+    search: dict[str, Any] = {"kind": "byzantine-pgd", "rounds": 400, "R": 0.5, "r": 0.5, "Q": 10, **common}
+    assert escapes(trimmed, T_th=10, **search) < 10
+    assert escapes(trimmed, T_th=30, **search) > 10
