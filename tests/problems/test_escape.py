@@ -64,7 +64,7 @@ def escapes(rule: dict[str, Any] | None = None, **algorithm: Any) -> int:
 
 @pytest.mark.slow
 def test_the_saddle_point_attack_holds_one_round_and_not_two() -> None:
-    cubic = {"kind": "cubic-newton", "M": 10.0}
+    cubic: dict[str, Any] = {"kind": "cubic-newton", "M": 10.0}
     assert escapes(kind="first-order", rounds=40, step=0.3) == 0
     assert escapes(**cubic, rounds=40) <= 2
     assert escapes(**cubic, rounds=60, two_rounds=True) == 20
