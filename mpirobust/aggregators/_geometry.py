@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from mpirobust.aggregators._columns import weighted_median
 from mpirobust.inbox import Answers
@@ -90,3 +91,23 @@ def geometric_median(
         if distance_moved(gram, point - before) <= tolerance * unit:
             break
     return point
+
+
+def widest(gram: NDArray[np.float64], left: Weights) -> tuple[float, NDArray[np.float64]]:
+    """The largest eigenvalue of the weighted covariance, and (x_i - mean)² along its direction but for a factor.
+
+    A row without weight has no say, and strays by 0. The covariance has the eigenvalues of the
+    weighted, centered Gram matrix.
+    """
+    rows = np.flatnonzero(left)
+    p = left[rows] / left[rows].sum()
+    gram = gram[np.ix_(rows, rows)]
+    products = gram @ p
+    centered = gram - products[:, None] - products + p @ products
+    unit = float(np.abs(centered).max()) or 1.0  # squares of far outliers would overflow
+    root = np.sqrt(p)
+    value, vector = eigh(root[:, None] * (centered / unit) * root, subset_by_index=[rows.size - 1, rows.size - 1])
+    strays = np.zeros(left.size)
+    if value[0] > 0:
+        strays[rows] = ((centered / unit) @ (root * vector[:, 0])) ** 2
+    return unit * float(value[0]), strays

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from mpirobust.aggregators._geometry import Weights, measured
+from mpirobust.aggregators._geometry import Weights, measured, widest
 from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
@@ -50,22 +50,11 @@ def _filtered(gram: NDArray[np.float64], budget: float, enough: float) -> Weight
     """The weights c, shape (n,), when `budget` has gone or the answers vary by no more than `enough`."""
     c = np.ones(gram.shape[0])
     while budget > 0:
-        here = np.flatnonzero(c)  # those that are gone may be so far away that nothing is left of the rest beside them
-        spread, distances = _widest(gram[np.ix_(here, here)], c[here])
-        furthest = distances.max()
-        if spread <= enough or furthest == 0:
+        spread, strays = widest(gram, c)
+        if spread * c.sum() <= enough or not strays.max() > 0:
             break
-        taken = c[here] * (distances / furthest) ** 2
+        taken = c * (strays / strays.max())
         part = min(1.0, budget / taken.sum())
-        c[here] -= part * taken
+        c -= part * taken
         budget = 0.0 if part < 1 else budget - taken.sum()
     return c
-
-
-def _widest(gram: NDArray[np.float64], c: Weights) -> tuple[float, NDArray[np.float64]]:
-    """Σ c_i τ_i along the direction in which it is greatest, and √τ but for a factor, shape (n,)."""
-    to_mean = gram @ (c / c.sum())
-    centred = gram - to_mean[:, None] - to_mean + to_mean @ (c / c.sum())
-    root = np.sqrt(c)
-    spreads, directions = np.linalg.eigh(root[:, None] * centred * root)
-    return float(spreads[-1]), np.abs(centred @ (root * directions[:, -1]))
