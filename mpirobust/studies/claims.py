@@ -68,7 +68,7 @@ def row(claim: Claim, metric: Metric, measured: Measured) -> str:
 def _said(finding: Finding) -> str:
     case, seeds = finding.case, finding.values.size
     if case.against is None:
-        limit = f"at most {case.bound:.3g}"
+        limit = f"at most {case.bound:.4g}"
     else:
         limit = f"{_typical(finding.limits / case.factor)} for {case.against}"
         if case.factor != 1:
@@ -79,4 +79,4 @@ def _said(finding: Finding) -> str:
 def _typical(values: NDArray[np.float64]) -> str:
     """The median over the seeds."""
     middle = float(np.sort(values)[(values.size - 1) // 2])
-    return f"{middle:.3g}" if np.isfinite(middle) else "divergence"
+    return f"{middle:.4g}" if np.isfinite(middle) else "divergence"
