@@ -71,7 +71,7 @@ class Death:
             setattr(os, name, self._before(name, getattr(os, name)))
         for kind, name in _HDF5:
             setattr(kind, name, self._before(f"hdf5 {name}", getattr(kind, name)))
-        os.fsync = self._fsync(os.fsync)
+        setattr(os, "fsync", self._fsync(os.fsync))  # noqa: B010
         os.replace = self._replace(os.replace)
         os.rename = self._replace(os.rename)
         tempfile.mkstemp = self._mkstemp(tempfile.mkstemp)
@@ -132,7 +132,6 @@ class Death:
         def init(file: Any, name: Any, mode: str = "r", **options: Any) -> None:
             if mode != "r":
                 self.point("hdf5 open")
-                self._unsynced.add(os.path.realpath(name))
             call(file, name, mode, **options)
 
         return init
