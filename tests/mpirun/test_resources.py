@@ -125,7 +125,7 @@ def test_a_folder_that_is_read_only(holds: bool, ranks: int | None, plan: Path, 
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_a_second_job_in_the_same_folder_leaves_the_first_alone(ranks: int | None, plan: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    endless = ["--set", "algorithm.rounds=100000"]
+    endless = ["--set", "algorithm.rounds=100000", "--time-limit", "50s"]
     first = start("-m", "mpirobust", "run", str(plan), "--out", str(out), *endless, ranks=3)
     until = time.monotonic() + 60
     while not checkpoints(out) and time.monotonic() < until:
@@ -133,6 +133,7 @@ def test_a_second_job_in_the_same_folder_leaves_the_first_alone(ranks: int | Non
     for option in ("--resume", "--overwrite"):
         message = said(mpirobust("run", str(plan), "--out", str(out), option, *endless, ranks=ranks, timeout=60), 2)
         assert message == f"mpirobust: another run is writing to {out}; choose another --out"
+        assert first.poll() is None
     first.send_signal(signal.SIGUSR1)
     assert finish(first, 60).returncode == 75
     with h5py.File(out / "run.h5") as trace:
@@ -186,7 +187,7 @@ def test_data_that_changed_are_refused(ranks: int | None, tmp_path: Path) -> Non
     def store(seed: int) -> None:
         rng = np.random.default_rng(seed)
         write_csr_store(
-            tmp_path / "rows.h5", sparse.csr_array(rng.standard_normal((40, 5))), rng.standard_normal(40), ""
+            tmp_path / "rows.h5", sparse.csr_array(rng.standard_normal((40, 5))), np.sign(rng.standard_normal(40)), ""
         )
 
     text = _PLAN.replace('{ kind = "regression", rows = 40, features = 4000 }', '{ kind = "libsvm", path = "rows.h5" }')
