@@ -51,6 +51,8 @@ def brief(request: Request, size: int) -> Brief:
     for note in notes if not request.quiet else ():
         print(f"note: {note}", file=sys.stderr)
     folder = outputs.choose_folder(request.out, request.plan.stem, request.resume, request.overwrite)
+    if outputs.holds_run(folder):
+        outputs.claim(folder).close()  # what another run is still writing would look damaged
     resumes = request.resume and outputs.holds_run(folder)
     if resumes:
         outputs.check_continues(folder, plan.table())
