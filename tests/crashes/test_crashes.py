@@ -36,6 +36,9 @@ checkpoint.every = 3
 """
 
 
+LONG = pytest.mark.skipif("MPIROBUST_CRASHES" not in os.environ, reason="a quarter of an hour: MPIROBUST_CRASHES=1")
+
+
 @dataclass(frozen=True)
 class Session:
     """One start of `mpirobust run`, to die at the write point `at`; -1 to live."""
@@ -123,7 +126,7 @@ def test_some_points(undisturbed: Undisturbed, tmp_path: Path) -> None:
     crash_and_resume(undisturbed, tmp_path, crashes)
 
 
-@pytest.mark.slow
+@LONG
 @pytest.mark.parametrize("how", ["kill", "power"])
 def test_all_over_the_run(how: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
     within = [at for at, name in enumerate(undisturbed.points) if name.startswith("hdf5 c")]
@@ -134,7 +137,7 @@ def test_all_over_the_run(how: str, undisturbed: Undisturbed, tmp_path: Path) ->
     crash_and_resume(undisturbed, tmp_path, crashes)
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=LONG)])
 def test_killed_again_while_it_resumes(seed: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Every session dies after some of its writes, until one lives."""
     chance = np.random.default_rng(seed)
@@ -151,7 +154,7 @@ def test_killed_again_while_it_resumes(seed: int, undisturbed: Undisturbed, tmp_
         assert_whole(undisturbed, tmp_path / str(n))
 
 
-@pytest.mark.parametrize("stride", [400, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [400, pytest.param(10, marks=LONG)])
 def test_killed_while_it_overwrites(stride: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """What is left is the older run, which is not continued as if it were this one, or this run."""
     older = undisturbed.folder.parent / "older.toml"
@@ -184,10 +187,10 @@ def _threes(done: list[dict[str, Any]]) -> list[tuple[dict[str, Any], ...]]:
     [
         ("rename", 6, "power", 3, None),
         ("write", 5, "kill", None, 3),
-        pytest.param("fsync folder", 6, "power", 3, 2, marks=pytest.mark.slow),
-        pytest.param("hdf5 __setitem__", 8, "kill", 3, 5, marks=pytest.mark.slow),  # while the residuals cross
-        pytest.param("unlink", 12, "power", 2, 7, marks=pytest.mark.slow),
-        pytest.param("fsync file", 11, "power", 7, 3, marks=pytest.mark.slow),
+        pytest.param("fsync folder", 6, "power", 3, 2, marks=LONG),
+        pytest.param("hdf5 __setitem__", 8, "kill", 3, 5, marks=LONG),  # while the residuals cross
+        pytest.param("unlink", 12, "power", 2, 7, marks=LONG),
+        pytest.param("fsync file", 11, "power", 7, 3, marks=LONG),
     ],
 )
 def test_on_several_ranks(
