@@ -132,7 +132,7 @@ def test_a_second_job_in_the_same_folder_leaves_the_first_alone(ranks: int | Non
         time.sleep(0.05)
     for option in ("--resume", "--overwrite"):
         message = said(mpirobust("run", str(plan), "--out", str(out), option, *endless, ranks=ranks, timeout=60), 2)
-        assert message == f"mpirobust: another run is writing to {out}; choose another --out"
+        assert message == f"mpirobust: another run is writing to {out}; wait for it, or choose another folder"
         assert first.poll() is None
     first.send_signal(signal.SIGUSR1)
     assert finish(first, 60).returncode == 75
