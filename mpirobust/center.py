@@ -8,7 +8,7 @@ from typing import Any
 
 from mpirobust.aggregators.base import Aggregator
 from mpirobust.algorithms.base import Algorithm, State
-from mpirobust.cluster.base import Cluster
+from mpirobust.cluster.base import Cluster, Depleted
 from mpirobust.observers.base import Moment, Observer, Status
 from mpirobust.types import CENTER, Purpose, stream
 
@@ -26,15 +26,20 @@ def run(
     moment = Moment(t, state, cluster)
     status = _first([observer.begin(moment) for observer in observers])
 
-    while status is None and not algorithm.finished(state):
-        query = algorithm.query(state)  # P1 Alg. 1 l. 4   broadcast w_t
-        exchange = cluster.ask(t, query)  #           l. 5   answer, compress, send
-        began = perf_counter()
-        verdict = aggregator.judge(exchange.inbox)  #           l. 6   trim by norm, average
-        state = algorithm.advance(state, verdict, stream(seed, CENTER, t, Purpose.ADVANCE))
-        t += 1
-        moment = Moment(t, state, cluster, exchange, verdict, {**exchange.seconds, "aggregate": perf_counter() - began})
-        status = _first([observer.see(moment) for observer in observers])
+    try:
+        while status is None and not algorithm.finished(state):
+            query = algorithm.query(state)  # P1 Alg. 1 l. 4   broadcast w_t
+            exchange = cluster.ask(t, query)  #           l. 5   answer, compress, send
+            began = perf_counter()
+            verdict = aggregator.judge(exchange.inbox)  #           l. 6   trim by norm, average
+            state = algorithm.advance(state, verdict, stream(seed, CENTER, t, Purpose.ADVANCE))
+            t += 1
+            moment = Moment(
+                t, state, cluster, exchange, verdict, {**exchange.seconds, "aggregate": perf_counter() - began}
+            )
+            status = _first([observer.see(moment) for observer in observers])
+    except Depleted:
+        status = Status.LOST  # the round that did not come about is not in the state
 
     status = status or Status.FINISHED
     for observer in observers:

@@ -72,6 +72,8 @@ def run(
         print(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:
             print("interrupted: --resume continues", file=sys.stderr)
+        if code == Exit.LOST:
+            print("too many workers are lost: --resume continues with all of them", file=sys.stderr)
     return code
 
 
@@ -203,6 +205,8 @@ def main() -> NoReturn:
     except Exception:
         code = _leave(Exit.INTERNAL, f"mpirobust: {_label()}internal error\n{traceback.format_exc()}")
     sys.stdout.flush()
+    if _opened is not None:
+        _opened.leave(code)
     sys.exit(code)
 
 

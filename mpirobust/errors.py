@@ -14,6 +14,7 @@ class Exit(IntEnum):
     DIVERGED = 3  # the iterate or the audited loss stopped being finite; the trace is whole
     WORKER = 4  # a rank failed inside a round; the job was aborted
     STORAGE = 5  # a file could not be written
+    LOST = 6  # more workers are lost than the rule bears; a checkpoint is written, --resume continues with all of them
     ABANDONED = 130  # a second Ctrl-C: ended at once, without another checkpoint
     INTERRUPTED = 75  # a signal or the time limit ended the run after a checkpoint; --resume continues it
 
@@ -50,6 +51,12 @@ class WorkerFault(Fault):
 
     def __init__(self, worker: int, round: int, cause: BaseException) -> None:
         super().__init__(f"worker {worker} failed in round {round}: {type(cause).__name__}: {cause}")
+
+
+class RankFault(Fault):
+    """A rank died and the run cannot go on without it."""
+
+    code = Exit.WORKER
 
 
 class StorageFault(Fault):

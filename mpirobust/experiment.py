@@ -16,7 +16,12 @@ from mpirobust.errors import Exit, ReportedFault
 from mpirobust.observers.signals import SignalWatch
 from mpirobust.team import Brief, Request, assemble
 
-_ENDS = {Exit.OK, Exit.DIVERGED, Exit.INTERRUPTED}  # the codes of a run that came to its end, one way or another
+_ENDS = {
+    Exit.OK,
+    Exit.DIVERGED,
+    Exit.INTERRUPTED,
+    Exit.LOST,
+}  # the codes of a run that came to its end, one way or another
 
 
 def run(request: Request, world: World, watch: SignalWatch | None = None) -> tuple[int, Path]:
@@ -40,7 +45,7 @@ def run(request: Request, world: World, watch: SignalWatch | None = None) -> tup
         hosts = [name.decode() for name in world.gather(platform.node().encode())]
         if cluster is None:
             world.together(lambda: None)
-            code = world.serve(team.host)
+            code = world.serve(team.host, placement)
             if code not in _ENDS:
                 raise ReportedFault(code)
             return code, Path(brief.folder)

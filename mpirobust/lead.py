@@ -32,7 +32,7 @@ from mpirobust.records.trace import Trace
 from mpirobust.team import Brief, Request, Team
 from mpirobust.types import Vector
 
-_EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED}
+_EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}
 
 
 @dataclass(frozen=True)

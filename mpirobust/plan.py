@@ -24,7 +24,7 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import CENTER, Feedback, Purpose, Rows, stream
+from mpirobust.types import CENTER, Feedback, OnFailure, Purpose, Rows, stream
 
 
 @component
@@ -67,6 +67,7 @@ class Plan:
     workers: Annotated[int, Field(gt=0, lt=2**19)]
     feedback: Feedback = "none"
     weigh: Literal["equal", "rows"] = "equal"
+    on_failure: OnFailure = "drop"
     data: Source
     problem: Loss
     algorithm: Algorithm  # type: ignore[type-arg]  # pydantic checks the class, not its parameter

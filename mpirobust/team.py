@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.aggregators.base import bearable
 from mpirobust.attacks.base import WireAttack
 from mpirobust.cluster.adversary import byzantine
 from mpirobust.cluster.host import Host
-from mpirobust.data.sources.base import Facts
+from mpirobust.data.sources.base import Dataset, Facts
 from mpirobust.plan import Plan
-from mpirobust.types import CENTER, Purpose, Shard, Vector, stream
+from mpirobust.types import CENTER, Purpose, Rows, Shard, Vector, stream
 from mpirobust.worker import Orders, Worker
 
 
@@ -56,28 +58,41 @@ class Team:
     solutions: Sequence[Vector]  # what the audited distance is measured to
 
 
-def assemble(brief: Brief, mine: range) -> Team:
+def assemble(brief: Brief, mine: Sequence[int]) -> Team:
     """Read the rows of the workers that live here; raises `SetupFault`."""
     plan = Plan.of(brief.plan)
-    dataset = plan.data.open([Path(store) for store in brief.stores], plan.seed)
-    facts = dataset.facts
-    dealt = plan.deal(dataset)
-    tests = np.array_split(np.arange(facts.test_rows), plan.workers)
-    x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
-    orders = orders_of(plan, x0.size, plan.weights(dealt))
-    workers = []
-    for index in mine:
-        test: Shard | None = dataset.test(tests[index]) if tests[index].size else None
-        workers.append(Worker(index, orders, dataset.train(dealt[index]), test))
+    stores = [Path(store) for store in brief.stores]
+    with closing(plan.data.open(stores, plan.seed)) as dataset:
+        facts = dataset.facts
+        dealt = plan.deal(dataset)
+        x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
+        orders = orders_of(plan, x0.size, plan.weights(dealt))
+        workers = _hire(mine, orders, dataset, dealt)
+        w = dataset.solution()
     if brief.checkpoint and orders.feedback != "none":
         _give_back_residuals(Path(brief.checkpoint), workers)
-    w = dataset.solution()
-    dataset.close()
-    return Team(plan, Host(orders, workers), facts, x0, () if w is None else plan.problem.solutions(w))
+
+    def recruit(indices: Sequence[int]) -> list[Worker]:
+        with closing(plan.data.open(stores, plan.seed)) as dataset:
+            return _hire(indices, orders, dataset, plan.deal(dataset))
+
+    host = Host(orders, workers, recruit)
+    return Team(plan, host, facts, x0, () if w is None else plan.problem.solutions(w))
+
+
+def _hire(indices: Sequence[int], orders: Orders, dataset: Dataset, dealt: Sequence[Rows]) -> list[Worker]:
+    """Workers with their rows."""
+    tests = np.array_split(np.arange(dataset.facts.test_rows), len(dealt))
+    workers = []
+    for index in indices:
+        test: Shard | None = dataset.test(tests[index]) if tests[index].size else None
+        workers.append(Worker(index, orders, dataset.train(dealt[index]), test))
+    return workers
 
 
 def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64]) -> Orders:
     """What the plan tells every worker, for vectors of length `dim`; the weights are `Plan.weights`."""
+    bad = byzantine(plan.attack, plan.workers, plan.seed)
     return Orders(
         seed=plan.seed,
         loss=plan.problem,
@@ -88,8 +103,10 @@ def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64]) -> Orders:
         lengths_vary=isinstance(plan.attack, WireAttack) or not plan.compressor.fixed_length(),
         dim=dim,
         attack=plan.attack,
-        byzantine=byzantine(plan.attack, plan.workers, plan.seed),
+        byzantine=bad,
         weights=weights,
+        on_failure=plan.on_failure,
+        bearable=bearable(plan.aggregator, plan.workers, bad.size),
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Vector: TypeAlias = NDArray[np.floating[Any]]  # 1-D, shape (d,)
 Rows: TypeAlias = NDArray[np.intp]  # row numbers, ascending
 Message: TypeAlias = bytes | bytearray | memoryview
+OnFailure: TypeAlias = Literal["stop", "drop", "adopt"]  # what becomes of the workers of a rank that died
 Feedback: TypeAlias = Literal["none", "residual", "difference"]  # nothing, P1 Alg. 2, EF21
 
 _SMALL = 512  # matrices up to here are decomposed whole

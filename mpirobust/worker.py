@@ -14,7 +14,7 @@ from mpirobust.attacks.base import Attack, DataAttack, UpdateAttack, WireAttack
 from mpirobust.compressors.base import AnyCompressor, Compressor, code_of, q_norm
 from mpirobust.inbox import CLAIM
 from mpirobust.problems.base import Loss
-from mpirobust.types import Feedback, Malformed, Norm, Purpose, Rows, Shard, Streams, Vector
+from mpirobust.types import Feedback, Malformed, Norm, OnFailure, Purpose, Rows, Shard, Streams, Vector
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Orders:
 
     `lengths_vary` says that messages may differ in length, so that the lengths have to cross as well;
     `byzantine` are the workers that do as `attack` says; `weights` is how often each worker counts, shape (m,),
-    float64, in the step and in the audit: the objective is `Σ w_i F_i / Σ w_i`.
+    float64, in the step and in the audit: the objective is `Σ w_i F_i / Σ w_i`. `bearable` is how many may be
+    Byzantine or absent before the rule no longer stands.
     """
 
     seed: int
@@ -37,6 +38,8 @@ class Orders:
     attack: Attack | None
     byzantine: Rows
     weights: NDArray[np.float64]
+    on_failure: OnFailure
+    bearable: int
 
     def claim(self, answer: Vector) -> bytes:
         """What leads a message: under Option I the norm of the answer (P1 Alg. 1 l. 1)."""
@@ -68,17 +71,24 @@ class Worker:
         self.residual: Vector | None = None if orders.feedback == "none" else np.zeros(orders.dim)
         self._orders = orders
         self._streams: dict[Purpose, Streams] = {}
+        self._last: tuple[int, bytes] | None = None
         self._attack = orders.attack if index in orders.byzantine else None
         self._shard = clean
         if isinstance(self._attack, DataAttack):
             self._shard = self._attack.poison(clean, self._stream(0, Purpose.POISON))
 
     def reply(self, round: int, query: Query) -> tuple[bytes, float, float]:
-        """The message for `query`, and the seconds that the answer and the encoding took."""
+        """The message for `query`, and the seconds that the answer and the encoding took.
+
+        Asked again in the same round, since a rank died in it, it says the same again: its residual has moved on.
+        """
+        if self._last is not None and self._last[0] == round:
+            return self._last[1], 0.0, 0.0
         began = perf_counter()
         answer = self._answer(round, query)
         answered = perf_counter()
         message = self._encode(round, answer, query.scale)
+        self._last = round, message
         return message, answered - began, perf_counter() - answered
 
     def _answer(self, round: int, query: Query) -> Vector:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import count
 from math import ceil
 from typing import Annotated, TypeAlias
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mpirobust.errors import PlanFault
 from mpirobust.inbox import Answers
 from mpirobust.types import Vector
 
@@ -57,3 +59,22 @@ class Weighing(Aggregator):
 def share(beta: float, workers: int) -> int:
     """⌈βm⌉, where a product that is whole but for rounding counts as whole."""
     return ceil(beta * workers - 1e-9)
+
+
+def bearable(rule: Aggregator, workers: int, byzantine: int) -> int:
+    """How many of the workers may be Byzantine or absent, `byzantine` of them being so: what the rule is set for.
+
+    Where the rule defends against none, all but one may be absent.
+    """
+    return next(n for n in count(byzantine) if not _stands(rule, workers, n + 1))
+
+
+def _stands(rule: Aggregator, workers: int, lost: int) -> bool:
+    beta = rule.tolerates()
+    if beta is not None and not (lost <= share(beta, workers) if beta < 1 / 2 else 2 * lost < workers):
+        return False
+    try:
+        rule.admit(workers, lost)
+    except PlanFault:
+        return False
+    return lost < workers

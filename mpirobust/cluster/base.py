@@ -7,6 +7,9 @@ from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from math import nan
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mpirobust.algorithms.base import Query
 from mpirobust.inbox import Inbox
 from mpirobust.types import Vector
@@ -17,18 +20,20 @@ class Exchange:
     """One answered query.
 
     Attributes:
-        inbox: the messages.
+        inbox: the messages; that of an absent worker is empty, and so never sound.
         bytes_up: their lengths summed; a forged message counts with its own length.
-        bytes_down: what every worker was sent, times m: the header and the vectors.
+        bytes_down: the header and the vectors, once for each worker that is present.
         seconds: of the phases broadcast, compute, encode, gather and forge. Compute
             and encode are those of the slowest rank; gather is what the center
             waited beyond them; forge is what an omniscient attacker took.
+        absent: the workers that were lost with their rank, shape (m,).
     """
 
     inbox: Inbox
     bytes_up: int
     bytes_down: int
     seconds: Mapping[str, float]
+    absent: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,16 @@ class Audit:
     test_accuracy: float = nan
 
 
+class Depleted(Exception):
+    """More workers are Byzantine or absent than the rule is set for: its step could not be trusted."""
+
+
 class Cluster(ABC):
-    """The workers, as the center sees them."""
+    """The workers, as the center sees them.
+
+    Where the MPI library survives the death of a rank, every call does: it is made again without that rank. The
+    workers that lived there are absent from then on, or live on elsewhere (`on_failure = "adopt"`).
+    """
 
     @abstractmethod
     def ask(self, round: int, query: Query) -> Exchange:
@@ -54,11 +67,13 @@ class Cluster(ABC):
 
         Raises:
             WorkerFault: a worker raised; the run cannot go on.
+            RankFault: a rank died, and the plan says `on_failure = "stop"`; so do the other calls but `dismiss`.
+            Depleted: too many are lost; nothing came of the query.
         """
 
     @abstractmethod
     def audit(self, x: Vector) -> Audit:
-        """Evaluate the honest objective at `x`, outside the ledger."""
+        """Evaluate the honest objective at `x`, over the workers that are present, outside the ledger."""
 
     @abstractmethod
     def smoothness(self, x: Vector) -> float:
@@ -70,7 +85,10 @@ class Cluster(ABC):
 
     @abstractmethod
     def residuals(self) -> Generator[Vector, None, None]:
-        """What feedback keeps for each worker (`Worker.residual`), in worker order, one at a time; to be closed."""
+        """What feedback keeps for each worker (`Worker.residual`), in worker order, one at a time; to be closed.
+
+        Zeros for a worker that is absent.
+        """
 
     @abstractmethod
     def recall(self, residuals: Iterable[Vector]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +28,24 @@ class Batch:
 
 
 class Host:
-    """Some of the workers; one process has one host."""
+    """Some of the workers; one process has one host.
 
-    def __init__(self, orders: Orders, workers: Sequence[Worker]) -> None:
+    Args:
+        workers: in worker order.
+        recruit: makes new workers of these numbers, as they are before the first round.
+    """
+
+    def __init__(
+        self, orders: Orders, workers: Sequence[Worker], recruit: Callable[[Sequence[int]], Sequence[Worker]]
+    ) -> None:
         self.orders = orders
         self.workers = workers
+        self._recruit = recruit
+
+    def adopt(self, workers: Sequence[int]) -> None:
+        """Let these live here as well; raises `Fault` where their rows cannot be read."""
+        if workers:
+            self.workers = sorted([*self.workers, *self._recruit(workers)], key=lambda worker: worker.index)
 
     def reply(self, round: int, query: Query) -> Batch:
         """The message of every worker here; raises `WorkerFault` naming the one that failed."""

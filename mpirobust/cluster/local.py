@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+import sys
+from collections.abc import Callable, Generator, Iterable
 from time import perf_counter
+from typing import NoReturn
 
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Exchange
 from mpirobust.cluster.curvature import power_iteration, smallest_eigenvalue
 from mpirobust.cluster.host import Host, summarise
+from mpirobust.cluster.placement import Placement
 from mpirobust.cluster.reception import Reception
 from mpirobust.cluster.world import World
 from mpirobust.types import Vector
@@ -65,6 +68,7 @@ class LocalWorld(World):
 
     rank = 0
     size = 1
+    number = 0
 
     def broadcast(self, data: bytes) -> bytes:
         return data
@@ -76,12 +80,15 @@ class LocalWorld(World):
         return 0, code
 
     def abort(self, code: int) -> None:
-        raise SystemExit(code)
+        sys.exit(code)
 
-    def connect(self, host: Host, placement: Sequence[range]) -> Cluster | None:
+    def leave(self, code: int) -> NoReturn:
+        sys.exit(code)
+
+    def connect(self, host: Host, placement: Placement) -> Cluster | None:
         return LocalCluster(host)
 
-    def serve(self, host: Host) -> int:
+    def serve(self, host: Host, placement: Placement) -> int:
         raise AssertionError("the only rank is the center")
 
     def versions(self) -> dict[str, str]:

@@ -1,79 +1,193 @@
-"""The cluster over MPI: rank 0 is the center, the others host the workers. The one file that imports mpi4py."""
+"""The processes of an MPI job. The one file that imports mpi4py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
-from time import perf_counter
+from typing import Any, NoReturn
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpirobust.algorithms.base import Query
-from mpirobust.cluster.base import Audit, Cluster, Exchange
-from mpirobust.cluster.curvature import power_iteration, smallest_eigenvalue
-from mpirobust.cluster.host import SCORES, Host, summarise
+from mpirobust.cluster.base import Cluster
+from mpirobust.cluster.host import Host
 from mpirobust.cluster.local import LocalCluster
-from mpirobust.cluster.reception import Reception
-from mpirobust.cluster.summation import ExactSum
-from mpirobust.cluster.wire import HEADER, Command
+from mpirobust.cluster.placement import Placement
+from mpirobust.cluster.ranks import Death, Ranks, named
+from mpirobust.cluster.remote import RemoteCluster
+from mpirobust.cluster.serving import serve
+from mpirobust.cluster.wire import SECONDS
 from mpirobust.cluster.world import World
-from mpirobust.errors import SetupFault
-from mpirobust.types import Message, Vector
-from mpirobust.worker import Orders
+from mpirobust.errors import Exit, RankFault, ReportedFault, SetupFault
 
 _MOST_BYTES = 2**31 - 1  # of one Gatherv: MPI-3 counts are 32-bit
-_SECONDS = np.dtype(("<f8", (2,)))  # compute and encode, behind the messages of each rank
 _RESIDUAL_TAG = 1
+_DEATHS = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
 
 
-class MpiWorld(World):
-    """The processes of MPI_COMM_WORLD."""
+class MpiRanks(Ranks):
+    """The processes of MPI_COMM_WORLD that are left.
+
+    Under `mpirun --with-ft ulfm` a death is an error on the others (ULFM; Bland et al. 2013, MPI 5.0 chapter 11 lacks
+    it still); otherwise it ends the job.
+    """
 
     def __init__(self) -> None:
+        # The launcher says so; the calls exist, and return, in libraries that cannot keep what they promise.
+        self.survives = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"
         self.comm = MPI.COMM_WORLD.Dup()  # a communicator of our own: nobody else's traffic can match ours
         self.rank = self.comm.Get_rank()
         self.size = self.comm.Get_size()
+        self.numbers = range(self.size)
+        self._retired: list[object] = []
+
+    def broadcast(self, buffer: NDArray[Any]) -> None:
+        with self._deaths():
+            self.comm.Bcast(buffer)
+
+    def gather(self, mine: NDArray[Any], into: NDArray[Any] | None = None, counts: NDArray[Any] | None = None) -> None:
+        with self._deaths():
+            self.comm.Gatherv(mine, None if into is None else [into, (counts, None)])
+
+    def add(self, parts: NDArray[Any]) -> None:
+        with self._deaths():
+            if self.rank == 0:
+                self.comm.Reduce(MPI.IN_PLACE, parts, MPI.SUM)
+            else:
+                self.comm.Reduce(parts, None, MPI.SUM)
+
+    def lowest(self, value: int) -> int:
+        """The lowest of what all ranks pass."""
+        result = np.empty(1, np.int64)
+        with self._deaths():
+            self.comm.Allreduce(np.array([value], np.int64), result, MPI.MIN)
+        return int(result[0])
+
+    def send(self, vector: NDArray[Any]) -> None:
+        with self._deaths():
+            self.comm.Send(vector, dest=0, tag=_RESIDUAL_TAG)
+
+    def receive(self, vector: NDArray[Any], rank: int) -> None:
+        with self._deaths():
+            self.comm.Recv(vector, source=rank, tag=_RESIDUAL_TAG)
+
+    @contextmanager
+    def _deaths(self) -> Iterator[None]:
+        try:
+            yield
+        except MPI.Exception as error:
+            if not self.survives or error.Get_error_class() not in _DEATHS:
+                raise
+            self.comm.Revoke()  # whoever waits in a call for somebody who is here now, wakes up
+            self._agree(False)
+            raise Death from error
+
+    def part(self) -> None:
+        if self.survives and not self._agree(True):
+            raise Death
+
+    def _agree(self, heard: bool) -> bool:
+        """Whether all that are left said True: the same on every rank, whoever dies meanwhile."""
+        while True:
+            self.comm.Ack_failed()
+            try:
+                return bool(self.comm.Agree(int(heard)))
+            except MPI.Exception as error:
+                if error.Get_error_class() != MPI.ERR_PROC_FAILED:
+                    raise
+
+    def mend(self, touched: object) -> list[int]:
+        self._retired += [self.comm, touched]
+        former, self.comm = self.comm.Get_group(), self.comm.Shrink()
+        self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
+        left = list(MPI.Group.Translate_ranks(self.comm.Get_group(), range(self.size), former))
+        self.numbers = [self.numbers[rank] for rank in left]
+        if left[0] != 0:
+            if self.rank:
+                raise ReportedFault(Exit.WORKER)
+            raise RankFault("rank 0, the center, died; --resume continues from the newest checkpoint")
+        return left
+
+
+class MpiWorld(World):
+    """The processes that mpirun or srun started."""
+
+    def __init__(self) -> None:
+        self.ranks = MpiRanks()
+        self.number = self.ranks.rank
+
+    @property
+    def rank(self) -> int:
+        return self.ranks.rank
+
+    @property
+    def size(self) -> int:
+        return self.ranks.size
 
     def broadcast(self, data: bytes) -> bytes:
-        length = np.array([len(data)], np.int64)
-        self.comm.Bcast(length)
-        buffer = bytearray(data) if self.rank == 0 else bytearray(int(length[0]))
-        self.comm.Bcast([buffer, MPI.BYTE])
-        return bytes(buffer)
+        with self._whole():
+            length = np.array([len(data)], np.int64)
+            self.ranks.broadcast(length)
+            buffer = np.frombuffer(data, np.uint8) if self.rank == 0 else np.empty(int(length[0]), np.uint8)
+            self.ranks.broadcast(buffer)
+        return buffer.tobytes()
 
     def gather(self, data: bytes) -> list[bytes]:
         lengths = np.zeros(self.size, np.int64)
-        self.comm.Gather(np.array([len(data)], np.int64), lengths)
-        buffer = bytearray(int(lengths.sum()))
-        self.comm.Gatherv([data, MPI.BYTE], [buffer, (lengths, None), MPI.BYTE] if self.rank == 0 else None)
+        with self._whole():
+            self.ranks.gather(np.array([len(data)], np.int64), lengths, np.ones(self.size, np.int64))
+            buffer = np.empty(int(lengths.sum()), np.uint8)
+            self.ranks.gather(np.frombuffer(data, np.uint8), buffer, lengths)
         cuts = np.concatenate(([0], np.cumsum(lengths)))
-        return [bytes(buffer[start:stop]) for start, stop in pairwise(cuts)]
+        return [buffer[start:stop].tobytes() for start, stop in pairwise(cuts)]
 
     def worst(self, code: int) -> tuple[int, int]:
-        mine = np.array([self.rank * 256 + code if code else self.size * 256], np.int64)
-        lowest = np.empty(1, np.int64)
-        self.comm.Allreduce(mine, lowest, MPI.MIN)
-        rank, code = divmod(int(lowest[0]), 256)
+        with self._whole():
+            lowest = self.ranks.lowest(self.rank * 256 + code if code else self.size * 256)
+        rank, code = divmod(lowest, 256)
         return (rank, code) if code else (0, 0)
 
-    def abort(self, code: int) -> None:
-        self.comm.Abort(code)
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Outside a run there is nothing that a death would lose."""
+        numbers = self.ranks.numbers
+        try:
+            yield
+        except Death as death:
+            left = self.ranks.mend(None)
+            if self.rank:
+                raise ReportedFault(Exit.WORKER) from death
+            raise RankFault(f"{named(numbers, left)} died before the first round") from death
 
-    def connect(self, host: Host, placement: Sequence[range]) -> Cluster | None:
+    def abort(self, code: int) -> None:
+        MPI.COMM_WORLD.Abort(code)
+
+    def leave(self, code: int) -> NoReturn:
+        if self.ranks.survives:  # Finalize may hang where a rank has died
+            with suppress(MPI.Exception):
+                self.ranks.comm.Barrier()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)
+
+    def connect(self, host: Host, placement: Placement) -> Cluster | None:
         if self.size == 1:
             return LocalCluster(host)
-        workers, limit = placement[-1].stop, host.orders.message_limit()
-        if workers * (limit + 1) + self.size * _SECONDS.itemsize > _MOST_BYTES:
+        workers, limit = sum(map(len, placement)), host.orders.message_limit()
+        if workers * (limit + 1) + self.size * SECONDS.itemsize > _MOST_BYTES:
             raise SetupFault(
                 f"{workers} messages of up to {limit} bytes exceed the {_MOST_BYTES} bytes that one gather carries; "
                 f"use fewer workers or a compressor with shorter messages"
             )
-        return MpiCluster(self, host.orders, placement) if self.rank == 0 else None
+        return RemoteCluster(self.ranks, host.orders, placement) if self.rank == 0 else None
 
-    def serve(self, host: Host) -> int:
-        return serve(self, host)
+    def serve(self, host: Host, placement: Placement) -> int:
+        return serve(self.ranks, host, placement)
 
     def versions(self) -> dict[str, str]:
         return {"mpi": MPI.Get_library_version().split("\n")[0].strip("\x00 "), "mpi4py": _mpi4py_version()}
@@ -83,176 +197,3 @@ def _mpi4py_version() -> str:
     import mpi4py
 
     return mpi4py.__version__
-
-
-class _Line:
-    """The center's line to all ranks: one broadcast carries the header and the first vector."""
-
-    def __init__(self, comm: MPI.Intracomm, dim: int) -> None:
-        self._comm = comm
-        self._buffer = np.zeros(HEADER.itemsize + 8 * dim, np.uint8)
-        self._header = self._buffer[: HEADER.itemsize].view(HEADER)
-        self._first = self._buffer[HEADER.itemsize :].view(np.float64)
-        self._further: list[NDArray[np.float64]] = []
-
-    def say(self, command: Command, vectors: Sequence[Vector] = (), **fields: float) -> None:
-        self._header[:] = 0
-        self._header["command"] = command
-        self._header["vectors"] = len(vectors)
-        for name, value in fields.items():
-            self._header[name] = value
-        if vectors:
-            self._first[:] = vectors[0]
-        self._comm.Bcast(self._buffer)
-        for vector in vectors[1:]:
-            self._comm.Bcast(np.ascontiguousarray(vector))
-
-    def hear(self) -> tuple[np.void, tuple[Vector, ...]]:
-        """The header and the vectors; both are overwritten by the next call."""
-        self._comm.Bcast(self._buffer)
-        header = self._header[0]
-        while len(self._further) < header["vectors"] - 1:
-            self._further.append(np.empty_like(self._first))
-        further = self._further[: max(0, header["vectors"] - 1)]
-        for vector in further:
-            self._comm.Bcast(vector)
-        return header, (self._first, *further)
-
-
-class MpiCluster(Cluster):
-    """The center's end. `placement` holds the workers of each rank."""
-
-    def __init__(self, world: MpiWorld, orders: Orders, placement: Sequence[range]) -> None:
-        self._comm = world.comm
-        self._orders = orders
-        self._placement = placement
-        self._line = _Line(world.comm, orders.dim)
-        self._hosted = np.array([len(workers) for workers in placement])
-        self._m = int(self._hosted.sum())
-        self._reception = Reception(orders, self._m)
-        self._lengths = np.full(self._m, orders.message_limit(), np.int64)
-        self._received = np.empty(0, np.uint8)
-        self._messages: list[Message] = []
-        self._seconds: list[NDArray[np.float64]] = []
-        self._lay_out()
-
-    def ask(self, round: int, query: Query) -> Exchange:
-        began = perf_counter()
-        self._line.say(Command.ASK, query.vectors, round=round, kind=query.kind, scale=query.scale)
-        told = perf_counter()
-        messages, compute, encode = self._collect()
-        waited = perf_counter() - told
-        seconds = {
-            "broadcast": told - began,
-            "compute": compute,
-            "encode": encode,
-            "gather": max(0.0, waited - compute - encode),
-        }
-        return self._reception.exchange(round, query, messages, seconds)
-
-    def _collect(self) -> tuple[list[Message], float, float]:
-        """One message per worker in worker order, as views, and the seconds of the slowest rank."""
-        if self._orders.lengths_vary:
-            self._comm.Gatherv(np.empty(0, np.int64), [self._lengths, (self._hosted, None)])
-            self._lay_out()
-        self._comm.Gatherv([b"", MPI.BYTE], [self._received, (self._counts, None), MPI.BYTE])
-        compute, encode = max(self._seconds, key=np.sum)
-        return list(self._messages), float(compute), float(encode)
-
-    def _lay_out(self) -> None:
-        """Cut the receive buffer where the messages and the seconds of each rank will stand."""
-        seams = np.concatenate(([0], np.cumsum(self._hosted)))
-        sums = np.concatenate(([0], np.cumsum(self._lengths)))
-        self._counts = sums[seams[1:]] - sums[seams[:-1]]
-        self._counts[1:] += _SECONDS.itemsize
-        if self._received.size < self._counts.sum():
-            self._received = np.empty(int(self._counts.sum()), np.uint8)
-        self._messages.clear()
-        self._seconds.clear()
-        view, at = self._received.data, 0
-        for first, last in pairwise(seams[1:]):
-            for length in self._lengths[first:last].tolist():
-                self._messages.append(view[at : at + length])
-                at += length
-            self._seconds.append(np.frombuffer(view[at : at + _SECONDS.itemsize], "<f8"))
-            at += _SECONDS.itemsize
-
-    def audit(self, x: Vector) -> Audit:
-        self._line.say(Command.AUDIT, (x,))
-        scores = np.empty((self._m, SCORES))
-        self._comm.Gatherv(np.empty(0), [scores, (self._hosted * SCORES, None)])
-        return summarise(scores, _combined(self._comm, ExactSum(x.size)), self._orders.weight())
-
-    def smoothness(self, x: Vector) -> float:
-        return power_iteration(self._hessian(x), x.size, self._orders.seed)
-
-    def lambda_min(self, x: Vector) -> float:
-        return smallest_eigenvalue(self._hessian(x), x.size, self._orders.seed)
-
-    def _hessian(self, x: Vector) -> Callable[[Vector], Vector]:
-        """Products with the mean Hessian of the workers at `x`."""
-
-        def product(v: Vector) -> Vector:
-            self._line.say(Command.CURVATURE, (x, v))
-            return _combined(self._comm, ExactSum(x.size)).total() / self._orders.weight()
-
-        return product
-
-    def residuals(self) -> Generator[Vector, None, None]:
-        if self._orders.feedback == "difference":
-            yield from self._reception.states
-        if self._orders.feedback != "residual":
-            return
-        self._line.say(Command.RESIDUALS)
-        residual = np.empty(self._orders.dim)
-        senders = [rank for rank, workers in enumerate(self._placement) for _ in workers]
-        try:
-            while senders:
-                self._comm.Recv(residual, source=senders.pop(0), tag=_RESIDUAL_TAG)
-                yield residual
-        finally:  # a reader that gave up must not leave the workers sending
-            for rank in senders:
-                self._comm.Recv(residual, source=rank, tag=_RESIDUAL_TAG)
-
-    def recall(self, residuals: Iterable[Vector]) -> None:
-        self._reception.recall(residuals)
-
-    def dismiss(self, code: int) -> None:
-        self._line.say(Command.DISMISS, code=code)
-
-
-def serve(world: MpiWorld, host: Host) -> int:
-    """The other end: do as the center says until dismissed; returns the exit code."""
-    line = _Line(world.comm, host.orders.dim)
-    while True:
-        header, vectors = line.hear()
-        match Command(int(header["command"])):
-            case Command.ASK:
-                _answer(world.comm, host, header, vectors)
-            case Command.AUDIT:
-                world.comm.Gatherv(host.scores(vectors[0]), None)
-                _combined(world.comm, host.gradients(vectors[0]))
-            case Command.CURVATURE:
-                _combined(world.comm, host.hessian_products(*vectors))
-            case Command.RESIDUALS:
-                for worker in host.workers:
-                    world.comm.Send(worker.residual, dest=0, tag=_RESIDUAL_TAG)
-            case Command.DISMISS:
-                return int(header["code"])
-
-
-def _answer(comm: MPI.Intracomm, host: Host, header: np.void, vectors: tuple[Vector, ...]) -> None:
-    batch = host.reply(int(header["round"]), Query(vectors, float(header["scale"]), int(header["kind"])))
-    if host.orders.lengths_vary:
-        comm.Gatherv(np.array([len(message) for message in batch.messages], np.int64), None)
-    seconds = np.array([batch.compute, batch.encode]).astype("<f8")
-    comm.Gatherv([b"".join([*batch.messages, seconds.tobytes()]), MPI.BYTE], None)
-
-
-def _combined(comm: MPI.Intracomm, mine: ExactSum) -> ExactSum:
-    """The sum over all ranks, on rank 0."""
-    if comm.rank == 0:
-        comm.Reduce(MPI.IN_PLACE, mine.parts, MPI.SUM)
-    else:
-        comm.Reduce(mine.parts, None, MPI.SUM)
-    return mine

@@ -26,16 +26,22 @@ class Reception:
     the states. An unsound message leaves g_i where it is and is not judged.
 
     Attributes:
+        present: the workers that live, shape (m,).
         states: g_i, shape (m, d), float64; no rows without that feedback.
     """
 
     def __init__(self, orders: Orders, workers: int) -> None:
         self._orders = orders
         self._everyone = np.arange(workers)
+        self.present = np.ones(workers, dtype=bool)
         self.states = np.zeros((workers if orders.feedback == "difference" else 0, orders.dim))
 
     def exchange(self, round: int, query: Query, messages: list[Message], seconds: Mapping[str, float]) -> Exchange:
-        """What came of `query`; the center applies the step size where the workers have not."""
+        """What came of `query`; the center applies the step size where the workers have not.
+
+        Args:
+            messages: one per worker, empty for those that are absent.
+        """
         orders = self._orders
         began = perf_counter()
         if isinstance(orders.attack, MessageAttack):
@@ -47,7 +53,19 @@ class Reception:
             for worker in self._everyone[inbox.sound].tolist():
                 self._move(self.states[worker], round, worker, messages[worker])
             inbox = self._judged(inbox, query.scale)
-        return Exchange(inbox, crossed, bytes_down(len(messages), query), {**seconds, "forge": forging})
+        down = bytes_down(int(self.present.sum()), query)
+        return Exchange(inbox, crossed, down, {**seconds, "forge": forging}, ~self.present)
+
+    def lose(self, workers: Sequence[int], adopted: bool) -> None:
+        """The rank of these workers died. What feedback kept for them there is gone, so it starts from zero here too."""
+        self.present[list(workers)] = adopted
+        if self.states.size:
+            self.states[list(workers)] = 0.0
+
+    @property
+    def lost(self) -> int:
+        """How many workers are Byzantine or absent."""
+        return int(np.union1d(self._orders.byzantine, self._everyone[~self.present]).size)
 
     def recall(self, states: Iterable[Vector]) -> None:
         """Take the states from a checkpoint."""
@@ -82,11 +100,12 @@ class Reception:
                 return float(np.inf)
             return q_norm(self.states[worker] + step, orders.norm.q)
 
-        honest = np.setdiff1d(self._everyone, orders.byzantine)
+        byzantine = orders.byzantine[self.present[orders.byzantine]]
+        honest = np.setdiff1d(self._everyone[self.present], byzantine)
         one_code = isinstance(orders.compressor, Compressor) and not self.states.size
-        spy = Spy(inbox, messages, honest, orders.byzantine, encode, measure, one_code)
+        spy = Spy(inbox, messages, honest, byzantine, encode, measure, one_code)
         sent = list(messages)
-        for worker in orders.byzantine.tolist():
+        for worker in byzantine.tolist():
             forgery = attack.forge(worker, spy, stream(orders.seed, worker, round, Purpose.FORGE))
             sent[worker] = forgery[: orders.message_limit() + 1]
         return sent

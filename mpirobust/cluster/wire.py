@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Query
+from mpirobust.cluster.ranks import Ranks
+from mpirobust.types import Vector
 
 
 class Command(IntEnum):
@@ -19,11 +24,48 @@ class Command(IntEnum):
     DISMISS = 5
 
 
+# `round` is, for RESIDUALS, the first worker whose residual is wanted.
 HEADER = np.dtype(
     [("command", "<i4"), ("kind", "<i4"), ("vectors", "<i4"), ("code", "<i4"), ("round", "<i8"), ("scale", "<f8")]
 )
+Header: TypeAlias = np.void  # one HEADER
+SECONDS = np.dtype(("<f8", (2,)))  # compute and encode, behind the messages of each rank
 
 
 def bytes_down(workers: int, query: Query) -> int:
     """Bytes of the header and the vectors, once for each worker."""
     return workers * (HEADER.itemsize + sum(v.nbytes for v in query.vectors))
+
+
+class Line:
+    """The center's line to all ranks: one broadcast carries the header and the first vector."""
+
+    def __init__(self, ranks: Ranks, dim: int) -> None:
+        self._ranks = ranks
+        self._buffer = np.zeros(HEADER.itemsize + 8 * dim, np.uint8)
+        self._header = self._buffer[: HEADER.itemsize].view(HEADER)
+        self._first = self._buffer[HEADER.itemsize :].view(np.float64)
+        self._further: list[NDArray[np.float64]] = []
+
+    def say(self, command: Command, vectors: Sequence[Vector] = (), **fields: float) -> None:
+        self._header[:] = 0
+        self._header["command"] = command
+        self._header["vectors"] = len(vectors)
+        for name, value in fields.items():
+            self._header[name] = value
+        if vectors:
+            self._first[:] = vectors[0]
+        self._ranks.broadcast(self._buffer)
+        for vector in vectors[1:]:
+            self._ranks.broadcast(np.ascontiguousarray(vector))
+
+    def hear(self) -> tuple[Header, tuple[Vector, ...]]:
+        """The header and the vectors; both are overwritten by the next call."""
+        self._ranks.broadcast(self._buffer)
+        header = self._header[0]
+        while len(self._further) < header["vectors"] - 1:
+            self._further.append(np.empty_like(self._first))
+        further = self._further[: max(0, header["vectors"] - 1)]
+        for vector in further:
+            self._ranks.broadcast(vector)
+        return header, (self._first, *further)

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.host import Host
+from mpirobust.cluster.placement import Placement
 from mpirobust.errors import Fault, ReportedFault
 
 T = TypeVar("T")
 
 
 class World(ABC):
-    """The processes of one job. Collective calls: all ranks make them, in the same order."""
+    """The processes of one job. Collective calls: all ranks make them, in the same order.
+
+    Where the MPI library survives the death of a rank, those that are left are numbered anew. A collective call of
+    this class in which one dies raises `RankFault` on one rank and `ReportedFault` on the others.
+
+    Attributes:
+        rank: the number of this process among those that are left.
+        size: how many are left.
+        number: what the launcher calls this process.
+    """
 
     rank: int
     size: int
+    number: int
 
     @property
     def leads(self) -> bool:
@@ -27,7 +38,7 @@ class World(ABC):
     @property
     def label(self) -> str:
         """Which process speaks, for the start of a message; '' where there is only one."""
-        return f"rank {self.rank}: " if self.size > 1 else ""
+        return f"rank {self.number}: " if self.size > 1 else ""
 
     @abstractmethod
     def broadcast(self, data: bytes) -> bytes:
@@ -46,12 +57,20 @@ class World(ABC):
         """End the whole job now."""
 
     @abstractmethod
-    def connect(self, host: Host, placement: Sequence[range]) -> Cluster | None:
+    def leave(self, code: int) -> NoReturn:
+        """End this process, after all has been said; every rank does."""
+
+    @abstractmethod
+    def connect(self, host: Host, placement: Placement) -> Cluster | None:
         """The cluster on rank 0, None on the others; raises `SetupFault` where the messages do not fit the wire."""
 
     @abstractmethod
-    def serve(self, host: Host) -> int:
-        """On every other rank: do as the center says until it dismisses; returns the exit code."""
+    def serve(self, host: Host, placement: Placement) -> int:
+        """On every other rank: do as the center says until it dismisses; returns the exit code.
+
+        Raises:
+            RankFault: the center died; `ReportedFault` on all ranks but one.
+        """
 
     @abstractmethod
     def versions(self) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Auditor(Observer):
         return self._audit(moment) if moment.round % self._every == 0 else None
 
     def end(self, moment: Moment, status: Status) -> None:
-        if status is Status.INTERRUPTED:
+        if status in (Status.INTERRUPTED, Status.LOST):
             return  # the resumed run must leave the same rows as an undisturbed one
         audited = self._trace.audits.rows["round"]
         if audited.size == 0 or audited[-1] < moment.round:

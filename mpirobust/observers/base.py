@@ -19,6 +19,7 @@ class Status(StrEnum):
     CONVERGED = "converged"  # a [stop] rule was met
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
+    LOST = "lost"  # more workers are Byzantine or absent than the rule is set for
 
 
 @dataclass(frozen=True)

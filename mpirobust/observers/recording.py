@@ -40,6 +40,7 @@ class Recorder(Observer):
         row["elapsed"] = self._before + perf_counter() - self._began
         row["norms"] = moment.exchange.inbox.norms
         row["kept"] = moment.verdict.kept
+        row["absent"] = moment.exchange.absent
         for phase, seconds in moment.seconds.items():
             row[f"seconds_{phase}"] = seconds
         if perf_counter() - self._flushed > self._wait:

@@ -12,11 +12,11 @@ from typing import IO, Any
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.records.layout import CHECKPOINTS, LOCK, TRACE, checkpoint_path, open_record
 
-# What may differ between a run and its continuation: keys that say when to stop and when to save.
-_FREE = {"algorithm.rounds", "checkpoint.every", "stop.gradient_norm", "stop.loss", "stop.curvature"}
+# What may differ between a run and its continuation: keys that say when to stop, when to save, and without whom.
+_FREE = {"algorithm.rounds", "checkpoint.every", "on_failure", "stop.gradient_norm", "stop.loss", "stop.curvature"}
 
 # Keys younger than the format, each with what held before: a run that was stored without the key has this value.
-_LATER = {"weigh": "equal"}
+_LATER = {"weigh": "equal", "on_failure": "drop"}
 
 
 def holds_run(folder: Path) -> bool:

@@ -28,13 +28,19 @@ _AUDIT = np.dtype(
         ("lambda_min", "<f8"),
     ]
 )
-_LATER = {"lambda_min": nan, "escape": False}  # columns that files of this format may lack, and what is then in them
+_LATER = {
+    "lambda_min": nan,
+    "escape": False,
+    "absent": False,
+}  # columns that files of this format may lack, and what is then in them
 
 
 def _round_type(workers: int) -> np.dtype[np.void]:
     phases = [(f"seconds_{phase}", "<f8") for phase in PHASES]
     counted = [("round", "<i8"), ("escape", "?"), ("bytes_up", "<i8"), ("bytes_down", "<i8"), ("elapsed", "<f8")]
-    return np.dtype([*counted, *phases, ("norms", "<f8", (workers,)), ("kept", "?", (workers,))])
+    return np.dtype(
+        [*counted, *phases, ("norms", "<f8", (workers,)), ("kept", "?", (workers,)), ("absent", "?", (workers,))]
+    )
 
 
 class Table:

@@ -51,7 +51,7 @@ def summary(path: Path) -> dict[str, Any]:
                 "byzantine": int(byzantine.size),
                 "byzantine_kept_mean": _mean_kept(kept[:, byzantine]) if byzantine.size else None,
                 "kept_mean": _mean_kept(kept),
-                "absent": 0,
+                "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
                 "plan": tomllib.loads(file.attrs["plan"]),
             }
         except (KeyError, OSError, ValueError) as error:
@@ -87,6 +87,8 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         if figures["byzantine"]:
             kept += f"; {figures['byzantine_kept_mean']:.2f} of the {figures['byzantine']} Byzantine"
         lines.append(f"  {'workers kept':<16}{kept}")
+    if figures["absent"]:
+        lines.append(f"  {'workers absent':<16}{figures['absent']} of {figures['workers']} in the last round")
     lines.append(f"  {'files':<16}{path}")
     return "\n".join(lines)
 

@@ -66,7 +66,7 @@ def carry_out(plan_jobs: Callable[[], Sequence[Job]], world: World, ends: float 
                 case b"run":
                     request = Request(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends)
                     code, _ = experiment.run(request, world, watch)
-                    if code == Exit.INTERRUPTED:
+                    if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
                     world.at_center(partial(_cleared, folder))
     return Exit.OK

@@ -1,0 +1,205 @@
+"""The center's end of a cluster of ranks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterable
+from itertools import pairwise
+from time import perf_counter
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.algorithms.base import Query
+from mpirobust.cluster.base import Audit, Cluster, Depleted, Exchange
+from mpirobust.cluster.curvature import power_iteration, smallest_eigenvalue
+from mpirobust.cluster.host import SCORES, summarise
+from mpirobust.cluster.placement import Placement, lost, rehomed
+from mpirobust.cluster.ranks import Death, Ranks, named, spans
+from mpirobust.cluster.reception import Reception
+from mpirobust.cluster.summation import ExactSum
+from mpirobust.cluster.wire import SECONDS, Command, Line
+from mpirobust.errors import RankFault
+from mpirobust.types import Message, Vector
+from mpirobust.worker import Orders
+
+T = TypeVar("T")
+
+
+class RemoteCluster(Cluster):
+    """Workers on other ranks; `placement` holds those of each."""
+
+    def __init__(self, ranks: Ranks, orders: Orders, placement: Placement) -> None:
+        self._ranks = ranks
+        self._orders = orders
+        self._m = sum(map(len, placement))
+        self._round = 0
+        self._reception = Reception(orders, self._m)
+        self._settle(placement)
+
+    def ask(self, round: int, query: Query) -> Exchange:
+        self._round = round
+        return self._redone(lambda: self._ask(round, query))
+
+    def _ask(self, round: int, query: Query) -> Exchange:
+        if self._reception.lost > self._orders.bearable:
+            raise Depleted
+        began = perf_counter()
+        self._line.say(Command.ASK, query.vectors, round=round, kind=query.kind, scale=query.scale)
+        told = perf_counter()
+        messages, compute, encode = self._collect()
+        waited = perf_counter() - told
+        seconds = {
+            "broadcast": told - began,
+            "compute": compute,
+            "encode": encode,
+            "gather": max(0.0, waited - compute - encode),
+        }
+        return self._reception.exchange(round, query, messages, seconds)
+
+    def _collect(self) -> tuple[list[Message], float, float]:
+        """One message per worker in worker order, as views, and the seconds of the slowest rank."""
+        if self._orders.lengths_vary:
+            self._ranks.gather(np.empty(0, np.int64), self._lengths, self._hosted)
+            self._lay_out()
+        self._ranks.gather(np.empty(0, np.uint8), self._received, self._counts)
+        compute, encode = max(self._seconds, key=np.sum)
+        return list(self._messages), float(compute), float(encode)
+
+    def _settle(self, placement: Placement) -> None:
+        """Be ready for the ranks that there are."""
+        self._placement = placement
+        self._line = Line(self._ranks, self._orders.dim)
+        self._hosted = np.array([len(workers) for workers in placement])
+        self._order = [worker for workers in placement for worker in workers]  # in which messages come
+        self._lengths = np.full(len(self._order), self._orders.message_limit(), np.int64)
+        self._received = np.empty(0, np.uint8)
+        self._messages: list[Message] = [b""] * self._m
+        self._seconds: list[NDArray[np.float64]] = []
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Cut the receive buffer where the messages and the seconds of each rank will stand."""
+        seams = np.concatenate(([0], np.cumsum(self._hosted)))
+        sums = np.concatenate(([0], np.cumsum(self._lengths)))
+        self._counts = sums[seams[1:]] - sums[seams[:-1]]
+        self._counts[1:] += SECONDS.itemsize
+        if self._received.size < self._counts.sum():
+            self._received = np.empty(int(self._counts.sum()), np.uint8)
+        self._seconds.clear()
+        view, at = self._received.data, 0
+        for first, last in pairwise(seams[1:]):
+            for worker, length in zip(self._order[first:last], self._lengths[first:last].tolist(), strict=True):
+                self._messages[worker] = view[at : at + length]
+                at += length
+            self._seconds.append(np.frombuffer(view[at : at + SECONDS.itemsize], "<f8"))
+            at += SECONDS.itemsize
+
+    def audit(self, x: Vector) -> Audit:
+        return self._redone(lambda: self._audit(x))
+
+    def _audit(self, x: Vector) -> Audit:
+        self._line.say(Command.AUDIT, (x,))
+        scores, sent = np.zeros((self._m, SCORES)), np.empty((len(self._order), SCORES))
+        self._ranks.gather(np.empty(0), sent, self._hosted * SCORES)
+        scores[self._order] = sent
+        return summarise(scores, self._added(x.size), self._weight())
+
+    def smoothness(self, x: Vector) -> float:
+        return self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._orders.seed))
+
+    def lambda_min(self, x: Vector) -> float:
+        return self._of_one_hessian(lambda: smallest_eigenvalue(self._hessian(x), x.size, self._orders.seed))
+
+    def _of_one_hessian(self, work: Callable[[], float]) -> float:
+        """What comes of `work` when all its products are of the same workers."""
+        while True:
+            line, result = self._line, work()
+            if line is self._line:
+                return result
+
+    def _hessian(self, x: Vector) -> Callable[[Vector], Vector]:
+        """Products with the mean Hessian of the workers at `x`."""
+
+        def product(v: Vector) -> Vector:
+            self._line.say(Command.CURVATURE, (x, v))
+            return self._added(x.size).total() / self._weight()
+
+        return lambda v: self._redone(lambda: product(v))
+
+    def _added(self, dim: int) -> ExactSum:
+        total = ExactSum(dim)
+        self._ranks.add(total.parts)
+        return total
+
+    def _weight(self) -> float:
+        return float(self._orders.weights[self._reception.present].sum())
+
+    def residuals(self) -> Generator[Vector, None, None]:
+        if self._orders.feedback == "difference":
+            yield from self._reception.states
+        elif self._orders.feedback == "residual":
+            done = 0
+            while done < self._m:  # once, and again from where a death broke it off
+                try:
+                    for residual in self._residuals_from(done):
+                        yield residual
+                        done += 1
+                except Death:
+                    self._mend()
+
+    def _residuals_from(self, first: int) -> Generator[Vector, None, None]:
+        """The residuals of the workers from `first` on."""
+        self._line.say(Command.RESIDUALS, round=first)
+        home = {worker: rank for rank, workers in enumerate(self._placement) for worker in workers}
+        residual = np.empty(self._orders.dim)
+        due = list(range(first, self._m))
+        try:
+            while due:
+                worker = due.pop(0)
+                if worker in home:
+                    self._ranks.receive(residual, home[worker])
+                else:
+                    residual[:] = 0.0
+                yield residual
+        except GeneratorExit:  # a reader that gave up must not leave the workers sending
+            for worker in due:
+                if worker in home:
+                    self._ranks.receive(residual, home[worker])
+            raise
+
+    def recall(self, residuals: Iterable[Vector]) -> None:
+        self._reception.recall(residuals)
+
+    def dismiss(self, code: int) -> None:
+        while True:
+            try:
+                self._line.say(Command.DISMISS, code=code)
+                return self._ranks.part()
+            except Death:
+                self._ranks.mend(self._line)
+                self._line = Line(self._ranks, self._orders.dim)
+
+    def _redone(self, call: Callable[[], T]) -> T:
+        """What comes of `call`, which is made again where a rank dies in it."""
+        while True:
+            try:
+                return call()
+            except Death:
+                self._mend()
+
+    def _mend(self) -> None:
+        """Go on with the ranks that are left, or say why not."""
+        policy, numbers, before = self._orders.on_failure, self._ranks.numbers, self._placement
+        left = self._ranks.mend((self._line, self._received))
+        died = f"{named(numbers, left)} died in round {self._round + 1}"
+        gone, adopted = lost(before, left), policy == "adopt" and self._ranks.size > 1
+        self._settle(rehomed(before, left, adopted))
+        if policy == "stop":
+            raise RankFault(f'{died} (on_failure = "stop"); --resume continues from the newest checkpoint')
+        self._reception.lose(gone, adopted)
+        fate = "live on on other ranks" if adopted else "are absent from now on"
+        if adopted and self._orders.feedback != "none":
+            fate += "; what feedback had kept for them is lost"
+        print(f"mpirobust: {died}: workers {spans(gone)} {fate}", file=sys.stderr, flush=True)
