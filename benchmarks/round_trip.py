@@ -9,6 +9,7 @@ blocks of rounds that alternate with blocks of the bare collectives, so that noi
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from statistics import median
 from time import perf_counter
 
@@ -30,15 +31,15 @@ from mpirobust.worker import Orders, Worker
 _BLOCKS = 9
 
 
-def host_of(workers: range, dim: int, total: int) -> Host:
+def host_of(workers: Sequence[int], dim: int, total: int) -> Host:
     algorithm = FirstOrder(rounds=1, step=0.5)
     bad, weights = np.arange(0), np.ones(total // 20)
-    orders = Orders(1, LeastSquares(), algorithm, L1QSGD(), Norm(), "none", False, dim, None, bad, weights)
+    orders = Orders(1, LeastSquares(), algorithm, L1QSGD(), Norm(), "none", False, dim, None, bad, weights, "stop", 0)
     made = []
     for index in workers:
         rng = stream(1, index, 0, Purpose.ROWS)
         made.append(Worker(index, orders, Shard.of(rng.standard_normal((20, dim)), np.zeros(20), 0, total), None))
-    return Host(orders, made)
+    return Host(orders, made, lambda _: ())
 
 
 def bare_rounds(comm: MPI.Intracomm, dim: int, counts: np.ndarray, rounds: int) -> float:
@@ -65,10 +66,10 @@ def main() -> None:
     counts = np.array([len(workers) for workers in placement]) * L1QSGD().max_nbytes(asked.dim)
     bare, whole, compute = [], [], []
     for _ in range(_BLOCKS):
-        bare.append(bare_rounds(world.comm, asked.dim, counts, asked.rounds))
+        bare.append(bare_rounds(MPI.COMM_WORLD, asked.dim, counts, asked.rounds))
         cluster = world.connect(host, placement)
         if cluster is None:
-            world.serve(host)
+            world.serve(host, placement)
             continue
         x, rule = np.zeros(asked.dim), NormTrim(beta=0.11)
         began = perf_counter()

@@ -45,12 +45,9 @@ class DataFault(SetupFault):
 
 
 class WorkerFault(Fault):
-    """A rank failed while it answered for a worker."""
+    """A rank failed in what it did for a worker; the others do not know."""
 
     code = Exit.WORKER
-
-    def __init__(self, worker: int, round: int, cause: BaseException) -> None:
-        super().__init__(f"worker {worker} failed in round {round}: {type(cause).__name__}: {cause}")
 
 
 class RankFault(Fault):

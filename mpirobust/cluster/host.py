@@ -43,9 +43,12 @@ class Host:
         self._recruit = recruit
 
     def adopt(self, workers: Sequence[int]) -> None:
-        """Let these live here as well; raises `Fault` where their rows cannot be read."""
-        if workers:
-            self.workers = sorted([*self.workers, *self._recruit(workers)], key=lambda worker: worker.index)
+        """Let these live here as well; raises `WorkerFault` where their rows cannot be read."""
+        try:
+            recruits = self._recruit(workers) if workers else ()
+        except Exception as error:
+            raise WorkerFault(f"worker {workers[0]} cannot move here: {error}") from error
+        self.workers = sorted([*self.workers, *recruits], key=lambda worker: worker.index)
 
     def reply(self, round: int, query: Query) -> Batch:
         """The message of every worker here; raises `WorkerFault` naming the one that failed."""
@@ -55,7 +58,8 @@ class Host:
             try:
                 message, answering, encoding = worker.reply(round, query)
             except Exception as error:
-                raise WorkerFault(worker.index, round, error) from error
+                reason = f"{type(error).__name__}: {error}"
+                raise WorkerFault(f"worker {worker.index} failed in round {round + 1}: {reason}") from error
             messages.append(message)
             compute += answering
             encode += encoding

@@ -66,9 +66,15 @@ class LocalCluster(Cluster):
 class LocalWorld(World):
     """A job of one process that needs no MPI."""
 
-    rank = 0
-    size = 1
     number = 0
+
+    @property
+    def rank(self) -> int:
+        return 0
+
+    @property
+    def size(self) -> int:
+        return 1
 
     def broadcast(self, data: bytes) -> bytes:
         return data

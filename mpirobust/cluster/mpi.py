@@ -26,20 +26,20 @@ from mpirobust.errors import Exit, RankFault, ReportedFault, SetupFault
 
 _MOST_BYTES = 2**31 - 1  # of one Gatherv: MPI-3 counts are 32-bit
 _RESIDUAL_TAG = 1
+_SURVIVES = "OMPI_MCA_mpi_ft_enable"  # set by `mpirun --with-ft ulfm`
 _DEATHS = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
 
 
 class MpiRanks(Ranks):
     """The processes of MPI_COMM_WORLD that are left.
 
-    Under `mpirun --with-ft ulfm` a death is an error on the others (ULFM; Bland et al. 2013, MPI 5.0 chapter 11 lacks
-    it still); otherwise it ends the job.
+    Under `mpirun --with-ft ulfm` a death is an error on the others (ULFM; Bland et al. 2013); else it ends the job.
     """
 
     def __init__(self) -> None:
         # The launcher says so; the calls exist, and return, in libraries that cannot keep what they promise.
-        self.survives = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"
-        self.comm = MPI.COMM_WORLD.Dup()  # a communicator of our own: nobody else's traffic can match ours
+        self.survives = os.environ.get(_SURVIVES) == "1"
+        self.comm: MPI.Comm = MPI.COMM_WORLD.Dup()  # a communicator of our own: nobody else's traffic can match ours
         self.rank = self.comm.Get_rank()
         self.size = self.comm.Get_size()
         self.numbers = range(self.size)
@@ -132,7 +132,7 @@ class MpiWorld(World):
         with self._whole():
             length = np.array([len(data)], np.int64)
             self.ranks.broadcast(length)
-            buffer = np.frombuffer(data, np.uint8) if self.rank == 0 else np.empty(int(length[0]), np.uint8)
+            buffer = np.frombuffer(bytearray(data) if self.rank == 0 else bytearray(int(length[0])), np.uint8)
             self.ranks.broadcast(buffer)
         return buffer.tobytes()
 

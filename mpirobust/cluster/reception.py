@@ -57,7 +57,7 @@ class Reception:
         return Exchange(inbox, crossed, down, {**seconds, "forge": forging}, ~self.present)
 
     def lose(self, workers: Sequence[int], adopted: bool) -> None:
-        """The rank of these workers died. What feedback kept for them there is gone, so it starts from zero here too."""
+        """The rank of these workers died, and what feedback had kept for them there: here it starts anew as well."""
         self.present[list(workers)] = adopted
         if self.states.size:
             self.states[list(workers)] = 0.0

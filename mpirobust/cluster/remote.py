@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from itertools import pairwise
 from time import perf_counter
 from typing import TypeVar
@@ -143,9 +144,10 @@ class RemoteCluster(Cluster):
             done = 0
             while done < self._m:  # once, and again from where a death broke it off
                 try:
-                    for residual in self._residuals_from(done):
-                        yield residual
-                        done += 1
+                    with closing(self._residuals_from(done)) as residuals:
+                        for residual in residuals:
+                            yield residual
+                            done += 1
                 except Death:
                     self._mend()
 
@@ -164,9 +166,12 @@ class RemoteCluster(Cluster):
                     residual[:] = 0.0
                 yield residual
         except GeneratorExit:  # a reader that gave up must not leave the workers sending
-            for worker in due:
-                if worker in home:
-                    self._ranks.receive(residual, home[worker])
+            try:
+                for worker in due:
+                    if worker in home:
+                        self._ranks.receive(residual, home[worker])
+            except Death:
+                self._mend()
             raise
 
     def recall(self, residuals: Iterable[Vector]) -> None:

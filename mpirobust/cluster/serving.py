@@ -8,7 +8,7 @@ from mpirobust.algorithms.base import Query
 from mpirobust.cluster.host import Host
 from mpirobust.cluster.placement import Placement, rehomed
 from mpirobust.cluster.ranks import Death, Ranks
-from mpirobust.cluster.wire import SECONDS, Command, Header, Line
+from mpirobust.cluster.wire import Command, Header, Line
 from mpirobust.types import Vector
 
 

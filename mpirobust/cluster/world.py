@@ -21,14 +21,20 @@ class World(ABC):
     this class in which one dies raises `RankFault` on one rank and `ReportedFault` on the others.
 
     Attributes:
-        rank: the number of this process among those that are left.
-        size: how many are left.
         number: what the launcher calls this process.
     """
 
-    rank: int
-    size: int
     number: int
+
+    @property
+    @abstractmethod
+    def rank(self) -> int:
+        """The number of this process among those that are left."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many are left."""
 
     @property
     def leads(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def world() -> MpiWorld:
     return MpiWorld()
 
 
-def host_of(workers: range, feedback: Feedback = "residual") -> Host:
+def host_of(workers: Sequence[int], feedback: Feedback = "residual") -> Host:
     algorithm = FirstOrder(rounds=3, step=0.1)
     orders = Orders(
         seed=5,
@@ -48,13 +49,19 @@ def host_of(workers: range, feedback: Feedback = "residual") -> Host:
         attack=Garbage(alpha=0.2),
         byzantine=np.array([3]),
         weights=np.arange(1.0, 1 + _WORKERS),
+        on_failure="drop",
+        bearable=2,
     )
+    return Host(orders, made_of(workers, orders), lambda numbers: made_of(numbers, orders))
+
+
+def made_of(workers: Sequence[int], orders: Orders) -> list[Worker]:
     made = []
     for index in workers:
         rng = stream(5, index, 0, Purpose.ROWS)
         shard = Shard.of(rng.standard_normal((6, _DIM)), rng.standard_normal(6), 0, 6 * _WORKERS)
         made.append(Worker(index, orders, shard, None))
-    return Host(orders, made)
+    return made
 
 
 @pytest.mark.mpi
@@ -90,7 +97,7 @@ def test_the_cluster_does_what_a_local_one_does(world: MpiWorld) -> None:
     cluster = world.connect(host_of(placement[world.rank]), placement)
     if cluster is None:
         # A host of its own: the one that `connect` saw has kept no state, so they are alike.
-        assert world.serve(host_of(placement[world.rank])) == 3
+        assert world.serve(host_of(placement[world.rank]), placement) == 3
         return
     local: Cluster = LocalCluster(host_of(range(_WORKERS)))
     x = np.linspace(-1, 1, _DIM)

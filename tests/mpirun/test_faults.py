@@ -40,7 +40,7 @@ def test_a_worker_that_raises_ends_the_job_and_is_named(ranks: int | None, tmp_p
     done = finish(process, timeout=60)
     assert time.monotonic() - began < 20
     assert done.returncode == 4
-    assert "worker 13 failed in round 5: RuntimeError: the disk of node 7 is on fire" in done.stderr
+    assert "worker 13 failed in round 6: RuntimeError: the disk of node 7 is on fire" in done.stderr
 
 
 _WRONG = {
