@@ -17,7 +17,7 @@ from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.host import Host
 from mpirobust.cluster.local import LocalCluster
 from mpirobust.cluster.placement import Placement
-from mpirobust.cluster.ranks import Death, Ranks, named
+from mpirobust.cluster.ranks import Death, Mended, Ranks, named
 from mpirobust.cluster.remote import RemoteCluster
 from mpirobust.cluster.serving import serve
 from mpirobust.cluster.wire import SECONDS
@@ -42,7 +42,7 @@ class MpiRanks(Ranks):
         self.comm: MPI.Comm = MPI.COMM_WORLD.Dup()  # a communicator of our own: nobody else's traffic can match ours
         self.rank = self.comm.Get_rank()
         self.size = self.comm.Get_size()
-        self.numbers = range(self.size)
+        self._numbers = list(range(self.size))  # by the launcher, of those that are left
         self._retired: list[object] = []
 
     def broadcast(self, buffer: NDArray[Any]) -> None:
@@ -100,17 +100,18 @@ class MpiRanks(Ranks):
                 if error.Get_error_class() != MPI.ERR_PROC_FAILED:
                     raise
 
-    def mend(self, touched: object) -> list[int]:
+    def mend(self, touched: object) -> Mended:
         self._retired += [self.comm, touched]
         former, self.comm = self.comm.Get_group(), self.comm.Shrink()
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
         left = list(MPI.Group.Translate_ranks(self.comm.Get_group(), range(self.size), former))
-        self.numbers = [self.numbers[rank] for rank in left]
+        dead = [number for rank, number in enumerate(self._numbers) if rank not in left]
+        self._numbers = [self._numbers[rank] for rank in left]
         if left[0] != 0:
             if self.rank:
                 raise ReportedFault(Exit.WORKER)
             raise RankFault("rank 0, the center, died; --resume continues from the newest checkpoint")
-        return left
+        return Mended(left, dead)
 
 
 class MpiWorld(World):
@@ -154,14 +155,13 @@ class MpiWorld(World):
     @contextmanager
     def _whole(self) -> Iterator[None]:
         """Outside a run there is nothing that a death would lose."""
-        numbers = self.ranks.numbers
         try:
             yield
         except Death as death:
-            left = self.ranks.mend(None)
+            dead = self.ranks.mend(None).dead
             if self.rank:
                 raise ReportedFault(Exit.WORKER) from death
-            raise RankFault(f"{named(numbers, left)} died before the first round") from death
+            raise RankFault(f"{named('rank', dead)} died before the first round") from death
 
     def abort(self, code: int) -> None:
         MPI.COMM_WORLD.Abort(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +12,14 @@ from numpy.typing import NDArray
 
 class Death(Exception):
     """A rank died in a call, or, at a dismissal, before it was heard everywhere. `Ranks.mend` comes next."""
+
+
+@dataclass(frozen=True)
+class Mended:
+    """Who is left, by the ranks that they had, and the dead, by what the launcher calls them."""
+
+    left: Sequence[int]
+    dead: Sequence[int]
 
 
 class Ranks(ABC):
@@ -22,12 +31,10 @@ class Ranks(ABC):
     Attributes:
         rank: the number of this process.
         size: how many are left.
-        numbers: what the launcher calls those that are left.
     """
 
     rank: int
     size: int
-    numbers: Sequence[int]
 
     @abstractmethod
     def broadcast(self, buffer: NDArray[Any]) -> None:
@@ -54,28 +61,20 @@ class Ranks(ABC):
         """Said by every rank that has heard the dismissal; returns if all that are left have."""
 
     @abstractmethod
-    def mend(self, touched: object) -> list[int]:
-        """Leave the dead behind; `rank`, `size` and `numbers` are then of those that are left.
+    def mend(self, touched: object) -> Mended:
+        """Leave the dead behind; `rank` and `size` are then of those that are left.
 
         Args:
             touched: buffers of the call that failed. The library may still write to them, so they are never freed.
-
-        Returns:
-            The ranks that are left, by the numbers that they had.
 
         Raises:
             RankFault: the center died; `ReportedFault` on all ranks but one.
         """
 
 
-def named(numbers: Sequence[int], left: Sequence[int]) -> str:
-    """The ranks that are not left, as the launcher calls them."""
-    gone = [number for rank, number in enumerate(numbers) if rank not in left]
-    return f"{'rank' if len(gone) == 1 else 'ranks'} {spans(gone)}"
-
-
-def spans(numbers: Sequence[int]) -> str:
-    """`1-3, 7` for 1, 2, 3, 7."""
+def named(noun: str, numbers: Sequence[int]) -> str:
+    """`rank 5`, `ranks 1-3, 7`."""
     starts = [number for number in numbers if number - 1 not in numbers]
     ends = [number for number in numbers if number + 1 not in numbers]
-    return ", ".join(f"{start}" if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True))
+    spans = (f"{start}" if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True))
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(spans)}"

@@ -17,7 +17,7 @@ from mpirobust.cluster.base import Audit, Cluster, Depleted, Exchange
 from mpirobust.cluster.curvature import power_iteration, smallest_eigenvalue
 from mpirobust.cluster.host import SCORES, summarise
 from mpirobust.cluster.placement import Placement, lost, rehomed
-from mpirobust.cluster.ranks import Death, Ranks, named, spans
+from mpirobust.cluster.ranks import Death, Ranks, named
 from mpirobust.cluster.reception import Reception
 from mpirobust.cluster.summation import ExactSum
 from mpirobust.cluster.wire import SECONDS, Command, Line
@@ -196,15 +196,15 @@ class RemoteCluster(Cluster):
 
     def _mend(self) -> None:
         """Go on with the ranks that are left, or say why not."""
-        policy, numbers, before = self._orders.on_failure, self._ranks.numbers, self._placement
-        left = self._ranks.mend((self._line, self._received))
-        died = f"{named(numbers, left)} died in round {self._round + 1}"
-        gone, adopted = lost(before, left), policy == "adopt" and self._ranks.size > 1
-        self._settle(rehomed(before, left, adopted))
+        policy, before = self._orders.on_failure, self._placement
+        mended = self._ranks.mend((self._line, self._received))
+        died = f"{named('rank', mended.dead)} died in round {self._round + 1}"
+        gone, adopted = lost(before, mended.left), policy == "adopt" and self._ranks.size > 1
+        self._settle(rehomed(before, mended.left, adopted))
         if policy == "stop":
             raise RankFault(f'{died} (on_failure = "stop"); --resume continues from the newest checkpoint')
         self._reception.lose(gone, adopted)
-        fate = "live on on other ranks" if adopted else "are absent from now on"
+        fate = "moved to other ranks" if adopted else "absent from now on"
         if adopted and self._orders.feedback != "none":
-            fate += "; what feedback had kept for them is lost"
-        print(f"mpirobust: {died}: workers {spans(gone)} {fate}", file=sys.stderr, flush=True)
+            fate += ", without what feedback had kept there"
+        print(f"mpirobust: {died}; {named('worker', gone)}: {fate}", file=sys.stderr, flush=True)

@@ -28,7 +28,7 @@ def serve(ranks: Ranks, host: Host, placement: Placement) -> int:
             _obey(ranks, host, header, vectors)
         except Death:
             mine = placement[ranks.rank]
-            placement = rehomed(placement, ranks.mend(line), host.orders.on_failure == "adopt")
+            placement = rehomed(placement, ranks.mend(line).left, host.orders.on_failure == "adopt")
             host.adopt([worker for worker in placement[ranks.rank] if worker not in mine])
             line = Line(ranks, host.orders.dim)
 
