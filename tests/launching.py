@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,19 +19,21 @@ _MPIRUN = REPOSITORY / "jobs" / "mpirun-local"
 _BIN = str(Path(sys.executable).parent)
 
 
-def start(*command: str, ranks: int | None, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start `python COMMAND` in a process group of its own; `ranks` None means without mpirun."""
+def start(
+    *command: str, ranks: int | None, env: Mapping[str, str] | None = None, options: Sequence[str] = ()
+) -> subprocess.Popen[str]:
+    """Start `python COMMAND` in a process group of its own; under mpirun with `options` unless `ranks` is None."""
     path = f"{_BIN}{os.pathsep}{os.environ['PATH']}"
     if ranks is not None and shutil.which("mpirun", path=path) is None:
         pytest.skip("no mpirun: pip install '.[mpi]'")
-    launcher = [] if ranks is None else [str(_MPIRUN), "-n", str(ranks)]
+    launcher = [] if ranks is None else [str(_MPIRUN), *options, "-n", str(ranks)]
     return subprocess.Popen(
         [*launcher, sys.executable, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PATH": path, **(env or {})},
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY), **(env or {})},
     )
 
 
@@ -44,6 +46,18 @@ def finish(process: subprocess.Popen[str], timeout: float) -> subprocess.Complet
         out, err = process.communicate()
         pytest.fail(f"still running after {timeout} s\n{out}\n{err}")
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def ranks_of(process: subprocess.Popen[str]) -> dict[int, int]:
+    """The process number of every rank that an mpirun has started and that is still there."""
+    found = {}
+    for pid in _descendants(process.pid):
+        with contextlib.suppress(OSError):
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            names = [entry for entry in environment if entry.startswith(b"OMPI_COMM_WORLD_RANK=")]
+            if names:
+                found[int(names[0].partition(b"=")[2])] = pid
+    return found
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:

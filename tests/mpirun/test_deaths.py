@@ -1,0 +1,325 @@
+"""A rank that dies: the others go on without it, and what comes of it is to the bit what its absence makes of it."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from mpirobust.cluster.host import Host, summarise
+from mpirobust.cluster.placement import hosted, rehomed
+from mpirobust.cluster.reception import Reception
+from mpirobust.plan import load_plan
+from mpirobust.types import CENTER, Purpose, stream
+from mpirobust.worker import Worker
+from tests.launching import finish, mpirobust, ranks_of, start
+from tests.mpirun.test_rank_count import SAME
+from tests.teams import Team
+
+_ULFM = ("--with-ft", "ulfm")
+
+# Center and three ranks with 6, 7 and 7 workers; the rule bears 9 of 20, two of them Byzantine.
+_PLAN = """
+seed = 3
+workers = 20
+feedback = "{feedback}"
+on_failure = "{on_failure}"
+[data]
+kind = "regression"
+rows = 400
+features = 50
+[problem]
+kind = "least-squares"
+[algorithm]
+kind = "first-order"
+rounds = {rounds}
+step = 0.05
+batch = 10
+[compressor]
+kind = "qsgd"
+levels = 4
+[aggregator]
+kind = "norm-trim"
+beta = 0.45
+[attack]
+kind = "collude"
+alpha = 0.1
+[audit]
+every = 10
+[checkpoint]
+every = 10
+"""
+
+# How a rank dies at a chosen instant; argv: the instant, the round (from 0), the rank, then what goes to mpirobust.
+_DYING = """
+import os, signal, sys, time
+from threading import Timer
+from mpirobust.aggregators.norm_trim import NormTrim
+from mpirobust.cli import main
+from mpirobust.cluster.host import Host
+from mpirobust.cluster.mpi import MpiRanks
+from mpirobust.records import checkpoint
+from mpirobust.worker import Worker
+
+instant, fatal, rank = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+sys.argv = ["mpirobust", *sys.argv[4:]]
+doomed = int(os.environ["OMPI_COMM_WORLD_RANK"]) == rank
+said = -1  # the round of the last reply
+calls = 0  # since then
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def noting(method):
+    def reply(self, round, query):
+        global said, calls
+        said, calls = round, 0
+        return method(self, round, query)
+    return reply
+
+def dying(method, when):
+    def call(*arguments):
+        global calls
+        calls += 1
+        if when(*arguments):
+            die()
+        return method(*arguments)
+    return call
+
+def sleeping(method):
+    def call(*arguments):
+        global said
+        said += 1
+        if said == fatal:
+            time.sleep(1.0)
+        return method(*arguments)
+    return call
+
+if doomed:
+    Host.reply = noting(Host.reply)
+    if instant == "before the broadcast":
+        MpiRanks.broadcast = dying(MpiRanks.broadcast, lambda *_: said == fatal - 1)
+    elif instant == "while it computes":
+        Worker.reply = dying(Worker.reply, lambda worker, round, _: round == fatal and calls == 3)
+    elif instant == "between lengths and messages":
+        MpiRanks.gather = dying(MpiRanks.gather, lambda *_: said == fatal and calls == 2)
+    elif instant == "in an audit":
+        Host.gradients = dying(Host.gradients, lambda *_: said == fatal)
+    elif instant == "while residuals are saved":
+        MpiRanks.send = dying(MpiRanks.send, lambda *_: said == fatal and calls == 3)
+    elif instant in ("while the center aggregates", "while the center writes"):
+        def timed(method):
+            def reply(self, round, query):
+                if round == fatal:
+                    Timer(0.5, die).start()
+                return method(self, round, query)
+            return reply
+        Host.reply = timed(Host.reply)
+    elif instant == "at the dismissal":
+        MpiRanks.part = dying(MpiRanks.part, lambda *_: True)
+if rank > 0 and int(os.environ["OMPI_COMM_WORLD_RANK"]) == 0:
+    if instant == "while the center aggregates":
+        NormTrim.judge = sleeping(NormTrim.judge)
+    if instant == "while the center writes":
+        said = 0
+        fatal = 1  # the first checkpoint
+        checkpoint.write_sealed = sleeping(checkpoint.write_sealed)
+if rank == 0 and doomed:
+    NormTrim.judge = dying(NormTrim.judge, lambda *_: calls > fatal)
+main()
+"""
+
+# Each with the round (from 0) that it strikes in, and the first that its workers are absent from.
+_INSTANTS = {
+    "before the broadcast": (14, 14),
+    "while it computes": (14, 14),
+    "between lengths and messages": (14, 14),
+    "while the center aggregates": (14, 15),
+    "in an audit": (19, 20),
+    "while residuals are saved": (19, 20),
+    "while the center writes": (9, 10),
+    "at the dismissal": (29, 30),
+}
+_ROUNDS = 30
+
+
+def plan_of(folder: Path, on_failure: str = "drop", feedback: str = "residual", rounds: int = _ROUNDS) -> Path:
+    path = folder / "plan.toml"
+    path.write_text(_PLAN.format(on_failure=on_failure, feedback=feedback, rounds=rounds))
+    return path
+
+
+def dying(
+    instant: str, fatal: int, rank: int, plan: Path, out: Path, options: tuple[str, ...] = _ULFM
+) -> subprocess.CompletedProcess[str]:
+    script = plan.parent / "dying.py"
+    script.write_text(_DYING)
+    command = (str(script), instant, str(fatal), str(rank), "run", str(plan), "--out", str(out))
+    return finish(start(*command, ranks=4, options=options), timeout=120)
+
+
+@pytest.mark.parametrize("instant", _INSTANTS)
+@pytest.mark.parametrize("on_failure", ["drop", "adopt"])
+def test_the_round_is_made_again_without_the_rank(instant: str, on_failure: str, tmp_path: Path) -> None:
+    plan, out = plan_of(tmp_path, on_failure), tmp_path / "out"
+    fatal, absent_from = _INSTANTS[instant]
+    done = dying(instant, fatal, 2, plan, out)
+    assert done.returncode == 0, done.stderr
+    assert_as_replayed(plan, out, absent_from)
+    if absent_from < _ROUNDS:
+        fate = "absent from now on" if on_failure == "drop" else "moved to other ranks, without what feedback had kept"
+        assert re.search(rf"rank 2 died in round ({fatal + 1}|{fatal + 2}); workers 6-12: {fate}", done.stderr)
+
+
+@pytest.mark.parametrize("feedback", ["none", "difference"])
+@pytest.mark.parametrize("on_failure", ["drop", "adopt"])
+def test_with_every_feedback(feedback: str, on_failure: str, tmp_path: Path) -> None:
+    plan, out = plan_of(tmp_path, on_failure, feedback), tmp_path / "out"
+    done = dying("while it computes", 14, 2, plan, out)
+    assert done.returncode == 0, done.stderr
+    assert_as_replayed(plan, out, 14)
+
+
+def assert_as_replayed(path: Path, out: Path, absent_from: int) -> None:
+    """The trace of `out` is what one process makes of the plan when workers 6 to 12 are lost from that round on."""
+    plan, _ = load_plan(path, ())
+    team = Team(plan)
+    adopt = plan.on_failure == "adopt"
+    reception = Reception(team.orders, plan.workers)
+    workers, gone = list(team.workers), range(6, 13)
+    algorithm, rule = plan.algorithm, plan.aggregator
+    state = algorithm.start(team.x0, team.cluster)
+    with h5py.File(out / "run.h5") as run:
+        assert run.attrs["status"] == "finished"
+        assert run["rounds/round"].shape == (_ROUNDS,)
+        for t in range(_ROUNDS):
+            if t == absent_from:
+                reception.lose(gone, adopt)
+                for index in gone:
+                    workers[index] = Worker(index, team.orders, workers[index].clean, workers[index].test)
+            query = algorithm.query(state)
+            sent = [worker.reply(t, query)[0] if reception.present[worker.index] else b"" for worker in workers]
+            exchange = reception.exchange(t, query, list(sent), {})
+            verdict = rule.judge(exchange.inbox)
+            state = algorithm.advance(state, verdict, stream(plan.seed, CENTER, t, Purpose.ADVANCE))
+            np.testing.assert_array_equal(run["rounds/norms"][t], exchange.inbox.norms, err_msg=f"round {t}")
+            np.testing.assert_array_equal(run["rounds/kept"][t], verdict.kept)
+            np.testing.assert_array_equal(run["rounds/absent"][t], ~reception.present)
+            assert run["rounds/bytes_up"][t] == exchange.bytes_up
+            assert run["rounds/bytes_down"][t] == exchange.bytes_down
+        np.testing.assert_array_equal(run["model/x"][:], state.x)
+        if absent_from < _ROUNDS:
+            present = Host(team.orders, [worker for worker in workers if reception.present[worker.index]], lambda _: ())
+            audit = summarise(present.scores(state.x), present.gradients(state.x), len(present.workers))
+            assert run["audits/gradient_norm"][-1] == audit.gradient_norm
+            assert run["audits/loss"][-1] == pytest.approx(audit.loss, rel=1e-12)
+
+
+def test_stop_ends_the_run_so_that_resume_gives_the_bits_of_an_undisturbed_one(tmp_path: Path) -> None:
+    plan, out, whole = plan_of(tmp_path, "stop"), tmp_path / "out", tmp_path / "whole"
+    done = dying("while it computes", 14, 2, plan, out)
+    assert done.returncode == 4
+    assert 'rank 2 died in round 15 (on_failure = "stop"); --resume continues' in done.stderr
+    assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
+    assert mpirobust("run", str(plan), "--out", str(whole)).returncode == 0
+    assert_same(whole, out)
+
+
+@pytest.mark.parametrize("options", [_ULFM, ()], ids=["ulfm", "without ulfm"])
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_death_that_is_not_survived_ends_the_job_soon(rank: int, options: tuple[str, ...], tmp_path: Path) -> None:
+    if rank and options:
+        pytest.skip("that one is survived")
+    plan, out, whole = plan_of(tmp_path), tmp_path / "out", tmp_path / "whole"
+    began = time.monotonic()
+    done = dying("while it computes", 14, rank, plan, out, options)
+    assert done.returncode not in (0, 75)
+    assert time.monotonic() - began < 60
+    if options:
+        assert done.stderr.count("rank 0, the center, died; --resume continues from the newest checkpoint") == 1
+    assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
+    assert mpirobust("run", str(plan), "--out", str(whole)).returncode == 0
+    assert_same(whole, out)
+
+
+def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
+    plan, out = plan_of(tmp_path), tmp_path / "out"
+    script = tmp_path / "dying.py"
+    script.write_text(_DYING)
+    # Rank 2 and, in the same round, rank 3: 14 of 20 workers.
+    both = _DYING.replace("== rank\n", "in (2, 3)\n")
+    script.write_text(both)
+    command = (str(script), "while it computes", "14", "2", "run", str(plan), "--out", str(out))
+    done = finish(start(*command, ranks=4, options=_ULFM), timeout=120)
+    assert done.returncode == 6, done.stderr
+    assert "too many workers are lost: --resume continues with all of them" in done.stderr
+    with h5py.File(out / "run.h5") as run:
+        assert run.attrs["status"] == "lost"
+        assert run.attrs["rounds"] == 14
+    assert (out / "checkpoint-000000014.h5").exists()
+    assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
+    with h5py.File(out / "run.h5") as run:
+        assert run.attrs["status"] == "finished"
+        assert not run["rounds/absent"][:].any()
+
+
+def test_a_worker_that_raises_still_ends_the_job(tmp_path: Path) -> None:
+    script = tmp_path / "raising.py"
+    plan = plan_of(tmp_path)
+    script.write_text(_DYING.replace("os.kill(os.getpid(), signal.SIGKILL)", "raise RuntimeError('out of luck')"))
+    command = (str(script), "while it computes", "14", "2", "run", str(plan), "--out", str(tmp_path / "out"))
+    done = finish(start(*command, ranks=4, options=_ULFM), timeout=60)
+    assert done.returncode == 4
+    assert "rank 2: worker 8 failed in round 15: RuntimeError: out of luck" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on_failure", ["drop", "adopt"])
+def test_three_of_21_ranks_killed_at_random(on_failure: str, tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, on_failure, "none", rounds=1500)
+    out, honest = tmp_path / "out", tmp_path / "honest"
+    assert mpirobust("run", str(plan), "--out", str(honest)).returncode == 0
+    shared_memory = set(Path("/dev/shm").iterdir())
+    seed = random.randrange(2**32)
+    print(f"random.Random({seed})")
+    chance = random.Random(seed)
+    process = start("-m", "mpirobust", "run", str(plan), "--out", str(out), ranks=21, options=_ULFM)
+    while not (out / "run.h5").exists() and process.poll() is None:
+        time.sleep(0.05)
+    killed = chance.sample(range(1, 21), 3)
+    for rank in killed:
+        time.sleep(chance.uniform(0.05, 1.5))
+        os.kill(ranks_of(process)[rank], signal.SIGKILL)
+    done = finish(process, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"rank (\d+) died in round \d+; worker (\d+):", done.stderr) == [
+        (str(rank), str(rank - 1)) for rank in killed
+    ]
+    with h5py.File(out / "run.h5") as run, h5py.File(honest / "run.h5") as undisturbed:
+        assert run.attrs["status"] == "finished"
+        lost = np.flatnonzero(run["rounds/absent"][-1]).tolist()
+        assert lost == (sorted(rank - 1 for rank in killed) if on_failure == "drop" else [])
+        assert run["audits/distance"][-1] <= 1.05 * undisturbed["audits/distance"][-1] + 1e-9
+    left = {name for name in set(Path("/dev/shm").iterdir()) - shared_memory if f".{os.getuid()}." in name.name}
+    assert not left
+
+
+def assert_same(one: Path, other: Path) -> None:
+    with h5py.File(one / "run.h5") as expected, h5py.File(other / "run.h5") as found:
+        for column in SAME:
+            np.testing.assert_array_equal(found[column][:], expected[column][:], err_msg=column)
+
+
+def test_rehoming() -> None:
+    placement = hosted(7, 4)  # 0-1, 2-3, 4-6
+    assert [list(workers) for workers in rehomed(placement, [0, 1, 3], adopt=False)] == [[], [0, 1], [4, 5, 6]]
+    assert [list(workers) for workers in rehomed(placement, [0, 1, 3], adopt=True)] == [[], [0, 1, 2, 3], [4, 5, 6]]
+    assert [list(workers) for workers in rehomed(placement, [0], adopt=True)] == [[]]
