@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
+from time import monotonic, sleep
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,6 +28,7 @@ from mpirobust.errors import Exit, RankFault, ReportedFault, SetupFault
 _MOST_BYTES = 2**31 - 1  # of one Gatherv: MPI-3 counts are 32-bit
 _RESIDUAL_TAG = 1
 _SURVIVES = "OMPI_MCA_mpi_ft_enable"  # set by `mpirun --with-ft ulfm`
+_PATIENCE = 5.0  # seconds until the runtime knows of a death
 _DEATHS = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
 
 
@@ -80,11 +82,20 @@ class MpiRanks(Ranks):
         try:
             yield
         except MPI.Exception as error:
-            if not self.survives or error.Get_error_class() not in _DEATHS:
+            if not self.survives or not self._tells_of_death(error):
                 raise
             self.comm.Revoke()  # whoever waits in a call for somebody who is here now, wakes up
             self._agree(False)
             raise Death from error
+
+    def _tells_of_death(self, error: MPI.Exception) -> bool:
+        """Open MPI says MPI_ERR_OTHER where a connection breaks before its runtime knows why."""
+        patience = monotonic() + _PATIENCE
+        while error.Get_error_class() not in _DEATHS and self.comm.Get_failed().Get_size() == 0:
+            if monotonic() > patience:
+                return False
+            sleep(0.01)
+        return True
 
     def part(self) -> None:
         if self.survives and not self._agree(True):
