@@ -14,7 +14,7 @@ class Exit(IntEnum):
     DIVERGED = 3  # the iterate or the audited loss stopped being finite; the trace is whole
     WORKER = 4  # a rank failed inside a round; the job was aborted
     STORAGE = 5  # a file could not be written
-    LOST = 6  # more workers are lost than the rule bears; a checkpoint is written, --resume continues with all of them
+    LOST = 6  # ranks died, more than the run may lose; --resume continues with all of them
     ABANDONED = 130  # a second Ctrl-C: ended at once, without another checkpoint
     INTERRUPTED = 75  # a signal or the time limit ended the run after a checkpoint; --resume continues it
 
@@ -51,9 +51,9 @@ class WorkerFault(Fault):
 
 
 class RankFault(Fault):
-    """A rank died and the run cannot go on without it."""
+    """A rank died and the run cannot go on without it; another start has it back."""
 
-    code = Exit.WORKER
+    code = Exit.LOST
 
 
 class StorageFault(Fault):

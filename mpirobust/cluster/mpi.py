@@ -120,7 +120,7 @@ class MpiRanks(Ranks):
         self._numbers = [self._numbers[rank] for rank in left]
         if left[0] != 0:
             if self.rank:
-                raise ReportedFault(Exit.WORKER)
+                raise ReportedFault(Exit.LOST)
             raise RankFault("rank 0, the center, died; --resume continues from the newest checkpoint")
         return Mended(left, dead)
 
@@ -171,7 +171,7 @@ class MpiWorld(World):
         except Death as death:
             dead = self.ranks.mend(None).dead
             if self.rank:
-                raise ReportedFault(Exit.WORKER) from death
+                raise ReportedFault(Exit.LOST) from death
             raise RankFault(f"{named('rank', dead)} died before the first round") from death
 
     def abort(self, code: int) -> None:

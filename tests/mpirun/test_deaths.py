@@ -226,7 +226,7 @@ def assert_as_replayed(path: Path, out: Path, absent_from: int) -> None:
 def test_stop_ends_the_run_so_that_resume_gives_the_bits_of_an_undisturbed_one(tmp_path: Path) -> None:
     plan, out, whole = plan_of(tmp_path, "stop"), tmp_path / "out", tmp_path / "whole"
     done = dying("while it computes", 14, 2, plan, out)
-    assert done.returncode == 4
+    assert done.returncode == 6
     assert 'rank 2 died in round 15 (on_failure = "stop"); --resume continues' in done.stderr
     assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
     assert mpirobust("run", str(plan), "--out", str(whole)).returncode == 0
@@ -244,6 +244,7 @@ def test_a_death_that_is_not_survived_ends_the_job_soon(rank: int, options: tupl
     assert done.returncode not in (0, 75)
     assert time.monotonic() - began < 60
     if options:
+        assert done.returncode == 6
         assert done.stderr.count("rank 0, the center, died; --resume continues from the newest checkpoint") == 1
     assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
     assert mpirobust("run", str(plan), "--out", str(whole)).returncode == 0
