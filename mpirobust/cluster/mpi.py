@@ -175,6 +175,8 @@ class MpiWorld(World):
             raise RankFault(f"{named('rank', dead)} died before the first round") from death
 
     def abort(self, code: int) -> None:
+        if self.ranks.survives:  # MPI_Abort would wait for the others, and they go on as after any death
+            os._exit(code)
         MPI.COMM_WORLD.Abort(code)
 
     def leave(self, code: int) -> NoReturn:

@@ -60,7 +60,7 @@ class World(ABC):
 
     @abstractmethod
     def abort(self, code: int) -> None:
-        """End the whole job now."""
+        """End the whole job now; where the others survive it, this process."""
 
     @abstractmethod
     def leave(self, code: int) -> NoReturn:

@@ -76,6 +76,7 @@ said = -1  # the round of the last reply
 calls = 0  # since then
 
 def die():
+    time.sleep(0.3)  # what it has sent before may be under way still
     os.kill(os.getpid(), signal.SIGKILL)
 
 def noting(method):
@@ -272,20 +273,20 @@ def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(tmp_path
         assert not run["rounds/absent"][:].any()
 
 
-def test_a_worker_that_raises_still_ends_the_job(tmp_path: Path) -> None:
+def test_a_rank_that_raises_is_a_rank_that_died(tmp_path: Path) -> None:
     script = tmp_path / "raising.py"
     plan = plan_of(tmp_path)
     script.write_text(_DYING.replace("os.kill(os.getpid(), signal.SIGKILL)", "raise RuntimeError('out of luck')"))
     command = (str(script), "while it computes", "14", "2", "run", str(plan), "--out", str(tmp_path / "out"))
     done = finish(start(*command, ranks=4, options=_ULFM), timeout=60)
-    assert done.returncode == 4
+    assert_as_replayed(plan, tmp_path / "out", 14)
     assert "rank 2: worker 8 failed in round 15: RuntimeError: out of luck" in done.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("on_failure", ["drop", "adopt"])
 def test_three_of_21_ranks_killed_at_random(on_failure: str, tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, on_failure, "none", rounds=1500)
+    plan = plan_of(tmp_path, on_failure, "none", rounds=5000)
     out, honest = tmp_path / "out", tmp_path / "honest"
     assert mpirobust("run", str(plan), "--out", str(honest)).returncode == 0
     shared_memory = set(Path("/dev/shm").iterdir())
