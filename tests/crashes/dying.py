@@ -32,7 +32,12 @@ from typing import Any, NoReturn
 
 from mpirobust.observers import recording
 
-_UNDONE: dict[str, set[str]] = {"kill": set(), "power": {"rename", "unlink"}, "names": {"unlink"}, "unlinks": {"rename"}}
+_UNDONE: dict[str, set[str]] = {
+    "kill": set(),
+    "power": {"rename", "unlink"},
+    "names": {"unlink"},
+    "unlinks": {"rename"},
+}
 _PRELOADED = ["cli", "cluster.local", "lead", "reports.summary", "algorithms.first_order", "problems.least_squares"]
 _PRELOADED += ["compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian", "data.sources.libsvm"]
 

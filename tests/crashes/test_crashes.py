@@ -59,7 +59,7 @@ def write_rows(folder: Path, seed: int) -> None:
     (folder / "rows.svm").write_text("\n".join(text) + "\n")
 
 
-def chosen(run: Undisturbed, ways: tuple[str, ...] = WAYS, stride: int = 30, last: int | None = None) -> list[int]:
+def chosen(run: Undisturbed, stride: int = 30, last: int | None = None) -> list[int]:
     """Points up to `last`: every step around the bytes, and every `stride`-th write of bytes."""
     writes = run.where("write")
     around = sorted(set(range(len(run.points))) - set(writes))
@@ -73,7 +73,9 @@ def in_turn(points: list[int], first: int = 0) -> list[tuple[int, str]]:
     return [(at, WAYS[(n + first) % len(WAYS)]) for n, at in enumerate(points)]
 
 
-def test_the_points_are_all_the_ways_to_write(undisturbed: Undisturbed, rarely: Undisturbed, parsing: Undisturbed) -> None:
+def test_the_points_are_all_the_ways_to_write(
+    undisturbed: Undisturbed, rarely: Undisturbed, parsing: Undisturbed
+) -> None:
     for step in ("mkstemp", "fsync-file", "rename", "fsync-folder"):
         for run, traces in ((undisturbed, 9), (parsing, 9), (rarely, 2)):
             assert len(run.where(step, "run.h5")) == traces
@@ -133,7 +135,10 @@ def test_killed_while_it_overwrites(other: str, parsing: Undisturbed, tmp_path: 
         shutil.copytree(tmp_path / "older", out)
         sessions += [Session(out, at, how, ("--overwrite",)), Session(out), Session(out, more=("--overwrite",))]
     done = carry_out(plan, sessions)
-    why = {"plan": "holds a run of another plan: algorithm.step was 0.04, is 0.05", "data": "the data have changed since"}
+    why = {
+        "plan": "holds a run of another plan: algorithm.step was 0.04, is 0.05",
+        "data": "the data have changed since",
+    }
     refused = 0
     for (at, how), dead, resumed, anew in zip(crashes, done[::3], done[1::3], done[2::3], strict=True):
         where = f"{how} at {at}"
@@ -172,7 +177,14 @@ def overwriting(plan: Path, folder: Path) -> list[int]:
     ],
 )
 def test_on_several_ranks(
-    step: str, file: str, nth: int, how: str, ranks: int | None, then: int | None, undisturbed: Undisturbed, tmp_path: Path
+    step: str,
+    file: str,
+    nth: int,
+    how: str,
+    ranks: int | None,
+    then: int | None,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
 ) -> None:
     """All ranks die at once."""
     at = undisturbed.where(step, file)[nth]

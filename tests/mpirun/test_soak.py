@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -14,16 +15,19 @@ import h5py
 import numpy as np
 import pytest
 
+from mpirobust.compressors.l1_qsgd import L1QSGD
+from mpirobust.records.trace import Trace
 from tests.launching import finish, start
 
 pytestmark = pytest.mark.slow
 
 _RANKS, _WORKERS, _ROUNDS, _EVERY = 21, 20, 10_000, 200
+_FEATURES = 64
 _PLAN = f"""
 seed = 5
 workers = {_WORKERS}
 feedback = "residual"
-data = {{ kind = "regression", rows = 200, features = 64 }}
+data = {{ kind = "regression", rows = 200, features = {_FEATURES} }}
 problem.kind = "least-squares"
 algorithm = {{ kind = "first-order", rounds = {_ROUNDS}, step = 0.001 }}
 compressor.kind = "l1-qsgd"
@@ -42,6 +46,7 @@ class Sample:
     round: int
     resident: int  # KiB of memory that is its own
     files: int
+    shared: frozenset[Path]  # mapped files in /dev/shm
 
 
 def ranks_of(job: Popen[str]) -> dict[int, int]:
@@ -56,24 +61,26 @@ def ranks_of(job: Popen[str]) -> dict[int, int]:
 
 
 def look_at(pid: int, round: int) -> Sample:
-    memory = dict(line.split()[:2] for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    process = Path(f"/proc/{pid}")
+    memory = dict(line.split()[:2] for line in (process / "smaps_rollup").read_text().splitlines()[1:])
     own = sum(int(memory[name]) for name in ("Private_Clean:", "Private_Dirty:"))
-    return Sample(round, own, len(os.listdir(f"/proc/{pid}/fd")))  # noqa: PTH208 - no Path for each
+    mapped = (line.split()[-1] for line in (process / "maps").read_text().splitlines())
+    shared = frozenset(Path(name) for name in mapped if name.startswith("/dev/shm/"))
+    return Sample(round, own, sum(1 for _ in (process / "fd").iterdir()), shared)
 
 
 def watch(job: Popen[str], folder: Path) -> Mapping[int, list[Sample]]:
     """Samples of every rank, one at each checkpoint that is seen, until the job is over."""
     samples: dict[int, list[Sample]] = {rank: [] for rank in range(_RANKS)}
     seen = 0
-    while job.poll() is None:
+    until = time.monotonic() + 900
+    while job.poll() is None and time.monotonic() < until:
         round = max((int(path.stem.partition("-")[2]) for path in folder.glob("checkpoint-*.h5")), default=0)
-        if round > seen and round < _ROUNDS:
+        if seen < round < _ROUNDS:
             seen = round
-            try:
+            with suppress(OSError):  # they are going home
                 for rank, pid in ranks_of(job).items():
                     samples[rank].append(look_at(pid, round))
-            except OSError:
-                break  # they are going home
         time.sleep(0.1)
     return samples
 
@@ -87,22 +94,41 @@ def growth(samples: list[Sample]) -> float:
     return typical(0.8, 1.0) - typical(0.2, 0.4)
 
 
-def litter() -> set[Path]:
-    """What jobs leave behind: shared memory, and the session folders of launchers."""
-    return {*Path("/dev/shm").iterdir(), *Path(os.environ.get("TMPDIR", "/tmp")).glob("prte.*/*")}
-
-
 def test_ten_thousand_rounds(tmp_path: Path) -> None:
-    plan, out, temporary = tmp_path / "plan.toml", tmp_path / "out", tmp_path / "tmp"
+    plan, out = tmp_path / "plan.toml", tmp_path / "out"
     plan.write_text(_PLAN)
-    temporary.mkdir()
-    with tempfile.TemporaryDirectory(prefix="soak") as session:  # a short path: sockets stand in it
-        shared = {path for path in Path("/dev/shm").iterdir()}
+    with tempfile.TemporaryDirectory(prefix="soak") as session:
         job = start("-m", "mpirobust", "run", str(plan), "--out", str(out), ranks=_RANKS, env={"TMPDIR": session})
-        pids = [job.pid]
         samples = watch(job, out)
         done = finish(job, timeout=60)
-        left = [path for path in Path(session).rglob("*")]
+        left = list(Path(session).iterdir())
     assert done.returncode == 0, done.stderr
+    assert not left, "of the launcher's session"
+    shared = {path for seen in samples.values() for each in seen for path in each.shared}
+    assert shared, "there is nothing in /dev/shm to be removed: this looks at the wrong place"
+    assert not {path for path in shared if path.exists()}
     assert_complete(out)
-    assert_flat(samples)
+    rows = _ROUNDS * Trace(_WORKERS, np.zeros(0, int), {}).rounds.rows.itemsize / 1024
+    for rank, seen in samples.items():
+        assert len(seen) > 20, f"rank {rank}: too few looks to tell"
+        by_design = 2 * 0.6 * rows if rank == 0 else 0  # the trace, and a copy of its longest column for writing it
+        grown = growth(seen)
+        print(f"rank {rank}: {seen[0].resident} KiB, grown by {grown}, of which by design at most {by_design:.0f}")
+        assert grown < by_design + _NOISE, f"rank {rank}"
+        assert len({each.files for each in seen[1:]}) == 1, f"rank {rank}: {[each.files for each in seen]} open files"
+
+
+def assert_complete(out: Path) -> None:
+    """Every round is there once, with the bytes that a round has; nothing but the run is in the folder."""
+    with h5py.File(out / "run.h5") as trace:
+        assert trace.attrs["status"] == "finished"
+        np.testing.assert_array_equal(trace["rounds/round"][:], np.arange(1, _ROUNDS + 1))
+        np.testing.assert_array_equal(trace["audits/round"][:], np.arange(0, _ROUNDS + 1, 50))
+        for column in ("bytes_up", "bytes_down"):
+            assert np.unique(trace[f"rounds/{column}"]).size == 1
+        assert trace["rounds/bytes_up"][0] == _WORKERS * L1QSGD().max_nbytes(_FEATURES)
+        assert (np.diff(trace["rounds/elapsed"]) > 0).all()
+        assert np.isfinite(trace["rounds/norms"]).all()
+        assert (trace["rounds/kept"][:].sum(axis=1) == 16).all()
+    checkpoints = {f"checkpoint-{round:09d}.h5" for round in (_ROUNDS - _EVERY, _ROUNDS)}
+    assert {path.name for path in out.iterdir()} == {"run.h5", "run.lock", *checkpoints}
