@@ -115,7 +115,8 @@ def test_ten_thousand_rounds(tmp_path: Path) -> None:
         grown = growth(seen)
         print(f"rank {rank}: {seen[0].resident} KiB, grown by {grown}, of which by design at most {by_design:.0f}")
         assert grown < by_design + _NOISE, f"rank {rank}"
-        assert len({each.files for each in seen[1:]}) == 1, f"rank {rank}: {[each.files for each in seen]} open files"
+        early, late = (min(each.files for each in part) for part in (seen[: len(seen) // 2], seen[len(seen) // 2 :]))
+        assert late <= early, f"rank {rank}: {[each.files for each in seen]} open files"  # one more while it writes
 
 
 def assert_complete(out: Path) -> None:
