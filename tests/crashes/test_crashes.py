@@ -97,6 +97,13 @@ def test_all_over_a_run_with_the_trace_in_its_checkpoints(rarely: Undisturbed, t
     crash_and_resume(rarely, tmp_path, in_turn(rarely, chosen(rarely), thorough=True))
 
 
+def test_with_states_at_both_ends(tmp_path: Path) -> None:
+    """Compressed differences: a checkpoint gives back what the workers keep and what the center keeps of them."""
+    run = Undisturbed.of(tmp_path, PLAN.replace('"residual"', '"difference"'), often=False)
+    after = [at + 1 for at in run.where("fsync-folder", "checkpoint")]
+    crash_and_resume(run, tmp_path, [(at, how) for at in after for how in ("kill", "power")])
+
+
 def test_while_the_data_are_prepared(parsing: Undisturbed, tmp_path: Path) -> None:
     last = parsing.where("open", "run.lock")[0]
     crash_and_resume(parsing, tmp_path, in_turn(parsing, chosen(parsing, stride=10, last=last), thorough=True))

@@ -115,11 +115,11 @@ def leaks(rank: int, seen: list[Sample]) -> list[str]:
 
 def lowest(seen: list[Sample], what: str) -> int:
     """The least of several looks: a look may fall into a write, which takes memory and a file for a moment."""
-    return min(getattr(each, what) for each in seen)
+    return min(int(getattr(each, what)) for each in seen)
 
 
 def by_design() -> float:
-    """KiB by which the center may grow in six thousand rounds: twice the rows of the trace, and freed copies of them."""
+    """KiB by which the center may grow in six thousand rounds: twice the trace, and freed copies of it."""
     row = Trace(_WORKERS, np.zeros(0, int), {}).rounds.rows.itemsize
     return 2 * 0.6 * _ROUNDS * row / 1024 + 2048
 
