@@ -73,10 +73,10 @@ class Death:
         for step, path, before in reversed(self._names):
             if step not in _UNDONE[self._how]:
                 continue
-            if before is not None:
+            if before is None:
+                Path(path).unlink(missing_ok=True)
+            elif step == "rename" or not Path(path).exists():  # else a later rename to that name did happen
                 Path(path).write_bytes(before)
-            elif Path(path).exists():
-                os.remove(path)  # noqa: PTH107 - Path.unlink is a write point
 
     def arm(self) -> None:
         """Stand before everything that files are written with."""
