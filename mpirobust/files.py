@@ -28,9 +28,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         os.close(handle)
         scratch.chmod(0o666 & ~_umask())
         write(scratch)
-        _sync(scratch)
+        sync(scratch)
         scratch.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where closing a file fails
         raise StorageFault(f"cannot write {path}: {_reason(error)}") from error
     finally:
@@ -38,7 +38,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             scratch.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

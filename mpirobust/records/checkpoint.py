@@ -14,11 +14,9 @@ from mpirobust.algorithms.base import State
 from mpirobust.cluster.base import Cluster
 from mpirobust.errors import SetupFault
 from mpirobust.hdf5 import write_sealed
-from mpirobust.records.layout import CHECKPOINTS, FORMAT, checkpoint_path, open_record
+from mpirobust.records.layout import CHECKPOINTS, FORMAT, KEPT, checkpoint_path, open_record
 from mpirobust.records.trace import Tail
 from mpirobust.types import Vector
-
-_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def save(folder: Path, round: int, state: State, cluster: Cluster, tail: Tail, p
             _stream(file, residuals)
 
     write_sealed(checkpoint_path(folder, round), "checkpoint", FORMAT, fill)
-    for old in sorted(folder.glob(CHECKPOINTS))[:-_KEPT]:
+    for old in sorted(folder.glob(CHECKPOINTS))[:-KEPT]:
         old.unlink(missing_ok=True)
 
 

@@ -11,6 +11,7 @@ FORMAT = 1
 TRACE = "run.h5"
 LOCK = "run.lock"
 CHECKPOINTS = "checkpoint-*.h5"
+KEPT = 2  # the newest checkpoints: one may turn out to be damaged
 PHASES = ("broadcast", "compute", "encode", "gather", "forge", "aggregate", "audit", "checkpoint")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from mpirobust.errors import SetupFault, StorageFault
-from mpirobust.records.layout import CHECKPOINTS, LOCK, TRACE, checkpoint_path, open_record
+from mpirobust.files import sync
+from mpirobust.records.layout import CHECKPOINTS, KEPT, LOCK, TRACE, checkpoint_path, open_record
 
 # What may differ between a run and its continuation: keys that say when to stop, when to save, and without whom.
 _FREE = {"algorithm.rounds", "checkpoint.every", "on_failure", "stop.gradient_norm", "stop.loss", "stop.curvature"}
@@ -69,13 +70,21 @@ def claim(folder: Path) -> IO[str]:
 
 
 def clear(folder: Path, after: int = -1) -> None:
-    """Remove the checkpoints of rounds later than `after` and what killed writes left; below 0, the trace as well."""
-    doomed = [path for path in sorted(folder.glob(CHECKPOINTS)) if path > checkpoint_path(folder, max(after, 0))]
+    """Remove what is not to be gone on from: it is gone for good before anything new is written.
+
+    These are the checkpoints of rounds later than `after`, and all but the newest two before; what killed writes left;
+    and where `after` is below 0 the trace as well.
+    """
+    checkpoints = sorted(folder.glob(CHECKPOINTS))
+    sound = [path for path in checkpoints if path <= checkpoint_path(folder, max(after, 0))][-KEPT:]
+    doomed = [path for path in checkpoints if path not in sound]
     if after < 0:
-        doomed.append(folder / TRACE)
+        doomed += folder.glob(TRACE)
     try:
         for path in [*doomed, *folder.glob(".*.part")]:
             path.unlink(missing_ok=True)
+        if doomed:
+            sync(folder)
     except OSError as error:
         raise StorageFault(f"cannot remove {error.filename}: {error.strerror}") from error
 

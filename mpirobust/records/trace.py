@@ -58,7 +58,9 @@ class Table:
     def append(self) -> np.void:
         """A new row of zeros, to be filled in place."""
         if self._used == self._rows.size:
-            self._rows = np.concatenate((self._rows, np.zeros(max(64, self._used), self._rows.dtype)))
+            grown = np.zeros(max(64, 2 * self._used), self._rows.dtype)  # takes no memory before it is written to
+            grown[: self._used] = self._rows
+            self._rows = grown
         self._used += 1
         row: np.void = self._rows[self._used - 1]
         return row

@@ -1,19 +1,25 @@
 """Runs mpirobust and dies by SIGKILL in the middle of its k-th write, with no change to its code.
 
-    python dying.py AT HOW -- ARGUMENTS     one run, for mpirun: only the center writes, so only the center dies
-    python dying.py                         many runs: a JSON list of [AT, HOW, ARGUMENTS] on standard input, each in a
-                                            fork, since imports take longer than such a run; prints what became of each
+    python dying.py AT HOW -- ARGUMENTS     one run, for mpirun: only the center writes; it takes the whole job with it
+    python dying.py                         many runs: a JSON list of [AT, HOW, OFTEN, CACHE, ARGUMENTS] on standard
+                                            input, each in a fork, since imports take longer than such a run; prints
+                                            what became of each
 
-AT counts all that changes what is on the disk: files made, opened, written, closed, synced, renamed, removed. A write
-of bytes is torn: half of them arrive. AT -1 never dies.
+AT counts all that changes what is on the disk: files made, opened, written, synced, renamed, removed. A write of bytes
+is torn: half of them arrive. AT -1 never dies. OFTEN writes the trace after every round.
 
-HOW is `kill`, or `power`: then what was not synced is lost as well. A file without fsync keeps half of its bytes, and a
-rename without fsync of the folder did not happen.
+HOW is `kill`, or one of the ways in which a machine without power forgets what was not synced. A file without fsync
+keeps half of its bytes in all of them. Of the names in a folder without fsync
+
+    power      nothing happened: renames and removals are undone;
+    names      renames did happen, before the data came, and removals are undone;
+    unlinks    removals did happen, and renames are undone.
 """
 
 from __future__ import annotations
 
 import builtins
+import importlib
 import io
 import json
 import os
@@ -24,15 +30,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-import h5py
-
-import mpirobust.lead  # imported before the forks
-import mpirobust.reports.summary  # noqa: F401
 from mpirobust.observers import recording
 
-_CHANGING = ("mkdir", "chmod", "unlink", "ftruncate")
-_HDF5 = [(h5py.AttributeManager, "create"), (h5py.Group, "create_dataset"), (h5py.Group, "create_group")]
-_HDF5 += [(h5py.Dataset, "resize"), (h5py.Dataset, "__setitem__")]
+_UNDONE: dict[str, set[str]] = {
+    "kill": set(),
+    "power": {"rename", "unlink"},
+    "names": {"unlink"},
+    "unlinks": {"rename"},
+}
+_PRELOADED = ["cli", "cluster.local", "lead", "reports.summary", "algorithms.first_order", "problems.least_squares"]
+_PRELOADED += ["compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian", "data.sources.libsvm"]
 
 
 class Death:
@@ -41,69 +48,84 @@ class Death:
     def __init__(self, at: int, how: str) -> None:
         self.passed: list[str] = []
         self._at = at
-        self._power = how == "power"
+        self._how = how
+        self._file = ""  # what is being written, for those points that do not say
         self._unsynced: set[str] = set()
-        self._renamed: dict[str, bytes | None] = {}  # what was there before a rename that is not synced
+        self._names: list[tuple[str, str, bytes | None]] = []  # renamed, unlinked; what was there before
 
-    def point(self, name: str, half: Callable[[], object] = lambda: None) -> None:
-        """A write is about to happen; `half` does a part of it."""
+    def point(self, step: str, path: Any, half: Callable[[], object] = lambda: None) -> None:
+        """`step` is about to happen to `path`; `half` does a part of it."""
+        name = Path(path).name
+        self._file = name[1:].rpartition(".h5")[0] + ".h5" if name.endswith(".part") else name
         if len(self.passed) == self._at:
             self._at = -1
             half()
             self._lose()
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.passed.append(name)
+            _die()
+        self.passed.append(f"{step} {self._file}")
 
     def _lose(self) -> None:
-        if not self._power:
+        if self._how == "kill":
             return
         for path in self._unsynced:
             if Path(path).exists():
                 os.truncate(path, Path(path).stat().st_size // 2)
-        for path, before in self._renamed.items():
-            Path(path).write_bytes(before or b"")
+        for step, path, before in reversed(self._names):
+            if step not in _UNDONE[self._how]:
+                continue
             if before is None:
-                os.remove(path)  # noqa: PTH107 - Path.unlink is a write point
+                Path(path).unlink(missing_ok=True)
+            elif step == "rename" or not Path(path).exists():  # else a later rename to that name did happen
+                Path(path).write_bytes(before)
 
     def arm(self) -> None:
-        """Stand before everything that the records are written with."""
-        for name in _CHANGING:
-            setattr(os, name, self._before(name, getattr(os, name)))
-        for kind, name in _HDF5:
-            setattr(kind, name, self._before(f"hdf5 {name}", getattr(kind, name)))
+        """Stand before everything that files are written with."""
+        os.mkdir = self._before("mkdir", os.mkdir)
+        os.chmod = self._before("chmod", os.chmod)
+        os.unlink = self._unlink(os.unlink)
         setattr(os, "fsync", self._fsync(os.fsync))  # noqa: B010
         os.replace = self._replace(os.replace)
         os.rename = self._replace(os.rename)
         tempfile.mkstemp = self._mkstemp(tempfile.mkstemp)
         io.open = builtins.open = self._open(io.open)
-        h5py.File.__init__ = self._hdf5_open(h5py.File.__init__)
-        h5py.File.close = self._hdf5_close(h5py.File.close)
 
-    def _before(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def changing(*arguments: Any, **options: Any) -> Any:
-            self.point(name)
-            return call(*arguments, **options)
+    def _before(self, step: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def changing(path: Any, *arguments: Any, **options: Any) -> Any:
+            self.point(step, path)
+            return call(path, *arguments, **options)
 
         return changing
+
+    def _unlink(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def unlink(path: Any, **options: Any) -> None:
+            self.point("unlink", path)
+            before = _content(path)
+            call(path, **options)
+            self._names.append(("unlink", os.path.realpath(path), before))
+
+        return unlink
 
     def _fsync(self, call: Callable[[int], None]) -> Callable[[int], None]:
         def fsync(handle: int) -> None:
             path = str(Path(f"/proc/self/fd/{handle}").readlink())
-            folder = Path(path).is_dir()
-            self.point("fsync folder" if folder else "fsync file")
+            if Path(path).is_dir():
+                self.point("fsync-folder", self._file)
+                self._names = [each for each in self._names if str(Path(each[1]).parent) != path]
+            else:
+                self.point("fsync-file", path)
+                self._unsynced.discard(path)
             call(handle)
-            self._unsynced.discard(path)
-            if folder:
-                self._renamed = {name: was for name, was in self._renamed.items() if str(Path(name).parent) != path}
 
         return fsync
 
     def _replace(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def replace(source: Any, target: Any, **options: Any) -> None:
-            self.point("rename")
+            self.point("rename", target)
             old, new = os.path.realpath(source), os.path.realpath(target)
-            self._renamed.setdefault(new, Path(new).read_bytes() if Path(new).exists() else None)
+            before = _content(target)
             call(source, target, **options)
+            self._names.append(("rename", new, before))
+            self._unsynced.discard(new)
             if old in self._unsynced:
                 self._unsynced = self._unsynced - {old} | {new}
 
@@ -111,7 +133,7 @@ class Death:
 
     def _mkstemp(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def mkstemp(*arguments: Any, **options: Any) -> tuple[int, str]:
-            self.point("mkstemp")
+            self.point("mkstemp", f"{options['prefix']}{options['suffix']}")
             handle, name = call(*arguments, **options)
             self._unsynced.add(os.path.realpath(name))
             return handle, name
@@ -122,34 +144,19 @@ class Death:
         def opened(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
             if not set(mode) & set("wax+") or isinstance(file, int):
                 return call(file, mode, *arguments, **options)
-            self.point("open")
+            self.point("open", file)
             self._unsynced.add(os.path.realpath(file))
-            return _Torn(call(file, mode, *arguments, **options), self)
+            return _Torn(call(file, mode, *arguments, **options), file, self)
 
         return opened
-
-    def _hdf5_open(self, call: Callable[..., None]) -> Callable[..., None]:
-        def init(file: Any, name: Any, mode: str = "r", **options: Any) -> None:
-            if mode != "r":
-                self.point("hdf5 open")
-            call(file, name, mode, **options)
-
-        return init
-
-    def _hdf5_close(self, call: Callable[[Any], None]) -> Callable[[Any], None]:
-        def close(file: Any) -> None:
-            if file.id and file.mode != "r":
-                self.point("hdf5 close", half=file.flush)
-            call(file)
-
-        return close
 
 
 class _Torn:
     """A file whose writes may arrive by half."""
 
-    def __init__(self, file: Any, death: Death) -> None:
+    def __init__(self, file: Any, path: Any, death: Death) -> None:
         self._file = file
+        self._path = path
         self._death = death
 
     def write(self, data: Any) -> Any:
@@ -157,8 +164,12 @@ class _Torn:
             self._file.write(data[: len(data) // 2])
             self._file.flush()
 
-        self._death.point("write", half)
+        self._death.point("write", self._path, half)
         return self._file.write(data)
+
+    def truncate(self, size: int) -> Any:
+        self._death.point("truncate", self._path)
+        return self._file.truncate(size)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
@@ -170,12 +181,27 @@ class _Torn:
         self._file.close()
 
 
-def run(at: int, how: str, arguments: list[str], passed: Path | None = None) -> NoReturn:
-    """`mpirobust ARGUMENTS`, with the trace written after every round; the points it passed go to a file."""
+def _content(path: Any) -> bytes | None:
+    return Path(path).read_bytes() if Path(path).exists() else None
+
+
+def _die() -> NoReturn:
+    """By SIGKILL, and under mpirun with all other ranks: whoever else the launcher has started."""
+    if "OMPI_COMM_WORLD_RANK" in os.environ:
+        for children in Path(f"/proc/{os.getppid()}/task").glob("*/children"):
+            for pid in set(map(int, children.read_text().split())) - {os.getpid()}:
+                os.kill(pid, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def run(at: int, how: str, often: bool, arguments: list[str], passed: Path | None = None) -> NoReturn:
+    """`mpirobust ARGUMENTS`; the points it passed go to a file."""
     from mpirobust.cli import main
 
-    recording.Recorder.__init__.__defaults__ = (0.0,)
-    recording._SHARE = 0
+    if often:
+        recording.Recorder.__init__.__defaults__ = (0.0,)
+        recording._SHARE = 0
     death = Death(at, how)
     sys.argv = ["mpirobust", *arguments]
     if os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0":
@@ -186,20 +212,22 @@ def run(at: int, how: str, arguments: list[str], passed: Path | None = None) -> 
         points = list(death.passed)
         if passed is not None:
             passed.write_text(json.dumps(points))
+    raise AssertionError
 
 
-def _forked(at: int, how: str, arguments: list[str]) -> dict[str, Any]:
+def _forked(at: int, how: str, often: bool, cache: str, arguments: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         said, passed = Path(folder, "said"), Path(folder, "passed")
         child = os.fork()
         if child == 0:
             code = 1
             try:
+                os.environ["MPIROBUST_CACHE"] = cache
                 said.touch()
                 log = os.open(said, os.O_WRONLY)
                 os.dup2(log, 1)
                 os.dup2(log, 2)
-                run(at, how, arguments, passed)
+                run(at, how, often, arguments, passed)
             except SystemExit as end:
                 code = int(end.code or 0)
             finally:
@@ -214,5 +242,7 @@ def _forked(at: int, how: str, arguments: list[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        run(int(sys.argv[1]), sys.argv[2], sys.argv[4:])
+        run(int(sys.argv[1]), sys.argv[2], True, sys.argv[4:])
+    for module in ("sklearn.datasets", *(f"mpirobust.{room}" for room in _PRELOADED)):
+        importlib.import_module(module)
     print(json.dumps([_forked(*job) for job in json.load(sys.stdin)]))

@@ -1,207 +1,210 @@
-"""SIGKILL or a power cut in the middle of any write, then --resume: the bits of the undisturbed run."""
+"""SIGKILL or a power cut in the middle of any write, then --resume: the bits of the undisturbed run.
+
+A few hundred crashes in a minute or two; MPIROBUST_CRASHES=1 goes through every point in every way.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.launching import REPOSITORY, finish, mpirobust, start
-from tests.mpirun.test_rank_count import SAME
+from tests.crashes.sessions import (
+    DYING,
+    HERE,
+    KILLED,
+    PLAN,
+    Session,
+    Undisturbed,
+    assert_whole,
+    carry_out,
+    crash_and_resume,
+)
+from tests.launching import finish, mpirobust, start
 
-_DYING = str(REPOSITORY / "tests" / "crashes" / "dying.py")
-_HERE = {"PYTHONPATH": str(REPOSITORY)}  # a script finds the package that stands beside the tests
-_KILLED = -9
-_PLAN = """
-seed = 3
-workers = 6
-feedback = "residual"
-data = { kind = "regression", rows = 48, features = 10 }
-problem.kind = "least-squares"
-algorithm = { kind = "first-order", rounds = 7, step = 0.05 }
-compressor.kind = "l1-qsgd"
-aggregator = { kind = "norm-trim", beta = 0.25 }
-attack = { kind = "gaussian", alpha = 0.2 }
-audit.every = 2
-checkpoint.every = 3
-"""
+pytestmark = pytest.mark.slow
 
-
-LONG = pytest.mark.skipif("MPIROBUST_CRASHES" not in os.environ, reason="a quarter of an hour: MPIROBUST_CRASHES=1")
-
-
-@dataclass(frozen=True)
-class Session:
-    """One start of `mpirobust run`, to die at the write point `at`; -1 to live."""
-
-    out: Path
-    at: int = -1
-    how: str = "kill"
-    more: tuple[str, ...] = ("--resume",)
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """The run that all others must equal, the write points that it passed, and its plan."""
-
-    folder: Path
-    points: list[str]
-    plan: Path
-
-
-def carry_out(plan: Path, *sessions: Session) -> list[dict[str, Any]]:
-    """Exit code (minus the signal), output and passed write points of each, one after the other."""
-    jobs = [(each.at, each.how, ["run", str(plan), "--out", str(each.out), *each.more]) for each in sessions]
-    env = {**os.environ, **_HERE, "OPENBLAS_NUM_THREADS": "1"}  # it forks: there must be one thread
-    done = subprocess.run(
-        [sys.executable, _DYING], input=json.dumps(jobs), capture_output=True, text=True, env=env, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found
+ALL = "MPIROBUST_CRASHES" in os.environ
+WAYS = ("kill", "power", "names", "unlinks")
+_LIBSVM = PLAN.replace('{ kind = "regression", rows = 48, features = 10 }', '{ kind = "libsvm", path = "rows.svm" }')
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    plan = folder / "plan.toml"
-    plan.write_text(_PLAN)
-    (done,) = carry_out(plan, Session(folder / "run"))
-    assert done["code"] == 0, done["said"]
-    return Undisturbed(folder / "run", done["points"], plan)
+    """The trace is written after every round."""
+    return Undisturbed.of(tmp_path_factory.mktemp("undisturbed"))
 
 
-def assert_whole(undisturbed: Undisturbed, folder: Path) -> None:
-    with h5py.File(undisturbed.folder / "run.h5") as expected, h5py.File(folder / "run.h5") as found:
-        assert found.attrs["status"] == "finished"
-        for column in [*SAME, "rounds/round", "audits/round"]:
-            np.testing.assert_array_equal(found[column][:], expected[column][:], err_msg=column)
-    expected, found = ({path.name for path in each.iterdir()} for each in (undisturbed.folder, folder))
-    assert expected <= found
-    assert found - expected <= {"checkpoint-000000003.h5"}, "only an older checkpoint may be left over"
+@pytest.fixture(scope="module")
+def rarely(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The trace is written at the beginning and at the end: checkpoints carry the rows."""
+    return Undisturbed.of(tmp_path_factory.mktemp("rarely"), often=False)
 
 
-def crash_and_resume(undisturbed: Undisturbed, folder: Path, crashes: list[tuple[int, str]]) -> None:
-    """A run for each of `crashes` that dies there and is resumed; every one must equal the undisturbed run."""
-    sessions = []
-    for at, how in crashes:
-        sessions += [Session(folder / f"{how}-{at}", at, how), Session(folder / f"{how}-{at}")]
-    done = carry_out(undisturbed.plan, *sessions)
-    for dead, alive in zip(sessions[::2], done[1::2], strict=True):
-        where = f"{dead.how} at {dead.at}, {undisturbed.points[dead.at]}"
-        assert alive["code"] == 0, f"{where}: {alive['said']}"
-        try:
-            assert_whole(undisturbed, dead.out)
-        except AssertionError as error:
-            raise AssertionError(where) from error
-        shutil.rmtree(dead.out)
-    assert [each["code"] for each in done[::2]] == [_KILLED] * len(crashes)
+@pytest.fixture(scope="module")
+def parsing(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The data are a text, of which a store is made first."""
+    folder = tmp_path_factory.mktemp("parsing")
+    write_rows(folder, seed=1)
+    return Undisturbed.of(folder, _LIBSVM)
 
 
-def test_the_points_are_all_the_ways_to_write(undisturbed: Undisturbed) -> None:
-    files = ["mkstemp", "hdf5 open", "hdf5 close", "fsync file", "rename", "fsync folder"]
-    assert {undisturbed.points.count(name) for name in files} == {12}  # nine traces, three checkpoints
-    assert {"hdf5 create", "hdf5 create_dataset", "hdf5 resize", "hdf5 __setitem__"} < set(undisturbed.points)
-    assert (
-        undisturbed.points.count("unlink") == 12 + 1 + 1
-    )  # scratch files; the oldest checkpoint; the folder's old trace
+def write_rows(folder: Path, seed: int) -> None:
+    rows = np.random.default_rng(seed).standard_normal((48, 10))
+    text = (" ".join([f"{np.sign(row[0]):+.0f}", *(f"{j + 1}:{x:.5f}" for j, x in enumerate(row))]) for row in rows)
+    (folder / "rows.svm").write_text("\n".join(text) + "\n")
 
 
-def test_some_points(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """One of each kind of write, and all around a rename."""
-    points = undisturbed.points
-    last = [len(points) - 1 - points[::-1].index(name) for name in set(points) if points.count(name) >= 12]
-    crashes = [(at, ("kill", "power")[n % 2]) for n, at in enumerate(sorted(last))]
-    trace = [at for at, name in enumerate(points) if name == "rename"][6]
-    crashes += [(at, "power") for at in (trace, trace + 1, trace + 2)]
-    crash_and_resume(undisturbed, tmp_path, crashes)
+def chosen(run: Undisturbed, stride: int = 30, last: int | None = None) -> list[int]:
+    """Points up to `last`: every step around the bytes, and every `stride`-th write of bytes."""
+    writes = run.where("write")
+    around = sorted(set(range(len(run.points))) - set(writes))
+    return [at for at in sorted([*around, *writes[:: 4 if ALL else stride]]) if last is None or at <= last]
 
 
-@LONG
-@pytest.mark.parametrize("how", ["kill", "power"])
-def test_all_over_the_run(how: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    within = [at for at, name in enumerate(undisturbed.points) if name.startswith("hdf5 c")]
-    outside = sorted(set(range(len(undisturbed.points))) - set(within))
-    chosen = [*outside, *within[::13]] if how == "power" else [*outside[::3], *within[::11]]
-    crashes = [(at, how) for at in sorted(chosen)]
-    assert len(crashes) > {"power": 150, "kill": 80}[how]
-    crash_and_resume(undisturbed, tmp_path, crashes)
+def in_turn(run: Undisturbed, points: list[int], thorough: bool = False) -> list[tuple[int, str]]:
+    """Each point in one of the ways; in all of them where all are asked for, and if `thorough` around each rename."""
+    crashes = []
+    for n, at in enumerate(points):
+        naming = run.points[at].startswith(("fsync", "rename"))
+        ways = WAYS if ALL or (thorough and naming) else (WAYS[n % len(WAYS)],)
+        crashes += [(at, how) for how in ways]
+    return crashes
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=LONG)])
+def test_the_points_are_all_the_ways_to_write(
+    undisturbed: Undisturbed, rarely: Undisturbed, parsing: Undisturbed
+) -> None:
+    for step in ("mkstemp", "fsync-file", "rename", "fsync-folder"):
+        for run, traces in ((undisturbed, 9), (parsing, 9), (rarely, 2)):
+            assert len(run.where(step, "run.h5")) == traces
+            assert len(run.where(step, "checkpoint")) == 3
+            assert len(run.where(step, "rows.svm")) == (run is parsing)
+    assert {"write run.h5", "write checkpoint-000000006.h5", "unlink checkpoint-000000003.h5"} < set(rarely.points)
+    assert any(point.startswith("write rows.svm") for point in parsing.points)
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_all_over_a_run(half: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    crash_and_resume(undisturbed, tmp_path, in_turn(undisturbed, chosen(undisturbed))[half::2])
+
+
+def test_all_over_a_run_with_the_trace_in_its_checkpoints(rarely: Undisturbed, tmp_path: Path) -> None:
+    crash_and_resume(rarely, tmp_path, in_turn(rarely, chosen(rarely), thorough=True))
+
+
+def test_with_states_at_both_ends(tmp_path: Path) -> None:
+    """Compressed differences: a checkpoint gives back what the workers keep and what the center keeps of them."""
+    run = Undisturbed.of(tmp_path, PLAN.replace('"residual"', '"difference"'), often=False)
+    after = [at + 1 for at in run.where("fsync-folder", "checkpoint")]
+    crash_and_resume(run, tmp_path, [(at, how) for at in after for how in ("kill", "power")])
+
+
+def test_while_the_data_are_prepared(parsing: Undisturbed, tmp_path: Path) -> None:
+    last = parsing.where("open", "run.lock")[0]
+    crash_and_resume(parsing, tmp_path, in_turn(parsing, chosen(parsing, stride=10, last=last), thorough=True))
+
+
+@pytest.mark.parametrize("seed", range(5 if ALL else 1))
 def test_killed_again_while_it_resumes(seed: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Every session dies after some of its writes, until one lives."""
     chance = np.random.default_rng(seed)
-    count = 3 if seed == 0 else 40
+    outs = [tmp_path / str(n) for n in range(10)]
     sessions = []
-    for n in range(count):
-        out = tmp_path / str(n)
-        places = [(int(chance.integers(60, 330)), str(chance.choice(["kill", "power"]))) for _ in range(3)]
+    for out in outs:
+        places = [(int(chance.integers(40, 250)), str(chance.choice(WAYS))) for _ in range(4)]
         sessions += [*(Session(out, at, how) for at, how in places), Session(out)]
-    done = carry_out(undisturbed.plan, *sessions)
-    assert sum(each["code"] == _KILLED for each in done) > count
-    for n in range(count):
-        assert done[4 * n + 3]["code"] == 0, done[4 * n + 3]["said"]
-        assert_whole(undisturbed, tmp_path / str(n))
+    done = carry_out(undisturbed.plan, sessions)
+    assert sum(each.code == KILLED for each in done) >= 3 * len(outs)
+    for out, last in zip(outs, done[4::5], strict=True):
+        assert last.code == 0, last.said
+        assert_whole(undisturbed, out)
 
 
-@pytest.mark.parametrize("stride", [400, pytest.param(10, marks=LONG)])
-def test_killed_while_it_overwrites(stride: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """What is left is the older run, which is not continued as if it were this one, or this run."""
-    older = undisturbed.folder.parent / "older.toml"
-    older.write_text(_PLAN.replace("step = 0.05", "step = 0.04"))
-    carry_out(older, Session(tmp_path / "older"))
-    points = [*range(1, 8, 3), *range(8, len(undisturbed.points), stride)]
+@pytest.mark.parametrize("other", ["plan", "data"])
+def test_killed_while_it_overwrites(other: str, parsing: Undisturbed, tmp_path: Path) -> None:
+    """What is left is the older run, which is not continued as if it were this one, or this run.
+
+    With the same plan on other data no checkpoint of the older run may be taken for one of this.
+    """
+    plan, older = tmp_path / "plan.toml", tmp_path / "older.toml"
+    plan.write_text(_LIBSVM)
+    older.write_text(_LIBSVM.replace("step = 0.05", "step = 0.04") if other == "plan" else _LIBSVM)
+    write_rows(tmp_path, seed=1 if other == "plan" else 2)
+    (end,) = carry_out(older, [Session(tmp_path / "older", often=False)])  # its checkpoints need no other trace
+    assert end.code == 0, end.said
+    write_rows(tmp_path, seed=1)
+    crashes = [(at, how) for at in overwriting(plan, tmp_path) for how in WAYS]
     sessions = []
-    for at in points:
-        out = tmp_path / str(at)
+    for at, how in crashes:
+        out = tmp_path / f"{how}-{at}"
         shutil.copytree(tmp_path / "older", out)
-        sessions += [Session(out, at, "power", ("--overwrite",)), Session(out), Session(out, more=("--overwrite",))]
+        sessions += [Session(out, at, how, ("--overwrite",)), Session(out), Session(out, more=("--overwrite",))]
+    done = carry_out(plan, sessions)
+    why = {
+        "plan": "holds a run of another plan: algorithm.step was 0.04, is 0.05",
+        "data": "the data have changed since",
+    }
     refused = 0
-    for at, (dead, resumed, anew) in zip(points, _threes(carry_out(undisturbed.plan, *sessions)), strict=True):
-        assert dead["code"] == _KILLED, dead["said"]
-        assert resumed["code"] in (0, 2), resumed["said"]
-        if resumed["code"] == 2:
+    for (at, how), dead, resumed, anew in zip(crashes, done[::3], done[1::3], done[2::3], strict=True):
+        where = f"{how} at {at}"
+        assert dead.code == KILLED, f"{where}: {dead.said}"
+        if resumed.code == 0:
+            assert_whole(parsing, tmp_path / f"{how}-{at}")
+        else:
             refused += 1
-            assert "holds a run of another plan: algorithm.step was 0.04, is 0.05" in resumed["said"]
-        assert anew["code"] == 0
-        assert_whole(undisturbed, tmp_path / str(at))
-    assert 0 < refused < len(points)
+            assert resumed.code == 2, f"{where}: {resumed.said}"
+            assert why[other] in resumed.said, f"{where}: {resumed.said}"
+        assert anew.code == 0, f"{where}: {anew.said}"
+        assert_whole(parsing, tmp_path / f"{how}-{at}")
+    assert 0 < refused < len(crashes)
 
 
-def _threes(done: list[dict[str, Any]]) -> list[tuple[dict[str, Any], ...]]:
-    return [tuple(done[n : n + 3]) for n in range(0, len(done), 3)]
+def overwriting(plan: Path, folder: Path) -> list[int]:
+    """The points of a run over the older one, from the first that is removed until its own first trace stands."""
+    out = folder / "whole"
+    shutil.copytree(folder / "older", out)
+    (whole,) = carry_out(plan, [Session(out, more=("--overwrite",))])
+    assert whole.code == 0, whole.said
+    first = next(n for n, point in enumerate(whole.points) if point.startswith("unlink checkpoint"))
+    last = whole.points.index("rename run.h5") + 3
+    return [n for n in range(first, last) if ALL or not whole.points[n].startswith("write") or n % 30 == 0]
 
 
 @pytest.mark.parametrize(
-    ("name", "nth", "how", "ranks", "then"),
+    ("step", "file", "nth", "how", "ranks", "then"),
     [
-        ("rename", 6, "power", 3, None),
-        ("write", 5, "kill", None, 3),
-        pytest.param("fsync folder", 6, "power", 3, 2, marks=LONG),
-        pytest.param("hdf5 __setitem__", 8, "kill", 3, 5, marks=LONG),  # while the residuals cross
-        pytest.param("unlink", 12, "power", 2, 7, marks=LONG),
-        pytest.param("fsync file", 11, "power", 7, 3, marks=LONG),
+        ("rename", "checkpoint", 1, "power", 3, None),
+        ("write", "run.h5", 5, "kill", None, 3),
+        ("fsync-folder", "run.h5", 5, "names", 3, 2),
+        ("write", "checkpoint", 80, "kill", 3, 5),
+        ("unlink", "checkpoint", 0, "unlinks", 2, 7),
+        ("fsync-file", "checkpoint", 2, "names", 5, 3),
     ],
 )
 def test_on_several_ranks(
-    name: str, nth: int, how: str, ranks: int | None, then: int | None, undisturbed: Undisturbed, tmp_path: Path
+    step: str,
+    file: str,
+    nth: int,
+    how: str,
+    ranks: int | None,
+    then: int | None,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
 ) -> None:
-    at = [n for n, point in enumerate(undisturbed.points) if point == name][nth]
+    """All ranks die at once."""
+    at = undisturbed.where(step, file)[nth]
     out = tmp_path / "out"
     arguments = ["run", str(undisturbed.plan), "--out", str(out)]
-    died = finish(start(_DYING, str(at), how, "--", *arguments, ranks=ranks, env=_HERE), timeout=60)
+    died = finish(start(DYING, str(at), how, "--", *arguments, ranks=ranks, env=HERE), timeout=120)
     assert died.returncode != 0
     assert "finished" not in died.stdout
     done = mpirobust(*arguments, "--resume", ranks=then)
     assert done.returncode == 0, done.stderr
     assert_whole(undisturbed, out)
+    with h5py.File(out / "run.h5") as trace:
+        assert len(trace.attrs["hosts"].split()) == (then or 1)
