@@ -1,0 +1,54 @@
+"""What is fuzzed: a name, inputs to begin with, and what must hold of every other input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.contracts.examples import EXAMPLES
+from tests.fuzz.decoders import MODES, cases
+
+_LEAD = 2  # bytes of an input that choose the case and what is done with the message
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that reads bytes of a stranger.
+
+    Attributes:
+        lead: how many bytes at the start of an input are a choice and no message.
+        seeds: honest inputs.
+        judge: returns where all is well and raises anything otherwise; may write below the folder.
+    """
+
+    lead: int
+    seeds: Callable[[], list[bytes]]
+    judge: Callable[[bytes, Path], None]
+
+
+def decoder(kind: str) -> Target:
+    """The decoder of one kind of code, with the inbox and the reception around it."""
+
+    def seeds() -> list[bytes]:
+        made = []
+        for number, case in enumerate(cases(kind)):
+            for mode in range(len(MODES)):
+                claim = np.array(2.5, "<f8").tobytes() if MODES[mode] in _CLAIMED else b""
+                made += [bytes([number, mode]) + claim + message for message in case.seeds()[: 5 if mode < 2 else 1]]
+        return made
+
+    def judge(data: bytes, folder: Path) -> None:
+        if len(data) >= _LEAD:
+            chosen = cases(kind)
+            with np.errstate(over="ignore", invalid="ignore"):  # as in a run
+                MODES[data[1] % len(MODES)](chosen[data[0] % len(chosen)], data[_LEAD:])
+
+    return Target(_LEAD, seeds, judge)
+
+
+_CLAIMED = [mode for mode in MODES if getattr(mode, "keywords", {"norm": None})["norm"] and mode.keywords["norm"].claimed]
+
+TARGETS: dict[str, Target] = {kind: decoder(kind) for kind in EXAMPLES["compressor"]}
