@@ -14,6 +14,7 @@ from mpirobust.attacks.base import WireAttack
 from mpirobust.cluster.adversary import byzantine
 from mpirobust.cluster.host import Host
 from mpirobust.data.sources.base import Facts
+from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan
 from mpirobust.types import CENTER, Purpose, Shard, Vector, stream
 from mpirobust.worker import Orders, Worker
@@ -70,7 +71,7 @@ def assemble(brief: Brief, mine: range) -> Team:
         test: Shard | None = dataset.test(tests[index]) if tests[index].size else None
         workers.append(Worker(index, orders, dataset.train(dealt[index]), test))
     if brief.checkpoint and orders.feedback != "none":
-        _give_back_residuals(Path(brief.checkpoint), workers)
+        _give_back_residuals(Path(brief.checkpoint), workers, x0.size)
     w = dataset.solution()
     dataset.close()
     return Team(plan, Host(orders, workers), facts, x0, () if w is None else plan.problem.solutions(w))
@@ -93,8 +94,11 @@ def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64]) -> Orders:
     )
 
 
-def _give_back_residuals(path: Path, workers: Sequence[Worker]) -> None:
+def _give_back_residuals(path: Path, workers: Sequence[Worker], dim: int) -> None:
     from mpirobust.records.checkpoint import residuals_of
 
-    for worker, residual in zip(workers, residuals_of(path, [each.index for each in workers]), strict=True):
+    found = list(residuals_of(path, [each.index for each in workers], dim))
+    if len(found) != len(workers):
+        raise SetupFault(f"{path}: not a whole checkpoint (no residuals)")
+    for worker, residual in zip(workers, found, strict=True):
         worker.residual = residual
