@@ -12,7 +12,7 @@ from mpirobust.component import component
 
 @component
 class Resized(WireAttack):
-    """Sends `factor` times as many bytes as are due: nothing (0), the beginning (below 1), or the message again and again.
+    """Sends `factor` times as many bytes as are due: nothing (0), the beginning (below 1), the message repeatedly.
 
     The wire cuts what is too long one byte above the longest honest message.
     """

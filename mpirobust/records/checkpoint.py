@@ -87,7 +87,8 @@ def read(path: Path, state_type: type[State], plan_id: str, dim: int | None = No
             for each in fields(state_type):
                 _expect_type(each.name, values[each.name], str(each.type))
             length = values["x"].size if dim is None else dim
-            if values["x"].size != length or any(value.size not in (0, length) for value in values.values() if value.ndim):
+            lengths = {value.size for value in values.values() if value.ndim}
+            if values["x"].size != length or not lengths <= {0, length}:
                 raise ValueError(f"its vectors are not of length {length}")
             tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
             plain = {name: value if np.ndim(value) else value.item() for name, value in values.items()}

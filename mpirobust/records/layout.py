@@ -22,6 +22,10 @@ def checkpoint_path(folder: Path, round: int) -> Path:
 
 @contextmanager
 def open_record(path: Path, kind: str) -> Iterator[Any]:
-    """A trace (`run`) or a `checkpoint`, open for reading; `SetupFault` where it, or what is asked of it, is not there."""
+    """A trace (`run`) or a `checkpoint`, open for reading.
+
+    Raises:
+        SetupFault: it is none, or it has not what is asked of it inside the block.
+    """
     with open_sealed(path, kind, FORMAT) as file, whole(path, "trace" if kind == "run" else kind):
         yield file

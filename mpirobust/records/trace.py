@@ -67,8 +67,8 @@ class Table:
             if name in _LATER and name not in columns:
                 added[name] = _LATER[name]
                 continue
-            rows = columns[name][first:end]
-            if rows.dtype != added[name].dtype or rows.shape != added[name].shape or columns[name].shape[0] != len(rounds):
+            rows, wanted = columns[name][first:end], added[name]
+            if (rows.dtype, rows.shape, len(columns[name])) != (wanted.dtype, wanted.shape, len(rounds)):
                 raise ValueError(f"the column {name} is of another type or length")
             added[name] = rows
         if (np.diff(rounds) <= 0).any():

@@ -37,7 +37,7 @@ def summary(path: Path) -> dict[str, Any]:
             phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
             objective = {name: _last(audits[name]) for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
             objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
-            figures = {
+            figures: dict[str, Any] = {
                 "status": str(file.attrs["status"]),
                 "rounds": done,
                 "escape_rounds": int(escape.sum()),

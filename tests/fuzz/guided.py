@@ -36,8 +36,9 @@ def main(name: str, seconds: str, folder: Path) -> None:
             target.judge(seed, scratch)  # what honest input imports and keeps is no growth
 
     def judge(data: bytes) -> None:
-        with _bounded():
-            target.judge(data, scratch)
+        if len(data) > target.lead:
+            with _bounded():
+                target.judge(data, scratch)
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:
         rng = Random(seed)

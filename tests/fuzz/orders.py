@@ -17,9 +17,7 @@ from tests.teams import Team, regression_plan
 def reception(compressor: AnyCompressor, dim: int, m: int, feedback: Feedback, norm: Norm) -> Reception:
     """What receives the messages of `m` workers, of whom the plan says that all are honest."""
     weights = np.ones(m)
-    changed = replace(
-        _orders(), seed=1, compressor=compressor, norm=norm, dim=dim, feedback=feedback, weights=weights
-    )
+    changed = replace(_orders(), seed=1, compressor=compressor, norm=norm, dim=dim, feedback=feedback, weights=weights)
     return Reception(changed, m)
 
 

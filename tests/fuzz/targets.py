@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from tests.contracts.examples import EXAMPLES
+from tests.fuzz import readers
 from tests.fuzz.decoders import MODES, cases
 
 _LEAD = 2  # bytes of an input that choose the case and what is done with the message
@@ -35,20 +37,33 @@ def decoder(kind: str) -> Target:
     def seeds() -> list[bytes]:
         made = []
         for number, case in enumerate(cases(kind)):
-            for mode in range(len(MODES)):
-                claim = np.array(2.5, "<f8").tobytes() if MODES[mode] in _CLAIMED else b""
-                made += [bytes([number, mode]) + claim + message for message in case.seeds()[: 5 if mode < 2 else 1]]
+            for at, mode in enumerate(MODES):
+                claim = np.array(2.5, "<f8").tobytes() if mode.claimed else b""
+                lead = bytes([number, at]) + claim
+                made += [lead + message for message in case.seeds()[: 5 if at < 2 else 1]]
         return made
 
-    def judge(data: bytes, folder: Path) -> None:
+    def judge(data: bytes, _: Path) -> None:
         if len(data) >= _LEAD:
             chosen = cases(kind)
             with np.errstate(over="ignore", invalid="ignore"):  # as in a run
-                MODES[data[1] % len(MODES)](chosen[data[0] % len(chosen)], data[_LEAD:])
+                MODES[data[1] % len(MODES)].judge(chosen[data[0] % len(chosen)], data[_LEAD:])
 
     return Target(_LEAD, seeds, judge)
 
 
-_CLAIMED = [mode for mode in MODES if getattr(mode, "keywords", {"norm": None})["norm"] and mode.keywords["norm"].claimed]
+def _from(folder_of: Callable[[Path], list[bytes]]) -> Callable[[], list[bytes]]:
+    def seeds() -> list[bytes]:
+        with TemporaryDirectory() as folder:
+            return folder_of(Path(folder))
 
-TARGETS: dict[str, Target] = {kind: decoder(kind) for kind in EXAMPLES["compressor"]}
+    return seeds
+
+
+TARGETS: dict[str, Target] = {
+    **{kind: decoder(kind) for kind in EXAMPLES["compressor"]},
+    "libsvm-text": Target(1, lambda: [b"0" + readers.TEXT, b"1" + readers.TEXT], readers.libsvm),
+    "idx-file": Target(1, readers.idx_seeds, readers.idx),
+    "toml-plan": Target(0, readers.toml_seeds, readers.toml),
+    "hdf5-file": Target(1, _from(readers.hdf5_seeds), readers.hdf5),
+}

@@ -14,7 +14,7 @@ import pytest
 from tests.fuzz.targets import TARGETS
 from tests.launching import finish, start
 
-_SECONDS = int(os.environ.get("MPIROBUST_FUZZ_SECONDS", "4"))
+_SECONDS = int(os.environ.get("MPIROBUST_FUZZ_SECONDS", "3"))
 
 pytestmark = [
     pytest.mark.slow,
