@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,12 +12,12 @@ import pytest
 import tomli_w
 from numpy.typing import NDArray
 
-from mpirobust import experiment
+from mpirobust import catalog, experiment
 from mpirobust.cluster.local import LocalWorld
 from mpirobust.team import Request
 from tests.launching import mpirobust
 
-M, ROUNDS = 10, 25
+M, ROUNDS, FEATURES = 10, 40, 40
 
 CODES: dict[str, dict[str, Any]] = {
     "identity": {},
@@ -71,7 +72,7 @@ def plan(code: str, attack: str | None, feedback: str = "none", **algorithm: obj
         "seed": 3,
         "workers": M,
         "feedback": feedback,
-        "data": {"kind": "regression", "rows": 400, "features": 40},
+        "data": {"kind": "regression", "rows": 800, "features": FEATURES},
         "problem": {"kind": "least-squares"},
         "algorithm": {"kind": "first-order", "rounds": ROUNDS, "step": step, **algorithm},
         "compressor": {"kind": code, **CODES[code]},
@@ -90,7 +91,7 @@ def write(table: dict[str, Any], folder: Path) -> Path:
 def outcome(folder: Path) -> tuple[Mask, Mask, float]:
     """Which messages were unsound and which kept, round by round, and the share of the loss that is left.
 
-    The run has come to its end, the iterate is finite, what was unsound was not kept, and what was kept
+    No more crosses than a byte above the longest honest message from each worker. The run has come to its end, the iterate is finite, what was unsound was not kept, and what was kept
     of the Byzantine workers is not longer than the longest honest message.
     """
     with h5py.File(folder / "run.h5") as file:
@@ -98,7 +99,11 @@ def outcome(folder: Path) -> tuple[Mask, Mask, float]:
         assert file["rounds/round"].shape == (ROUNDS,)
         assert np.isfinite(file["model/x"][:]).all()
         norms, kept, loss = file["rounds/norms"][:], file["rounds/kept"][:], file["audits/loss"][:]
+        sent = file["rounds/bytes_up"][:]
         byzantine = np.isin(np.arange(M), file["workers/byzantine"][:])
+        table = tomllib.loads(file.attrs["plan"])
+    compressor, claim = catalog.build(catalog.ROOMS["compressor"], table["compressor"], ""), 8  # P1 Option I's
+    assert (sent <= M * (compressor.max_nbytes(FEATURES) + claim + 1)).all()
     unsound = ~np.isfinite(norms)
     assert not unsound[:, ~byzantine].any()
     assert not (kept & unsound).any(), "an unsound message was kept"
