@@ -43,8 +43,8 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "sign": [{}],
         "sketch": [{"rows": 1, "columns": 200}, {"rows": 4, "columns": 30}],
         "terngrad": [{}],
-        "topk": [{"k": 1}, {"k": 2}, {"k": 7}, {"k": 123}],
-        "vqsgd": [{"samples": 1}, {"samples": 200}],
+        "topk": [{"k": 1}, {"k": 2}, {"k": 7}, {"k": 20}, {"k": 123}],
+        "vqsgd": [{"samples": 1}, {"samples": 20}, {"samples": 200}],
     },
     "aggregator": {
         "bulyan": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.2}],

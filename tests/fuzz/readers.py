@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import tomllib
 from collections.abc import Callable, Iterator
@@ -54,6 +55,11 @@ def libsvm(data: bytes, folder: Path) -> None:
         assert X.nnz == 0 or 0 <= X.indices.min() <= X.indices.max() < X.shape[1]
 
 
+def libsvm_seeds() -> list[bytes]:
+    strange = [b"+1 1:nan\n", b"inf 1:1\n", b"+1 9:1\n", b"1 1:1e999\n", b"1 1:1 2147483647:1\n", b"1 qid:3 1:1\n"]
+    return [choice + text for choice in (b"0", b"1") for text in (TEXT, *strange)]
+
+
 def idx(data: bytes, folder: Path) -> None:
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(data[1:] if data[0] & 2 else gzip.compress(data[1:], 1))
@@ -90,6 +96,7 @@ def store(path: Path) -> None:
     try:
         X = opened.read(np.arange(opened.rows))
         assert X.shape == (opened.rows, opened.features)
+        assert not sparse.issparse(X) or not X.nnz or 0 <= X.indices.min() <= X.indices.max() < X.shape[1]
         assert np.isfinite(X.data if sparse.issparse(X) else X).all()
         assert np.isfinite(opened.labels).all()
     finally:
@@ -189,8 +196,10 @@ def hdf5(data: bytes, folder: Path) -> None:
     kind = list(KINDS.values())[data[0] % len(KINDS)]
     path = folder / kind.name
     path.write_bytes(data[1:])
+    fits = data[1:].startswith(b"mpirobust sha256 " + hashlib.sha256(data[1 + 512 :]).hexdigest().encode())
     with or_one_fault(path):
         kind.read(path)
+        assert fits or kind.name == TRACE, "read, and its checksum does not fit"
 
 
 def hdf5_seeds(folder: Path) -> list[bytes]:

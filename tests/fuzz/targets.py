@@ -62,7 +62,7 @@ def _from(folder_of: Callable[[Path], list[bytes]]) -> Callable[[], list[bytes]]
 
 TARGETS: dict[str, Target] = {
     **{kind: decoder(kind) for kind in EXAMPLES["compressor"]},
-    "libsvm-text": Target(1, lambda: [b"0" + readers.TEXT, b"1" + readers.TEXT], readers.libsvm),
+    "libsvm-text": Target(1, readers.libsvm_seeds, readers.libsvm),
     "idx-file": Target(1, readers.idx_seeds, readers.idx),
     "toml-plan": Target(0, readers.toml_seeds, readers.toml),
     "hdf5-file": Target(1, _from(readers.hdf5_seeds), readers.hdf5),

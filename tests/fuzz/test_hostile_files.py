@@ -133,6 +133,7 @@ STRANGE: dict[str, Change] = {
         lambda group, name, old, _: group.create_dataset(name, np.shape(old), h5py.enum_dtype({"a": 1, "b": 7}))
     ),
     "negative": _replaced(lambda group, name, old, _: group.__setitem__(name, np.full_like(old, -9, "<i8"))),
+    "negative-alike": _replaced(lambda group, name, old, _: group.__setitem__(name, np.zeros_like(old) - np.int8(9))),
     "largest": _replaced(lambda group, name, old, _: group.__setitem__(name, np.full_like(old, 2**63 - 1, "<i8"))),
     "nan": _replaced(lambda group, name, old, _: group.__setitem__(name, np.full_like(old, np.nan, "<f8"))),
     "inf": _replaced(lambda group, name, old, _: group.__setitem__(name, np.full_like(old, np.inf, "<f8"))),

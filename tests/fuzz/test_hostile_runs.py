@@ -91,8 +91,9 @@ def write(table: dict[str, Any], folder: Path) -> Path:
 def outcome(folder: Path) -> tuple[Mask, Mask, float]:
     """Which messages were unsound and which kept, round by round, and the share of the loss that is left.
 
-    No more crosses than a byte above the longest honest message from each worker. The run has come to its end, the iterate is finite, what was unsound was not kept, and what was kept
-    of the Byzantine workers is not longer than the longest honest message.
+    The run has come to its end, the iterate is finite, no more crossed than a byte above the longest honest
+    message of each worker, what was unsound was not kept, and what was kept is not longer than the longest honest
+    message.
     """
     with h5py.File(folder / "run.h5") as file:
         assert file.attrs["status"] == "finished"
