@@ -1,12 +1,15 @@
 """HDF5 files of ours: whole or absent, and sealed, so that damage is found before the HDF5 library meets it.
 
 The first 512 bytes are an HDF5 user block, which other programs skip. It holds the SHA-256 of all that follows.
+That is a checksum and no signature: a file from elsewhere may be sealed and hostile. So nothing but plain arrays of
+numbers is ever read, stored whole in this file, and memory is bounded by its size.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import SEEK_CUR, SEEK_SET, FileIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,9 @@ import h5py
 
 from mpirobust.errors import SetupFault
 from mpirobust.files import write_whole
+
+# What h5py and numpy raise over content that they do not expect.
+_STRANGE = (AttributeError, IndexError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 
 _BLOCK = 512
 _LEAD = b"mpirobust sha256 "
@@ -90,19 +96,79 @@ def open_sealed(path: Path, kind: str, format: int, verify: bool = True) -> Any:
         verify: compare the seal, which reads the whole file.
 
     Raises:
-        SetupFault: no such file, damaged, not of this kind, or of another format.
+        SetupFault: no such file, damaged, not of this kind, of another format, or not plain.
     """
     try:
         if verify and not _sealed(path):
             raise SetupFault(f"{path}: damaged, or not a {kind} of mpirobust (its checksum does not fit)")
         file = h5py.File(path, "r")
-        found = (file.attrs.get("kind"), int(file.attrs.get("format", 0)))
     except OSError as error:
         raise SetupFault(f"{path}: cannot be read ({error.strerror or error})") from error
-    if found != (kind, format):
+    try:
+        with whole(path, kind):
+            expect_plain(file, path.stat().st_size)
+            found = (file.attrs.get("kind"), file.attrs.get("format", 0))
+            if found != (kind, format):
+                raise SetupFault(f"{path}: a {found[0]} of format {found[1]}; expected a {kind} of format {format}")
+    except SetupFault:
         file.close()
-        raise SetupFault(f"{path}: a {found[0]} of format {found[1]}; expected a {kind} of format {format}")
+        raise
     return file
+
+
+@contextmanager
+def whole(path: Path, kind: str) -> Iterator[None]:
+    """Reading goes on inside; whatever the content of `path` makes h5py or numpy raise becomes one `SetupFault`."""
+    try:
+        yield
+    except _STRANGE as error:
+        raise SetupFault(f"{path}: not a whole {kind} ({error})") from error
+
+
+def expect_plain(group: Any, nbytes: int, seen: set[int] | None = None) -> None:
+    """Raise `ValueError` where anything below `group` is not as `write_sealed` leaves it.
+
+    Links lead out of the file, external and virtual data come from other files, filters may be programs and
+    unpack to any size, a declared shape need not be stored, and objects have no place in an array of numbers.
+
+    Args:
+        nbytes: size of the file, which no array exceeds.
+    """
+    seen = set() if seen is None else seen
+    _expect_plain_attributes(group)
+    for name in group:
+        if type(group.get(name, getlink=True)) is not h5py.HardLink:
+            raise ValueError(f"{name} is a link")
+        item = group[name]
+        address = h5py.h5o.get_info(item.id).addr
+        if address in seen:
+            raise ValueError(f"{name} has another name as well")
+        seen.add(address)
+        if isinstance(item, h5py.Group):
+            expect_plain(item, nbytes, seen)
+        else:
+            _expect_plain_array(item, nbytes)
+            _expect_plain_attributes(item)
+
+
+def _expect_plain_array(item: Any, nbytes: int) -> None:
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "biuf" or item.shape is None:
+        raise ValueError(f"{item.name} is no array of numbers")
+    made = item.id.get_create_plist()
+    if made.get_layout() == h5py.h5d.VIRTUAL or made.get_external_count() or made.get_nfilters():
+        raise ValueError(f"{item.name} is not stored plainly in this file")
+    if item.nbytes > min(item.id.get_storage_size(), nbytes):
+        raise ValueError(f"{item.name} is said to be larger than what is stored of it")
+
+
+def _expect_plain_attributes(item: Any) -> None:
+    for name in item.attrs:
+        attribute = item.attrs.get_id(name)
+        text = h5py.check_string_dtype(attribute.dtype) is not None
+        if attribute.shape != () or not (text or attribute.dtype.kind in "biuf"):
+            raise ValueError(f"the attribute {name} is neither a number nor a text")
+        if text:
+            str(item.attrs[name]).encode()  # what is no Unicode cannot be printed either
 
 
 def _sealed(path: Path) -> bool:

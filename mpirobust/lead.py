@@ -83,7 +83,7 @@ def restore(brief: Brief, team: Team, carrier: dict[str, str], hosts: list[str])
     with open_record(folder / TRACE, "run") as file:
         if file.attrs["data_digest"] != team.facts.digest:
             raise SetupFault(f"the data have changed since the run in {folder} began; choose another --out")
-    found = checkpoint.read(Path(brief.checkpoint), plan.algorithm.state, _plan_id(plan))
+    found = checkpoint.read(Path(brief.checkpoint), plan.algorithm.state, _plan_id(plan), team.x0.size)
     trace.recall(folder / TRACE, found.tail, found.round)
     outputs.clear(folder, after=found.round)  # what was passed over
     return Start(lock, found, trace)
@@ -95,7 +95,7 @@ def lead(brief: Brief, team: Team, cluster: Cluster, watch: SignalWatch, start: 
     try:
         state: State = found.state if found else plan.algorithm.start(team.x0, cluster)
         if found:
-            cluster.recall(checkpoint.residuals_of(found.path, range(plan.workers)))
+            cluster.recall(checkpoint.residuals_of(found.path, range(plan.workers), team.x0.size))
         observers = [watch, *_observers(plan, Path(brief.folder), start.trace, team.solutions)]
         if not brief.quiet:
             observers.append(Progress(start.trace, plan.algorithm.rounds))

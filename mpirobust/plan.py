@@ -175,7 +175,7 @@ def read_table(path: Path) -> dict[str, Any]:
         raise PlanFault("", "no such plan") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PlanFault("", f"cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise PlanFault("", f"not TOML: {error}") from error
 
 
@@ -211,7 +211,7 @@ def _assignment(text: str) -> tuple[list[str], Any]:
     for reading in (lambda: tomllib.loads(f"v = {value}")["v"], lambda: float(value)):  # .1 is no TOML
         try:
             return path, reading()
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
     return path, value.strip()
 

@@ -16,6 +16,7 @@ from mpirobust.attacks.base import WireAttack
 from mpirobust.cluster.adversary import byzantine
 from mpirobust.cluster.host import Host
 from mpirobust.data.sources.base import Dataset, Facts
+from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan
 from mpirobust.types import CENTER, Purpose, Rows, Shard, Vector, stream
 from mpirobust.worker import Orders, Worker
@@ -70,7 +71,7 @@ def assemble(brief: Brief, mine: Sequence[int]) -> Team:
         workers = _hire(mine, orders, dataset, dealt)
         w = dataset.solution()
     if brief.checkpoint and orders.feedback != "none":
-        _give_back_residuals(Path(brief.checkpoint), workers)
+        _give_back_residuals(Path(brief.checkpoint), workers, x0.size)
 
     def recruit(indices: Sequence[int]) -> list[Worker]:
         with closing(plan.data.open(stores, plan.seed)) as dataset:
@@ -110,8 +111,11 @@ def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64]) -> Orders:
     )
 
 
-def _give_back_residuals(path: Path, workers: Sequence[Worker]) -> None:
+def _give_back_residuals(path: Path, workers: Sequence[Worker], dim: int) -> None:
     from mpirobust.records.checkpoint import residuals_of
 
-    for worker, residual in zip(workers, residuals_of(path, [each.index for each in workers]), strict=True):
+    found = list(residuals_of(path, [each.index for each in workers], dim))
+    if len(found) != len(workers):
+        raise SetupFault(f"{path}: not a whole checkpoint (no residuals)")
+    for worker, residual in zip(workers, found, strict=True):
         worker.residual = residual

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from copy import deepcopy
+from typing import Literal
 
 import numpy as np
 
+from mpirobust.attacks._numbers import numbers
 from mpirobust.attacks.base import MessageAttack, Spy
 from mpirobust.component import component
 
@@ -16,21 +17,18 @@ class LyingScale(MessageAttack):
     value. All else stays, as the support of a sparse code; a code without numbers is left as it is.
     """
 
+    lie: Literal["negative", "zero", "huge", "nan"] | None = None  # default: drawn each time
+
     def admit(self, classes: int) -> None:
         pass
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         message = bytearray(spy.due[worker])
-        # The first number is where the code of 2v first differs from that of v, and is twice as large there;
-        # v is so large that a state which is taken from it (EF21) makes no difference.
-        one, two = (spy.encode(worker, np.full(spy.inbox.dim, v), deepcopy(rng)) for v in (2.0**100, 2.0**101))
-        differs = next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), -8)
-        for at in range(max(0, differs - 7), differs + 1):
-            for number in (np.dtype("<f4"), np.dtype("<f8")):
-                if at + number.itemsize <= min(map(len, (one, two, message))):
-                    a, b, due = (float(np.frombuffer(code, number, 1, at)[0]) for code in (one, two, message))
-                    if b == 2 * a != 0:
-                        lies = [-due or -1.0, 0.0, float(np.finfo(number).max), np.nan]
-                        message[at : at + number.itemsize] = np.array(rng.choice(lies), number).tobytes()
-                        return bytes(message)
+        first = next(numbers(spy, worker, rng), None)
+        if first is not None:
+            at, number = first
+            due = float(np.frombuffer(message, number, 1, at)[0])
+            lies = {"negative": -due or -1.0, "zero": 0.0, "huge": float(np.finfo(number).max), "nan": np.nan}
+            told = lies[self.lie] if self.lie else rng.choice(list(lies.values()))
+            message[at : at + number.itemsize] = np.array(told, number).tobytes()
         return bytes(message)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mpirobust.errors import DataFault, SetupFault
-from mpirobust.hdf5 import open_sealed, write_sealed
+from mpirobust.hdf5 import open_sealed, whole, write_sealed
 from mpirobust.types import Rows
 
 STORE_FORMAT = 1
@@ -75,25 +75,37 @@ class Store:
         except SetupFault as fault:
             raise DataFault(str(fault)) from fault
         try:
-            self.features = int(self._file.attrs["features"])
-            self.digest = str(self._file.attrs["digest"])
-            self.labels: NDArray[np.float64] = self._file["labels"][:]
-            self._sparse = "pixels" not in self._file
-            if self._sparse:
-                self._indptr: NDArray[np.int64] = self._file["indptr"][:]
-                self._check_rows()
-            elif self._file["pixels"].shape != (self.rows, self.features):
-                raise ValueError("pixels do not fit the labels")
-            if not np.isfinite(self.labels).all():
-                raise ValueError("a label is not finite")
-        except (KeyError, OSError, ValueError, TypeError) as error:
+            with whole(path, "data store"):
+                self._look_over()
+        except SetupFault as fault:
             self._file.close()
-            raise DataFault(f"{path}: not a whole data store ({error})") from error
+            raise DataFault(str(fault)) from fault
+
+    def _look_over(self) -> None:
+        self.features = int(self._file.attrs["features"])
+        self.digest = str(self._file.attrs["digest"])
+        self.labels: NDArray[np.float64] = self._array("labels", "<f8", 1)[:]
+        self._sparse = "pixels" not in self._file
+        if self.features < 1 or not self.rows:
+            raise ValueError("no rows, or no features")
+        if self._sparse:
+            self._indptr: NDArray[np.int64] = self._array("indptr", "<i8", 1)[:]
+            self._check_rows()
+        elif self._array("pixels", "|u1", 2).shape != (self.rows, self.features):
+            raise ValueError("pixels do not fit the labels")
+        if not np.isfinite(self.labels).all():
+            raise ValueError("a label is not finite")
+
+    def _array(self, name: str, dtype: str, dimensions: int) -> Any:
+        array = self._file[name]
+        if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
+            raise ValueError(f"{name} is not of type {dtype} in {dimensions} dimensions")
+        return array
 
     def _check_rows(self) -> None:
         n = self.labels.shape[0]
-        nonzeros = self._file["data"].shape[0]
-        sizes_fit = self._indptr.shape == (n + 1,) and self._file["indices"].shape == (nonzeros,)
+        nonzeros = self._array("data", "<f8", 1).shape[0]
+        sizes_fit = self._indptr.shape == (n + 1,) and self._array("indices", "<i4", 1).shape == (nonzeros,)
         if not sizes_fit or self._indptr[0] != 0 or self._indptr[-1] != nonzeros or (np.diff(self._indptr) < 0).any():
             raise ValueError("row pointers do not fit the rows")
 
@@ -108,19 +120,21 @@ class Store:
 
     def read(self, rows: Rows) -> Any:
         """Rows (ascending), shape (len(rows), features): a CSR matrix, or pixels from 0 to 1 as float32."""
-        if not self._sparse:
-            return self._file["pixels"][rows] * np.float32(1 / 255)
+        try:
+            with whole(self.path, "data store"):
+                return self._rows(rows) if self._sparse else self._file["pixels"][rows] * np.float32(1 / 255)
+        except SetupFault as fault:
+            raise DataFault(str(fault)) from fault
+
+    def _rows(self, rows: Rows) -> Any:
         starts, stops = self._indptr[rows], self._indptr[rows + 1]
         counts = stops - starts
         indptr = np.concatenate(([0], np.cumsum(counts)))
-        try:
-            if rows.size and rows[-1] - rows[0] + 1 == rows.size:
-                where: Any = slice(int(starts[0]), int(stops[-1]))
-            else:
-                where = np.repeat(starts - indptr[:-1], counts) + np.arange(indptr[-1])
-            indices, data = self._file["indices"][where], self._file["data"][where]
-        except (OSError, ValueError, TypeError) as error:
-            raise DataFault(f"{self.path}: cannot be read ({error})") from error
+        if rows.size and rows[-1] - rows[0] + 1 == rows.size:
+            where: Any = slice(int(starts[0]), int(stops[-1]))
+        else:
+            where = np.repeat(starts - indptr[:-1], counts) + np.arange(indptr[-1])
+        indices, data = self._file["indices"][where], self._file["data"][where]
         if indices.size and not (indices.min() >= 0 and indices.max() < self.features):
             raise DataFault(f"{self.path}: feature number outside 0..{self.features - 1}")
         if not np.isfinite(data).all():

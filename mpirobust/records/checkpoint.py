@@ -64,26 +64,42 @@ def newest(folder: Path, state_type: type[State], plan_id: str) -> tuple[Checkpo
     return None, passed_over
 
 
-def residuals_of(path: Path, workers: Sequence[int]) -> Iterator[Vector]:
-    """The residuals of `workers`, one at a time; nothing where the checkpoint has none."""
+def residuals_of(path: Path, workers: Sequence[int], dim: int) -> Iterator[Vector]:
+    """The residuals of `workers`, each of length `dim`, one at a time; nothing where the checkpoint has none."""
     with open_record(path, "checkpoint") as file:
         if "residuals" in file:
+            rows = file["residuals"]
+            if rows.dtype != np.dtype("<f8") or rows.shape[1:] != (dim,) or max(workers, default=-1) >= rows.shape[0]:
+                raise ValueError(f"residuals are not {dim} numbers for each worker")
             for worker in workers:
-                yield file["residuals"][worker]
+                yield rows[worker]
 
 
-def read(path: Path, state_type: type[State], plan_id: str) -> Checkpoint:
-    """The checkpoint at `path`; raises `SetupFault` where it is damaged or of another plan."""
+def read(path: Path, state_type: type[State], plan_id: str, dim: int | None = None) -> Checkpoint:
+    """The checkpoint at `path`; raises `SetupFault` where it is damaged, of another plan, or not of length `dim`."""
     with open_record(path, "checkpoint") as file:
         try:
             if file.attrs["plan_id"] != plan_id:
                 raise SetupFault(f"{path}: belongs to another plan")
             values = {each.name: file[f"state/{each.name}"][()] for each in fields(state_type)}
+            for each in fields(state_type):
+                _expect_type(each.name, values[each.name], str(each.type))
+            length = values["x"].size if dim is None else dim
+            lengths = {value.size for value in values.values() if value.ndim}
+            if values["x"].size != length or not lengths <= {0, length}:
+                raise ValueError(f"its vectors are not of length {length}")
             tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
             plain = {name: value if np.ndim(value) else value.item() for name, value in values.items()}
             return Checkpoint(path, int(file.attrs["round"]), state_type(**plain), tail)
         except (KeyError, OSError, ValueError, AttributeError, TypeError) as error:
             raise SetupFault(f"{path}: not a whole checkpoint ({error})") from error
+
+
+def _expect_type(name: str, value: Any, declared: str) -> None:
+    """Raise `ValueError` unless `value` is a vector or number as the state's field is declared."""
+    dimensions, kinds = {"Vector": (1, "f"), "int": (0, "i"), "float": (0, "f"), "bool": (0, "b")}[declared]
+    if np.ndim(value) != dimensions or value.dtype.kind not in kinds:
+        raise ValueError(f"state/{name} is not of type {declared}")
 
 
 def _stream(file: Any, residuals: Iterator[Vector]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mpirobust.hdf5 import open_sealed
+from mpirobust.hdf5 import open_sealed, whole
 
 FORMAT = 1
 TRACE = "run.h5"
@@ -19,6 +21,12 @@ def checkpoint_path(folder: Path, round: int) -> Path:
     return folder / f"checkpoint-{round:09d}.h5"
 
 
-def open_record(path: Path, kind: str) -> Any:
-    """Open a trace (`run`) or a `checkpoint` for reading; raises `SetupFault`."""
-    return open_sealed(path, kind, FORMAT)
+@contextmanager
+def open_record(path: Path, kind: str) -> Iterator[Any]:
+    """A trace (`run`) or a `checkpoint`, open for reading.
+
+    Raises:
+        SetupFault: it is none, or it has not what is asked of it inside the block.
+    """
+    with open_sealed(path, kind, FORMAT) as file, whole(path, "trace" if kind == "run" else kind):
+        yield file

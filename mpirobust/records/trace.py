@@ -68,10 +68,19 @@ class Table:
     def extend(self, columns: Mapping[str, Any], upto: int) -> None:
         """Add those rows of `columns` that come after the last row here, up to and with round `upto`."""
         last = self.rows["round"][-1] if self._used else -1
-        first, end = np.searchsorted(columns["round"][:], [last, upto], side="right")
+        rounds = columns["round"][:]
+        first, end = np.searchsorted(rounds, [last, upto], side="right")
         added = np.zeros(end - first, self._rows.dtype)
         for name in self.columns:
-            added[name] = _LATER[name] if name in _LATER and name not in columns else columns[name][first:end]
+            if name in _LATER and name not in columns:
+                added[name] = _LATER[name]
+                continue
+            rows, wanted = columns[name][first:end], added[name]
+            if (rows.dtype, rows.shape, len(columns[name])) != (wanted.dtype, wanted.shape, len(rounds)):
+                raise ValueError(f"the column {name} is of another type or length")
+            added[name] = rows
+        if (np.diff(rounds) <= 0).any():
+            raise ValueError("the rounds are not in order")
         self._rows = np.concatenate((self.rows, added))
         self._used = self._rows.size
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def summary(path: Path) -> dict[str, Any]:
             phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
             objective = {name: _last(audits[name]) for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
             objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
-            return {
+            figures: dict[str, Any] = {
                 "status": str(file.attrs["status"]),
                 "rounds": done,
                 "escape_rounds": int(escape.sum()),
@@ -54,6 +55,8 @@ def summary(path: Path) -> dict[str, Any]:
                 "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
                 "plan": tomllib.loads(file.attrs["plan"]),
             }
+            json.dumps([figures, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # else it cannot be told
+            return figures
         except (KeyError, OSError, ValueError) as error:
             raise SetupFault(f"{path}: not a whole trace ({error})") from error
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,11 @@ def test_no_lie_is_kept_by_the_norm_but_a_zero() -> None:
 def test_a_message_too_short_for_a_lie_is_left() -> None:
     game = Round(LyingScale(alpha=0.4), vectors(5, 123), L1QSGD(), instead=dict.fromkeys(range(5), b"abc"))
     assert game.forged() == game.due
+
+
+@pytest.mark.parametrize("lie", ["negative", "zero", "huge", "nan"])
+def test_one_lie_where_one_is_asked_for(lie: Literal["negative", "zero", "huge", "nan"]) -> None:
+    for due, sent in lies(Round(LyingScale(alpha=0.4, lie=lie), vectors(20, 123), L1QSGD())):
+        true, told = (float(np.frombuffer(message, "<f4", 1)[0]) for message in (due, sent))
+        wanted = {"negative": -true, "zero": 0.0, "huge": float(np.finfo("<f4").max), "nan": np.nan}[lie]
+        np.testing.assert_array_equal(told, wanted)

@@ -81,7 +81,7 @@ def test_round_trip(tmp_path: Path, feedback: bool) -> None:
 def test_residuals_of_some_workers(tmp_path: Path, workers: range) -> None:
     path = save(tmp_path, 25)
     expected = list(cluster(True, 25).residuals())
-    found = list(checkpoint.residuals_of(path, workers))
+    found = list(checkpoint.residuals_of(path, workers, DIM))
     assert len(found) == len(workers)
     for ours, worker in zip(found, workers, strict=True):
         np.testing.assert_array_equal(ours, expected[worker])
@@ -89,7 +89,7 @@ def test_residuals_of_some_workers(tmp_path: Path, workers: range) -> None:
 
 def test_no_residuals_without_feedback(tmp_path: Path) -> None:
     path = save(tmp_path, 25, feedback=False)
-    assert list(checkpoint.residuals_of(path, range(M))) == []
+    assert list(checkpoint.residuals_of(path, range(M), DIM)) == []
 
 
 def test_keeps_the_newest_two(tmp_path: Path) -> None:

@@ -164,6 +164,34 @@ def test_a_column_of_later_versions_may_be_missing(tmp_path: Path, name: str, in
         np.testing.assert_array_equal(getattr(recalled, table).rows[each], wanted[each])
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("rounds/elapsed", np.full(5, 7)),
+        ("rounds/bytes_up", np.full(5, np.nan)),
+        ("rounds/bytes_up", np.full(5, 2**63 + 9, "<u8")),
+        ("rounds/norms", np.zeros((5, 1))),
+        ("rounds/norms", np.zeros(WORKERS)),
+        ("rounds/kept", np.ones((5, WORKERS))),
+        ("rounds/seconds_audit", np.zeros(9)),
+        ("rounds/seconds_audit", np.zeros(1)),
+        ("rounds/round", np.array([1, 2, 2, 4, 5])),
+        ("rounds/round", np.array([5, 4, 3, 2, 1])),
+        ("audits/round", np.arange(6.0)),
+        ("audits/loss", np.zeros((6, 2))),
+    ],
+)
+def test_a_column_of_another_type_or_length_is_refused(tmp_path: Path, name: str, instead: Any) -> None:
+    """Neither cast, nor cut, nor repeated until it fits."""
+    path = tmp_path / "run.h5"
+    trace(5).write(path, "running", 5, np.zeros(4))
+    with resealed(path) as file:
+        del file[name]
+        file[name] = instead
+    with pytest.raises(SetupFault, match=r"run\.h5: not a whole trace"), np.errstate(invalid="ignore"):
+        Trace(WORKERS, np.array([1]), FACTS).recall(path, NOTHING, 5)
+
+
 def test_other_workers_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     trace(5).write(path, "running", 5, np.zeros(4))

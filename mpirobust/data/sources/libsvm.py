@@ -15,6 +15,8 @@ from mpirobust.data.store import STORE_FORMAT, Store, ensure_store, is_store, wr
 from mpirobust.data.table import Table
 from mpirobust.errors import DataFault
 
+_MOST_BELIEVED = 2**24  # features: one damaged index may ask for vectors of any length
+
 
 @component
 class LibSVM(Source):
@@ -47,6 +49,9 @@ class LibSVM(Source):
         test = None if self.test is None else Store(stores[1])
         if self.features not in (None, train.features):
             raise DataFault(f"data.features: {self.features} asked for, {train.path} has {train.features}")
+        if self.features is None and train.features > _MOST_BELIEVED:
+            found = f"{train.path} has feature number {train.features}"
+            raise DataFault(f"data.features: {found}; if that is meant, say features = {train.features}")
         return Table(train, test, seed, split=self.split, classes=self.targets == "classes")
 
 
@@ -89,6 +94,8 @@ def _parse(path: Path, features: int | None) -> tuple[Any, NDArray[np.float64]]:
                 except (ValueError, OverflowError) as error:
                     raise DataFault(f"{path}, line {number}: {error}") from error
         raise DataFault(f"{path}: {whole}") from whole
+    except OSError as error:
+        raise DataFault(f"{path}: cannot be read ({error.strerror or error})") from error
     if labels.size == 0:
         raise DataFault(f"{path}: no rows")
     X.resize((X.shape[0], features or X.shape[1]))

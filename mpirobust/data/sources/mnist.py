@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from math import prod
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mpirobust.data.table import Table
 from mpirobust.errors import DataFault
 
 _PARTS = ("train", "t10k")
+_MOST_PACKED = 1032  # bytes that one byte of a gzip file can stand for (zlib's technical details)
 
 
 @component
@@ -55,16 +57,23 @@ def _prepared(images: Path, labels: Path, cache: Path) -> Path:
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """The array of bytes in a gzipped IDX file; raises `DataFault` with the file and the reason."""
+    """The array of bytes in a gzipped IDX file; raises `DataFault` with the file and the reason.
+
+    No more is unpacked than the head says, and the head is not believed beyond what gzip can have packed.
+    """
+    head = 4 + 4 * dimensions
     try:
         with gzip.open(path) as file:
-            content = file.read()
-    except (OSError, EOFError, ValueError) as error:
+            lead = file.read(head)
+            shape = tuple(np.frombuffer(lead[4:], ">u4").tolist()) if len(lead) == head else ()
+            if len(lead) < head or lead[:4] != bytes([0, 0, 8, dimensions]):
+                raise DataFault(f"{path}: not an IDX file of bytes in {dimensions} dimensions")
+            if 0 in shape or prod(shape) > _MOST_PACKED * path.stat().st_size:
+                raise DataFault(f"{path}: too few bytes for an array of shape {shape}")
+            content = file.read(prod(shape))
+            more = file.read(1)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataFault(f"{path}: not a whole gzip file ({error})") from error
-    head = 4 + 4 * dimensions
-    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < head:
-        raise DataFault(f"{path}: not an IDX file of bytes in {dimensions} dimensions")
-    shape = tuple(np.frombuffer(content[4:head], ">u4").tolist())
-    if len(content) - head != prod(shape) or 0 in shape:
-        raise DataFault(f"{path}: {len(content) - head} bytes for an array of shape {shape}")
-    return np.frombuffer(content, np.uint8, offset=head).reshape(shape)
+    if len(content) != prod(shape) or more:
+        raise DataFault(f"{path}: {len(content)} bytes{' and more' if more else ''} for an array of shape {shape}")
+    return np.frombuffer(content, np.uint8).reshape(shape)

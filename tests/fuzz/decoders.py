@@ -1,0 +1,198 @@
+"""What may come of a message, whatever its bytes: a finite vector, the same by every way, or `Malformed`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.aggregators.norm_trim import NormTrim
+from mpirobust.algorithms.base import Query
+from mpirobust.compressors.base import BLOCK, AnyCompressor, Compressor, code_of
+from mpirobust.inbox import Inbox
+from mpirobust.types import Feedback, Malformed, Message, Norm, Purpose, Vector, stream
+from tests.attacks.rounds import vectors
+from tests.contracts.examples import EXAMPLES, fitting
+from tests.fuzz.orders import reception
+
+ORDERS = (1.0, 2.0, np.inf)
+_DIMS = [1, 9, 123]
+_IN_BLOCKS = ("l1-qsgd", "qsgd", "rotated", "sign", "terngrad")  # short messages: a second block is affordable
+
+
+@dataclass(frozen=True)
+class Case:
+    """A code for vectors of one length."""
+
+    compressor: AnyCompressor
+    dim: int
+
+    def code(self) -> Compressor:
+        return code_of(self.compressor, self.dim, lambda: shared(0))
+
+    def seeds(self) -> list[bytes]:
+        """Honest messages: of vectors of different shape, and of what diverges."""
+        rng = np.random.default_rng(self.dim)
+        made = [
+            rng.standard_normal(self.dim),
+            np.zeros(self.dim),
+            np.where(np.arange(self.dim) == self.dim // 2, -3e30, 0.0),
+            rng.standard_t(1, self.dim),
+            np.full(self.dim, np.nan),
+        ]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return [self.code().encode(v, stream(1, 0, 0, Purpose.ENCODE)) for v in made]
+
+
+def shared(worker: int) -> np.random.Generator:
+    return stream(1, worker, 0, Purpose.SHARED)
+
+
+@cache
+def cases(kind: str) -> list[Case]:
+    """Every example of a kind, with the lengths that it takes."""
+    dims = [*_DIMS, BLOCK + 9] if kind in _IN_BLOCKS else _DIMS
+    found = fitting("compressor", dims)
+    names = [name for name in found if any(name.startswith(each) for each in _prefixes(kind))]
+    return [Case(*found[name]) for name in names]
+
+
+def _prefixes(kind: str) -> list[str]:
+    settings = EXAMPLES["compressor"][kind]
+    return ["-".join([kind, *(f"{key}={value}" for key, value in each.items())]) + "-d" for each in settings]
+
+
+def vector_or_malformed(case: Case, message: bytes) -> Vector | None:
+    """The vector of `message` as all ways of the contract agree on it; None where it is refused or not finite."""
+    code, dim = _code(case), case.dim
+    held = bytearray(b"?" + message)  # as in the receive buffer: writable, and not aligned
+    view = memoryview(held)[1:]
+    norms = [_norm(code, view, dim, q) for q in ORDERS]
+    assert len({norm is None for norm in norms}) == 1, "malformed for one order and not for another"
+    assert all(norm is None or norm >= 0 or np.isnan(norm) for norm in norms)
+    decoded = _decoded(code, view, dim)
+    assert (decoded is not None) == (norms[1] is not None and bool(np.isfinite(norms[1]))), "decode and norm disagree"
+    sound = [norm is not None and bool(np.isfinite(norm)) for norm in norms]
+    if any(sound):
+        vector = np.zeros(dim)
+        code.add_to(vector, np.ones(1), [view])
+        assert np.isfinite(vector).all(), "a finite norm, and a vector that is not"
+        assert decoded is None or np.array_equal(vector, decoded)
+        assert np.array_equal(_filled(code, view, dim), vector), "fill and add_to disagree"
+        for q, norm, finite in zip(ORDERS, norms, sound, strict=True):
+            if finite and norm is not None:
+                np.testing.assert_allclose(norm, np.linalg.norm(vector, q), rtol=1e-9, atol=1e-150)
+        decoded = vector if decoded is None else decoded
+    assert bytes(held) == b"?" + message, "the message was written to"
+    return decoded
+
+
+@cache
+def _code(case: Case) -> Compressor:
+    return case.code()
+
+
+def _norm(code: Compressor, message: Message, dim: int, q: float) -> float | None:
+    try:
+        return code.norm(message, dim, q)
+    except Malformed:
+        return None
+
+
+def _decoded(code: Compressor, message: Message, dim: int) -> Vector | None:
+    try:
+        vector = code.decode(message, dim)
+    except Malformed:
+        return None
+    assert (vector.shape, vector.dtype) == ((dim,), np.dtype(np.float64))
+    assert np.isfinite(vector).all()
+    return vector
+
+
+def _filled(code: Compressor, message: Message, dim: int) -> Vector:
+    parts = []
+    for start in reversed(range(0, dim, BLOCK)):
+        block = np.full((1, min(BLOCK, dim - start)), np.nan)
+        code.fill(block, [message], dim, start)
+        parts.append(block[0])
+    return np.concatenate(parts[::-1])
+
+
+def inbox_takes(case: Case, message: bytes, norm: Norm) -> None:
+    """What a rule sees of a worker that sends `message` to a round, beside one that is honest."""
+    dim, honest = case.dim, case.seeds()[0]
+    claim = np.array(1.5, "<f8").tobytes() if norm.claimed else b""
+    inbox = Inbox([message, claim + honest], dim, case.compressor, norm, 0.5, shared)
+    first = inbox.norms[0]
+    assert first >= 0
+    vector = vector_or_malformed(case, message[8:] if norm.claimed else message)
+    assert bool(inbox.sound[0]) == bool(np.isfinite(first))
+    if norm.claimed:
+        if len(message) >= 8:
+            said = float(np.frombuffer(message, "<f8", 1)[0])
+            assert first in (said, np.inf)  # the claim as it stands, or unsound
+        assert vector is not None or first == np.inf
+    elif vector is None:
+        assert first == np.inf
+    if not inbox.sound[0]:
+        return
+    assert vector is not None
+    alone = np.array([True, False])
+    assert np.array_equal(inbox.average(alone), 0.5 * vector)
+    assert np.array_equal(inbox.combine(np.array([-2.0, 0.0])), -vector)
+    blocks = np.concatenate([block.copy() for _, block in inbox.blocks(np.arange(1))], axis=1)
+    assert np.array_equal(blocks[0], 0.5 * vector)
+
+
+def rounds_take(case: Case, message: bytes, feedback: Feedback, norm: Norm) -> None:
+    """Two rounds of a center to which one worker of four sends `message` each time."""
+    m, dim = 4, case.dim
+    center = reception(case.compressor, dim, m, feedback, norm)
+    answers = vectors(m, dim)
+    for round in range(2):
+        before = center.states.copy()
+        sent: list[Message] = [_honest(case, v, worker, round, norm) for worker, v in enumerate(answers)]
+        sent[2] = memoryview(bytearray(message))
+        exchange = center.exchange(round, Query((np.zeros(dim),)), sent, {})
+        inbox = exchange.inbox
+        assert exchange.bytes_up == sum(map(len, sent))
+        assert inbox.sound[[0, 1, 3]].all(), "one worker's bytes made another one unsound"
+        if center.states.size:
+            moved = np.flatnonzero((center.states != before).any(axis=1))
+            assert inbox.sound[2] or 2 not in moved or not np.isfinite(center.states[2]).all()
+            assert np.isfinite(center.states[[0, 1, 3]]).all()
+        for rule in (NormTrim(beta=0.25), NormTrim(beta=0.0)):
+            verdict = rule.judge(inbox)
+            assert verdict.step.shape == (dim,)
+            assert not (verdict.kept & ~inbox.sound).any(), "an unsound message was kept"
+            if rule.beta and not norm.claimed:
+                longest = np.sort(inbox.norms)[-2]
+                assert (inbox.norms[verdict.kept] <= longest).all()
+                assert np.isfinite(verdict.step).all()
+
+
+def _honest(case: Case, v: NDArray[np.float64], worker: int, round: int, norm: Norm) -> bytes:
+    code = code_of(case.compressor, case.dim, lambda: stream(1, worker, round, Purpose.SHARED))
+    claim = np.array(np.sqrt(v @ v), "<f8").tobytes() if norm.claimed else b""
+    return claim + code.encode(v, stream(1, worker, round, Purpose.ENCODE))
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One thing that is done with a message."""
+
+    judge: Callable[[Case, bytes], object]
+    claimed: bool = False  # whether a message leads with its norm
+
+
+MODES = [
+    Mode(vector_or_malformed),
+    *(Mode(partial(inbox_takes, norm=Norm(q, claimed)), claimed) for q in ORDERS for claimed in (False, True)),
+    Mode(partial(rounds_take, feedback="none", norm=Norm())),
+    Mode(partial(rounds_take, feedback="none", norm=Norm(2.0, claimed=True)), claimed=True),
+    Mode(partial(rounds_take, feedback="difference", norm=Norm())),
+    Mode(partial(rounds_take, feedback="difference", norm=Norm(np.inf))),
+]

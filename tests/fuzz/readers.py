@@ -1,0 +1,210 @@
+"""What may come of a file, whatever its bytes: what it should hold, or one fault that names it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from mpirobust.algorithms.first_order import Descent
+from mpirobust.data.sources.libsvm import _parse
+from mpirobust.data.sources.mnist import read_idx
+from mpirobust.data.store import Store, write_csr_store, write_pixel_store
+from mpirobust.errors import SetupFault
+from mpirobust.plan import Plan, load_plan
+from mpirobust.records import checkpoint, outputs
+from mpirobust.records.layout import TRACE, checkpoint_path
+from mpirobust.records.trace import Trace
+from mpirobust.reports.curves import curve
+from mpirobust.reports.summary import as_text, summary
+from tests.launching import CONFIGS
+from tests.teams import Team, regression_plan
+
+M, DIM, ID = 3, 4, "0123abcd"
+TEXT = b"# rows\n+1 1:0.5 3:-2\n-1 2:1e-3 # a remark\n\n-1\n+1 1:1 2:2 3:3 4:4\n"
+
+
+@contextmanager
+def or_one_fault(path: Path) -> Iterator[None]:
+    """`SetupFault` (of any kind) may pass, if it says where; nothing else may."""
+    try:
+        yield
+    except SetupFault as fault:
+        assert str(path.parent) in str(fault), f"which file? {fault}"  # noqa: PT017
+        str(fault).encode()
+
+
+def libsvm(data: bytes, folder: Path) -> None:
+    path = folder / "rows.svm"
+    path.write_bytes(data[1:])
+    features = (None, 4)[data[0] % 2]
+    with or_one_fault(path):
+        X, labels = _parse(path, features)
+        assert X.shape == (labels.size, features or X.shape[1])
+        assert np.isfinite(X.data).all()
+        assert np.isfinite(labels).all()
+        assert X.nnz <= len(data)
+        assert X.nnz == 0 or 0 <= X.indices.min() <= X.indices.max() < X.shape[1]
+
+
+def libsvm_seeds() -> list[bytes]:
+    strange = [b"+1 1:nan\n", b"inf 1:1\n", b"+1 9:1\n", b"1 1:1e999\n", b"1 1:1 2147483647:1\n", b"1 qid:3 1:1\n"]
+    return [choice + text for choice in (b"0", b"1") for text in (TEXT, *strange)]
+
+
+def idx(data: bytes, folder: Path) -> None:
+    path = folder / "train-images-idx3-ubyte.gz"
+    path.write_bytes(data[1:] if data[0] & 2 else gzip.compress(data[1:], 1))
+    dimensions = (1, 3)[data[0] % 2]
+    with or_one_fault(path):
+        array = read_idx(path, dimensions)
+        assert (array.ndim, array.dtype) == (dimensions, np.dtype(np.uint8))
+        assert 0 < array.size <= 1032 * path.stat().st_size
+
+
+def idx_seeds() -> list[bytes]:
+    seeds = []
+    for shape in ((20,), (5, 3, 4)):
+        head = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+        plain = head + np.arange(np.prod(shape), dtype=np.uint8).tobytes()
+        seeds += [bytes([len(shape) == 3]) + plain, bytes([2 + (len(shape) == 3)]) + gzip.compress(plain)]
+    return seeds
+
+
+def toml(data: bytes, folder: Path) -> None:
+    path = folder / "plan.toml"
+    path.write_bytes(data)
+    with or_one_fault(path):
+        plan, _ = load_plan(path, ())
+        assert Plan.of(tomllib.loads(plan.toml())) == plan
+
+
+def toml_seeds() -> list[bytes]:
+    return [(CONFIGS / name).read_bytes() for name in ("quickstart.toml", "a9a-robust.toml", "a9a-logistic.toml")]
+
+
+def store(path: Path) -> None:
+    opened = Store(path, verify=True)
+    try:
+        X = opened.read(np.arange(opened.rows))
+        assert X.shape == (opened.rows, opened.features)
+        assert not sparse.issparse(X) or not X.nnz or 0 <= X.indices.min() <= X.indices.max() < X.shape[1]
+        assert np.isfinite(X.data if sparse.issparse(X) else X).all()
+        assert np.isfinite(opened.labels).all()
+    finally:
+        opened.close()
+
+
+def kept(path: Path) -> None:
+    found = checkpoint.read(path, Descent, ID, DIM)
+    assert (found.state.x.shape, found.state.x.dtype.kind) == ((DIM,), "f")
+    assert isinstance(found.state, Descent)
+    assert (type(found.state.t), type(found.round)) == (int, int)
+    for residual in checkpoint.residuals_of(path, range(M), DIM):
+        assert (residual.shape, residual.dtype) == ((DIM,), np.dtype(np.float64))
+    trace = Trace(M, np.array([1]), {})
+    trace.recall(_whole_trace(path.parent), found.tail, 5)
+
+
+def trace(path: Path) -> None:
+    """Every reader of a trace, each on its own: a later one must not lean on an earlier one's refusal."""
+    readers: list[Callable[[], object]] = [
+        lambda: json.dumps(summary(path), allow_nan=False),
+        lambda: as_text(summary(path), path).encode(),
+        lambda: Trace(M, np.array([1]), {}).recall(path, Trace(M, np.array([1]), {}).tail(), 5),
+        lambda: outputs.check_continues(path.parent, _plan().table()),
+        lambda: curve(path.parent, "loss", "bytes"),
+        lambda: curve(path.parent, "loss", "seconds"),
+    ]
+    for read in readers:
+        with or_one_fault(path):
+            read()
+
+
+def write_store(path: Path) -> None:
+    X = sparse.csr_array(np.arange(15.0).reshape(5, 3) * (np.arange(15).reshape(5, 3) % 2))
+    write_csr_store(path, X, np.arange(5.0), "somewhere")
+
+
+def write_pixels(path: Path) -> None:
+    write_pixel_store(path, np.arange(15, dtype=np.uint8).reshape(5, 3), np.arange(5.0), "somewhere")
+
+
+def write_checkpoint(path: Path) -> None:
+    team = Team(
+        regression_plan(workers=M, feedback="residual", data={"kind": "regression", "rows": 9, "features": DIM})
+    )
+    tail = _made_trace(5).tail()
+    checkpoint.save(path.parent, 5, Descent(np.arange(DIM) + 0.5, 5, 1.5), team.cluster, tail, ID)
+    if path != checkpoint_path(path.parent, 5):
+        checkpoint_path(path.parent, 5).replace(path)
+
+
+def write_trace(path: Path) -> None:
+    _made_trace(5).write(path, "running", 5, np.arange(float(DIM)))
+
+
+def _made_trace(rounds: int) -> Trace:
+    made = Trace(M, np.array([1]), {"plan": _plan().toml(), "data_digest": "abc"})
+    for t in range(rounds + 1):
+        row = made.audits.append()
+        row["round"] = t
+        row["loss"] = 1 / (t + 1)
+        if t:
+            made.rounds.append()["round"] = t
+    return made
+
+
+def _plan() -> Plan:
+    return regression_plan()
+
+
+def _whole_trace(folder: Path) -> Path:
+    path = folder / "whole" / TRACE
+    if not path.exists():
+        write_trace(path)
+    return path
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of HDF5 file: its name, how it is written, and all that read it."""
+
+    name: str
+    write: Callable[[Path], None]
+    read: Callable[[Path], None]
+
+
+KINDS = {
+    "store": Kind("store.h5", write_store, store),
+    "pixels": Kind("pixels.h5", write_pixels, store),
+    "checkpoint": Kind("checkpoint-000000005.h5", write_checkpoint, kept),
+    "trace": Kind(TRACE, write_trace, trace),
+}
+
+
+def hdf5(data: bytes, folder: Path) -> None:
+    """Any bytes: the checksum stands between them and the HDF5 library."""
+    kind = list(KINDS.values())[data[0] % len(KINDS)]
+    path = folder / kind.name
+    path.write_bytes(data[1:])
+    fits = data[1:].startswith(b"mpirobust sha256 " + hashlib.sha256(data[1 + 512 :]).hexdigest().encode())
+    with or_one_fault(path):
+        kind.read(path)
+        assert fits or kind.name == TRACE, "read, and its checksum does not fit"
+
+
+def hdf5_seeds(folder: Path) -> list[bytes]:
+    seeds = []
+    for number, kind in enumerate(KINDS.values()):
+        kind.write(folder / kind.name)
+        seeds.append(bytes([number]) + (folder / kind.name).read_bytes())
+    return seeds
