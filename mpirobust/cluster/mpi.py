@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -175,8 +176,8 @@ class MpiWorld(World):
             raise RankFault(f"{named('rank', dead)} died before the first round") from death
 
     def abort(self, code: int) -> None:
-        if self.ranks.survives:  # MPI_Abort would wait for the others, and they go on as after any death
-            os._exit(code)
+        if self.ranks.survives:  # MPI_Abort would hang, and only an end by a signal is noticed as a death
+            os.kill(os.getpid(), signal.SIGKILL)
         MPI.COMM_WORLD.Abort(code)
 
     def leave(self, code: int) -> NoReturn:
