@@ -79,7 +79,7 @@ class Fleet:
             "OMPI_ALLOW_RUN_AS_ROOT": "1",
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
             "PRTE_MCA_prte_default_hostfile": str(listed),
-            "PRTE_MCA_rmaps_default_mapping_policy": "ppr:2:node:oversubscribe",
+            "PRTE_MCA_rmaps_default_mapping_policy": "slot:oversubscribe",
             "PRTE_MCA_hwloc_default_binding_policy": "none",
             "MPIROBUST_LAUNCHER": "mpirun",
             "PATH": path,

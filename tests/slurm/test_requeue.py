@@ -49,7 +49,7 @@ def _ended(job: Job) -> tuple[str, str, str]:
     return facts["JobState"], facts["ExitCode"], facts["Restarts"]
 
 
-@pytest.mark.parametrize("code", [0, 1, 137])
+@pytest.mark.parametrize("code", [0, 1])
 def test_a_lost_run_comes_back_whatever_the_launcher_returns(cluster: Sandbox, tmp_path: Path, code: int) -> None:
     plan = _write_plan(tmp_path, rows=400, rounds=100)
     env = _lossy(tmp_path, losses=1, when="[[ -e out/checkpoint-000000020.h5 ]]", code=code)
