@@ -1,8 +1,8 @@
 """Several hosts on this machine: namespaces with a network link each to a common switch.
 
-Nothing of it has a name or an address outside, so any number of these networks can be up at the same time. All that runs
-in one is in a process namespace, the *site*: when its first process ends, the kernel ends all others and removes links,
-mounts and names, also where the tests are killed.
+Nothing of it has a name or an address outside, so any number of these networks can be up at the same time. All that
+runs in one is in a process namespace, the *site*: when its first process ends, the kernel ends all others and removes
+links, mounts and names, also where the tests are killed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Host:
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                here = os.readlink(entry / "ns/net") == self.net
+                here = str((entry / "ns/net").readlink()) == self.net
                 if here and name in ("", (entry / "comm").read_text().strip()):
                     found.append(int(entry.name))
             except OSError:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.hosts.network import Network
+from tests.hosts.network import Network, missing, network
 from tests.launching import REPOSITORY, finish, mpirobust
 from tests.slurm.sandbox import until
 
@@ -47,7 +47,17 @@ every = {audits}
 [checkpoint]
 every = 10
 """
-_SAME = ("rounds/bytes_up", "rounds/bytes_down", "rounds/kept", "rounds/norms", "audits/round", "audits/loss", "model/x")
+_SAME = (
+    "rounds/bytes_up",
+    "rounds/bytes_down",
+    "rounds/kept",
+    "rounds/norms",
+    "audits/round",
+    "audits/loss",
+    "model/x",
+)
+
+
 def _write_plan(folder: Path, rounds: int, audits: int) -> Path:
     plan = folder / "plan.toml"
     plan.write_text(_PLAN.format(rounds=rounds, audits=audits))
@@ -140,3 +150,19 @@ def test_a_lost_host_ends_the_job_and_the_others_go_on(three: Network, tmp_path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert fleet.requeued == ["requeue 7"]
     _assert_same_bits(out, plan)
+
+
+def test_nothing_is_left_of_a_network_where_a_test_fails(tmp_path: Path) -> None:
+    why = missing()
+    if why:
+        pytest.skip(f"no hosts here: {why}")
+    with pytest.raises(RuntimeError), network(tmp_path, ["h1", "h2"]) as net:
+        h2 = net.hosts["h2"]
+        with subprocess.Popen(
+            [*h2.enter, "setsid", "sh", "-c", "echo up; exec sleep 600"], stdout=subprocess.PIPE
+        ) as p:
+            assert p.stdout is not None and p.stdout.readline() == b"up\n"
+            assert len(h2.processes("sleep")) == 2  # the other is that of the host
+            raise RuntimeError
+    assert p.returncode is not None
+    until(lambda: not h2.processes(), 10, lambda: str(h2.processes()))
