@@ -112,11 +112,15 @@ def data(plan: Path, overrides: tuple[str, ...]) -> int:
 @cli.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def inspect(path: Path, as_json: bool) -> int:
+@click.option("--status", "only_status", is_flag=True, help="One word, for scripts.")
+def inspect(path: Path, as_json: bool, only_status: bool) -> int:
     """The summary of the run at PATH (a run.h5 or its folder), finished or not."""
     from mpirobust.reports.summary import as_text, summary
 
     figures = summary(path)
+    if only_status:
+        print(figures["status"])
+        return Exit.OK
     print(json.dumps(figures, indent=2, allow_nan=False) if as_json else as_text(figures, path))
     return Exit.OK
 

@@ -1,0 +1,168 @@
+"""Runs over TCP across several hosts: the bits of a single process, also when a host is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.hosts.network import Network, missing, network
+from tests.launching import REPOSITORY, finish, mpirobust
+from tests.slurm.sandbox import until
+
+pytestmark = pytest.mark.slow
+
+_PLAN = """
+seed = 5
+workers = 20
+feedback = "residual"
+[data]
+kind = "regression"
+rows = 400
+features = 2000
+[problem]
+kind = "least-squares"
+[algorithm]
+kind = "first-order"
+rounds = {rounds}
+step = 0.02
+[compressor]
+kind = "topk"
+k = 200
+[aggregator]
+kind = "norm-trim"
+beta = 0.2
+[attack]
+kind = "gaussian"
+alpha = 0.1
+[audit]
+every = {audits}
+[checkpoint]
+every = 10
+"""
+_SAME = (
+    "rounds/bytes_up",
+    "rounds/bytes_down",
+    "rounds/kept",
+    "rounds/norms",
+    "audits/round",
+    "audits/loss",
+    "model/x",
+)
+
+
+def _write_plan(folder: Path, rounds: int, audits: int) -> Path:
+    plan = folder / "plan.toml"
+    plan.write_text(_PLAN.format(rounds=rounds, audits=audits))
+    return plan
+
+
+class Fleet:
+    """Starts jobs/run.sbatch as SLURM would on the first of some hosts, with the others at its disposal."""
+
+    def __init__(self, net: Network, folder: Path) -> None:
+        self._net = net
+        self._folder = folder
+        scontrol = folder / "bin" / "scontrol"
+        scontrol.parent.mkdir()
+        scontrol.write_text(f"#!/bin/sh\necho $* >>{folder}/requeued\n")
+        scontrol.chmod(0o755)
+
+    def start(self, hosts: Sequence[str], plan: Path, restarts: int = 0) -> subprocess.Popen[str]:
+        """Two ranks on each of `hosts`; the output goes to `out`."""
+        listed = self._folder / f"hosts-{restarts}"
+        listed.write_text("".join(f"{name} slots=2\n" for name in hosts))
+        path = os.pathsep.join([str(self._folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+        facts = {"JOB_ID": "7", "NTASKS": str(2 * len(hosts)), "JOB_NODELIST": ",".join(hosts)}
+        env = {
+            **{name: text for name, text in os.environ.items() if not name.startswith("SLURM_")},
+            **{f"SLURM_{name}": text for name, text in facts.items()},
+            **self._net.env(),
+            "SLURM_RESTART_COUNT": str(restarts),
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "PRTE_MCA_prte_default_hostfile": str(listed),
+            "PRTE_MCA_rmaps_default_mapping_policy": "slot:oversubscribe",
+            "PRTE_MCA_hwloc_default_binding_policy": "none",
+            "MPIROBUST_LAUNCHER": "mpirun",
+            "PATH": path,
+        }
+        script = ["bash", str(REPOSITORY / "jobs" / "run.sbatch"), str(plan), "--out", str(self._folder / "out")]
+        return subprocess.Popen(
+            [*self._net.hosts[hosts[0]].enter, *script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=env,
+        )
+
+    @property
+    def requeued(self) -> list[str]:
+        """What the script asked of SLURM."""
+        told = self._folder / "requeued"
+        return told.read_text().splitlines() if told.exists() else []
+
+
+def _assert_same_bits(found: Path, plan: Path) -> None:
+    alone = plan.parent / "alone"
+    done = mpirobust("run", str(plan), "--out", str(alone))
+    assert done.returncode == 0, done.stderr
+    with h5py.File(alone / "run.h5") as expected, h5py.File(found / "run.h5") as file:
+        assert file.attrs["status"] == "finished"
+        for name in _SAME:
+            np.testing.assert_array_equal(file[name][:], expected[name][:], err_msg=name)
+
+
+def test_three_hosts_and_one_process_have_the_same_bits(three: Network, tmp_path: Path) -> None:
+    plan, fleet = _write_plan(tmp_path, rounds=25, audits=5), Fleet(three, tmp_path)
+    done = finish(fleet.start(["h1", "h2", "h3"], plan), 120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with h5py.File(tmp_path / "out" / "run.h5") as file:
+        assert file.attrs["hosts"].split() == ["h1", "h1", "h2", "h2", "h3", "h3"]
+    assert fleet.requeued == []
+    _assert_same_bits(tmp_path / "out", plan)
+
+
+@pytest.mark.parametrize("loss", ["daemon", "link"])
+def test_a_lost_host_ends_the_job_and_the_others_go_on(three: Network, tmp_path: Path, loss: str) -> None:
+    plan, fleet, out = _write_plan(tmp_path, rounds=200, audits=5), Fleet(three, tmp_path), tmp_path / "out"
+    first = fleet.start(["h1", "h2", "h3"], plan)
+    until(lambda: any(out.glob("checkpoint-*.h5")), 90, lambda: f"exit code {first.poll()}")
+    if loss == "daemon":
+        for pid in three.hosts["h3"].processes("prted"):
+            os.kill(pid, signal.SIGKILL)
+    else:
+        three.cut("h3")
+    # Not a measurement: half a minute is what the script promises, eight what Open MPI takes without it.
+    done = finish(first, 150)
+    assert done.returncode != 0, done.stdout
+    assert fleet.requeued == ["requeue 7"], done.stdout + done.stderr
+    assert mpirobust("inspect", str(out), "--status").stdout == "running\n"
+    done = finish(fleet.start(["h1", "h2"], plan, restarts=1), 120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert fleet.requeued == ["requeue 7"]
+    _assert_same_bits(out, plan)
+
+
+def test_nothing_is_left_of_a_network_where_a_test_fails(tmp_path: Path) -> None:
+    why = missing()
+    if why:
+        pytest.skip(f"no hosts here: {why}")
+    with pytest.raises(RuntimeError), network(tmp_path, ["h1", "h2"]) as net:
+        h2 = net.hosts["h2"]
+        with subprocess.Popen(
+            [*h2.enter, "setsid", "sh", "-c", "echo up; exec sleep 600"], stdout=subprocess.PIPE
+        ) as p:
+            assert p.stdout is not None and p.stdout.readline() == b"up\n"
+            assert len(h2.processes("sleep")) == 2  # the other is that of the host
+            raise RuntimeError
+    assert p.returncode is not None
+    until(lambda: not h2.processes(), 10, lambda: str(h2.processes()))
