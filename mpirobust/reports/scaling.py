@@ -57,7 +57,8 @@ class Scaling:
     def speed_up(self) -> NDArray[np.float64]:
         """t(smallest) / t, shape (sizes,)."""
         seconds = np.array([size.seconds for size in self.sizes])
-        return seconds[0] / seconds
+        found: NDArray[np.float64] = seconds[0] / seconds
+        return found
 
     def efficiency(self) -> NDArray[np.float64]:
         """Speed-up over the ratio of processes; in weak scaling, where the work grows with them, t(smallest) / t."""
