@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo", "sbatch", "scancel", "scontrol", "squeue", "setpriv")
-OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY"}
+_OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY"}
 
 # No cgroups, no accounting, nothing bound to CPUs that need not exist. A requeued job may start again when its
 # credential has expired, hence cred_expire.
@@ -56,7 +56,7 @@ class Job:
 
     def wait(self, timeout: float) -> dict[str, str]:
         """What SLURM says of the job when it is over."""
-        until(lambda: self.facts()["JobState"] in OVER, timeout, lambda: f"{self.facts()}\n{self.text()}")
+        until(lambda: self.facts()["JobState"] in _OVER, timeout, lambda: f"{self.facts()}\n{self.text()}")
         return self.facts()
 
     def text(self) -> str:

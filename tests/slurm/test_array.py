@@ -10,7 +10,7 @@ import pytest
 
 from tests.launching import mpirobust
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
-from tests.slurm.sandbox import OVER, Sandbox, until
+from tests.slurm.sandbox import Sandbox, until
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def test_points_of_a_sweep(cluster: Sandbox, tmp_path: Path) -> None:
     table = cluster.submit(*report, folder=tmp_path, env=_ENV)
     until((tmp_path / "out" / "point-4" / "run.h5").exists, 60, cut.text)
     for task in "123":
-        until(lambda id=f"{array.id}_{task}": cluster.job(id, Path()).facts()["JobState"] in OVER, 60, array.text)  # type: ignore[misc]
+        cluster.job(f"{array.id}_{task}", tmp_path / f"{array.id}_{task}.log").wait(60)
     cluster.call("scancel", "--batch", "--signal=USR1", cut.id)
     until(lambda: "requeueing" in cut.text(), 60, cut.text)
     _, rounds = status(tmp_path / "out" / "point-4")
