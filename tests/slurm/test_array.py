@@ -106,6 +106,9 @@ def test_a_point_that_is_not_there(cluster: Sandbox, tmp_path: Path) -> None:
 def test_both_scripts_ask_slurm_for_the_same() -> None:
     def asked(name: str) -> set[str]:
         lines = (JOBS / name).read_text().splitlines()
-        return {line for line in lines if line.startswith("#SBATCH") and "--output" not in line}
+        return {
+            line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH") and "--output" not in line
+        }
 
     assert asked("array.sbatch") == asked("run.sbatch")
+    assert {"--signal=B:USR1@60", "--requeue", "--open-mode=append", "--ntasks=21"} <= asked("run.sbatch")

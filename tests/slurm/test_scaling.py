@@ -27,13 +27,14 @@ def _jobs(cluster: Sandbox, said: str, folder: Path) -> list[Job]:
 def test_strong(cluster: Sandbox, tmp_path: Path) -> None:
     """From the command line; a size that cannot run does not hold up the others."""
     write_plan(tmp_path, rows=400, rounds=40)
-    command = ["bash", _SCRIPT, "--ranks=1,22,3", "--exclusive", "--time=5", "small.toml", "--out", "out"]
+    command = ["bash", _SCRIPT, "--ranks=1,22,3", "--time=5", "small.toml", "--out", "out"]
     said = cluster.call(*command, folder=tmp_path, env=FAKE_CPUS)
     *sizes, last = _jobs(cluster, said, tmp_path)
     assert last.wait(240)["JobState"] == "COMPLETED", last.text()
     facts = [job.facts() for job in sizes]
     assert [each["JobState"] for each in facts] == ["COMPLETED", "FAILED", "COMPLETED"], sizes[1].text()
     assert [each["NumTasks"] for each in facts] == ["1", "22", "3"]
+    assert {each["TimeLimit"] for each in facts} == {"00:05:00"}
     spans = [(datetime.fromisoformat(each["StartTime"]), datetime.fromisoformat(each["EndTime"])) for each in facts]
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
     assert "same numbers on all sizes" in last.text()
