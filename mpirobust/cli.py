@@ -14,7 +14,7 @@ import click
 import mpirobust
 from mpirobust.cluster.launch import launched_as, open_world
 from mpirobust.cluster.world import World
-from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, WorkerFault
+from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
 
 _PLAN = click.argument("plan", type=click.Path(path_type=Path))
 _FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a job work on
@@ -127,14 +127,48 @@ def inspect(path: Path, as_json: bool, only_status: bool) -> int:
 
 @cli.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The figure (.png, .pdf or .svg).")
+@click.option("--out", type=click.Path(path_type=Path), help="A table (.csv) or a figure (.png, .pdf or .svg).")
 @click.option("--metric", type=click.Choice(["distance", "loss", "gradient_norm", "test_accuracy"]), default="loss")
 @click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
-def report(paths: tuple[Path, ...], out: Path, metric: str, against: str) -> int:
-    """Draw one curve for each of the runs at PATHS, labelled by folder."""
-    from mpirobust.reports.curves import draw
+def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
+    """A line or, with a figure as --out, a curve for each of the runs at PATHS; what is not done is named.
 
-    draw(paths, out, metric, against)
+    A folder that holds no run stands for those in it: the tasks of a job array, say.
+    """
+    from mpirobust.reports import curves, several
+
+    folders = several.folders(paths)
+    if out is not None and out.suffix != ".csv":
+        curves.draw(several.begun(folders), out, metric, against)
+        return Exit.OK
+    runs = several.lines(folders)
+    print(several.as_text(runs))
+    if out is not None:
+        several.write_csv(several.table(runs), out)
+    return Exit.OK
+
+
+@cli.command()
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), multiple=True, help="A table (.csv) or a figure; repeatable.")
+def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
+    """Compare runs of one plan on several numbers of ranks: the time of a round, and that nothing else differs.
+
+    A folder that holds no run stands for those in it.
+    """
+    from mpirobust.reports import scaling as comparison
+    from mpirobust.reports import several
+
+    runs = several.lines(several.folders(paths))
+    found = comparison.scaling(runs)
+    print(comparison.as_text(found, runs))
+    for path in out:
+        if path.suffix == ".csv":
+            several.write_csv(comparison.table(found), path)
+        else:
+            comparison.draw(found, path)
+    if found.apart:
+        raise SetupFault(f"the number of ranks must not matter, but {found.apart}: other processors or versions?")
     return Exit.OK
 
 

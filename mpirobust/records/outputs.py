@@ -94,8 +94,8 @@ def check_continues(folder: Path, table: dict[str, Any]) -> None:
     if not (folder / TRACE).exists():
         raise SetupFault(f"{folder} has checkpoints and no {TRACE}: not to be continued; --overwrite replaces them")
     with open_record(folder / TRACE, "run") as file:
-        before = _LATER | dict(_flat(tomllib.loads(file.attrs["plan"])))
-    now = dict(_flat(table))
+        before = _LATER | dict(flat(tomllib.loads(file.attrs["plan"])))
+    now = dict(flat(table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in _FREE]
     if wrong:
@@ -104,13 +104,14 @@ def check_continues(folder: Path, table: dict[str, Any]) -> None:
 
 def identity(table: dict[str, Any]) -> str:
     """The part of a plan that a checkpoint depends on, as text."""
-    said = [(key, value) for key, value in _flat(table) if key not in _FREE]
+    said = [(key, value) for key, value in flat(table) if key not in _FREE]
     return repr(sorted((key, value) for key, value in said if _LATER.get(key) != value))
 
 
-def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of a plan as `--set` spells them, each with its value."""
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, list(value) if isinstance(value, tuple) else value

@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
+from mpirobust.observers.base import Status
 from mpirobust.records.layout import PHASES, TRACE, open_record
+
+DONE = {Status.FINISHED, Status.CONVERGED, Status.DIVERGED}
 
 
 def summary(path: Path) -> dict[str, Any]:

@@ -14,15 +14,13 @@ from mpirobust import experiment
 from mpirobust.cluster.placement import hosted
 from mpirobust.cluster.world import World
 from mpirobust.errors import Exit, SetupFault
-from mpirobust.observers.base import Status
 from mpirobust.observers.deadline import passed
 from mpirobust.observers.signals import SignalWatch
 from mpirobust.plan import load_plan
 from mpirobust.records import outputs
 from mpirobust.records.layout import TRACE, open_record
+from mpirobust.reports.summary import DONE
 from mpirobust.team import Request
-
-DONE = {Status.FINISHED, Status.CONVERGED, Status.DIVERGED}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from mpirobust.errors import SetupFault
 from mpirobust.observers.base import Status
 from mpirobust.reports.curves import curve
-from mpirobust.reports.summary import summary
-from mpirobust.studies.campaign import DONE
+from mpirobust.reports.summary import DONE, summary
 
 
 @dataclass(frozen=True)

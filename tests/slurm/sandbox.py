@@ -1,8 +1,9 @@
-"""A SLURM cluster of one node on this machine, without systemd: for tests of the job scripts."""
+"""A SLURM cluster on this machine, without systemd: for tests of the job scripts."""
 
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,9 @@ SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -39,9 +40,10 @@ KillWait=10
 SlurmdParameters=config_overrides
 SchedulerType=sched/builtin
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node_port} CPUs={cpus} State=UNKNOWN
-PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE State=UP
+PartitionName=main Nodes={nodes} Default=YES MaxTime=INFINITE State=UP
 """
+_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN\n"
+_PORTS = range(10_000, 30_000)  # below those that the system gives to whoever asks for any
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,11 @@ class Sandbox:
         """`sbatch ARGUMENTS` in `folder`."""
         out = self.call("sbatch", "--parsable", "--output=%j.log", *arguments, folder=folder, env=env)
         id = out.strip()
-        return Job(id, folder / f"{id}.log", lambda: self._facts(id))
+        return self.job(id, folder / f"{id}.log")
+
+    def job(self, id: str, log: Path) -> Job:
+        """One that something else submitted."""
+        return Job(id, log, lambda: self._facts(id))
 
     def call(self, *command: str, folder: Path | None = None, env: Mapping[str, str] | None = None) -> str:
         """The output of a SLURM command."""
@@ -95,17 +101,24 @@ def missing() -> str:
 
 
 @contextmanager
-def sandbox(folder: Path, cpus: int) -> Iterator[Sandbox]:
-    """A cluster whose files are in `folder`; on leaving, its jobs and its daemons have ended."""
-    for name in ("state", "spool"):
-        (folder / name).mkdir()
+def sandbox(folder: Path, cpus: int, nodes: int = 1) -> Iterator[Sandbox]:
+    """A cluster whose files are in `folder`; on leaving, its jobs and its daemons have ended.
+
+    Args:
+        cpus: of each node; the machine need not have so many.
+    """
+    (folder / "state").mkdir()
     key, configuration = folder / "munge.key", folder / "slurm.conf"
     key.touch(0o600)
     key.write_bytes(secrets.token_bytes(128))
-    controller_port, node_port = _free_ports(2)
+    controller_port, *node_ports = _free_ports(1 + nodes)
+    names = [f"n{number}" for number in range(1, nodes + 1)]
     host = socket.gethostname().split(".")[0]
     configuration.write_text(
-        _CONFIGURATION.format(host=host, folder=folder, cpus=cpus, controller_port=controller_port, node_port=node_port)
+        _CONFIGURATION.format(host=host, folder=folder, controller_port=controller_port, nodes=",".join(names))
+        + "".join(
+            _NODE.format(name=each, host=host, port=p, cpus=cpus) for each, p in zip(names, node_ports, strict=True)
+        )
     )
     # The tests may themselves run in a job of a real cluster.
     foreign = ("SLURM_", "SBATCH_", "SRUN_", "PMI_", "PMIX_", "OMPI_", "PRTE_")
@@ -123,7 +136,8 @@ def sandbox(folder: Path, cpus: int) -> Iterator[Sandbox]:
         )
         until(socket_path.exists, 20, lambda: _logs(folder))
         stack.enter_context(_daemon("slurmctld", "-D", "-c", folder=folder, env=env))
-        stack.enter_context(_daemon("slurmd", "-D", "-N", "n1", folder=folder, env=env))
+        for name in names:
+            stack.enter_context(_daemon("slurmd", "-D", "-N", name, folder=folder, env=env))
         until(lambda: _idle(env), 30, lambda: _logs(folder))
         stack.callback(_cancel_all, cluster)
         yield cluster
@@ -140,7 +154,8 @@ def until(condition: Callable[[], bool], timeout: float, report: Callable[[], st
 @contextmanager
 def _daemon(*command: str, folder: Path, env: Mapping[str, str]) -> Iterator[None]:
     """A child of the tests, which the kernel ends should they be killed."""
-    with (folder / f"{command[0]}.log").open("w") as log:
+    name = "-".join([command[0], *command[command.index("-N") + 1 :]] if "-N" in command else command[:1])
+    with (folder / f"{name}.log").open("w") as log:
         child = ["setpriv", "--pdeathsig", "TERM", *command]
         process = subprocess.Popen(child, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
@@ -155,11 +170,15 @@ def _daemon(*command: str, folder: Path, env: Mapping[str, str]) -> Iterator[Non
 
 
 def _free_ports(n: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports that nobody listens on; another cluster of these tests may start at the same time, hence by lot."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            found.append(port)
+        if len(found) == n:
+            return found
+    raise AssertionError("no free ports")
 
 
 def _idle(env: Mapping[str, str]) -> bool:

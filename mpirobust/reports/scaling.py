@@ -1,0 +1,178 @@
+"""What more processes bring: the time of a round, from finished runs of one plan on several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.errors import SetupFault
+from mpirobust.records.layout import PHASES, TRACE, open_record
+from mpirobust.records.outputs import identity
+from mpirobust.reports.curves import canvas
+from mpirobust.reports.several import Line, aligned
+
+WARM_UP = 10  # rounds at the start that are left out: pages, caches and connections are new
+_LEAST = 10  # rounds that a median is taken of
+_STEPS = tuple(phase for phase in PHASES if phase not in ("audit", "checkpoint"))  # of the algorithm
+_SAME = ("rounds/norms", "rounds/kept", "rounds/bytes_up")
+
+
+@dataclass(frozen=True)
+class Size:
+    """A run on one number of processes; times are medians over its rounds, in seconds, without audits and checkpoints.
+
+    Attributes:
+        nodes: on which the processes were.
+        phases: of a round. Their sum is about `seconds`, no more: the median of a sum is not the sum of the medians.
+        nbytes: sent up in a round, all workers together.
+    """
+
+    folder: Path
+    processes: int
+    nodes: int
+    workers: int
+    seconds: float
+    phases: dict[str, float]
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Sizes, smallest first.
+
+    Attributes:
+        strong: one plan on all of them. Otherwise the number of workers differs (weak scaling).
+        apart: two runs that should have the same numbers and have not, and from which round on; '' if there are none.
+    """
+
+    sizes: list[Size]
+    strong: bool
+    apart: str
+
+    def speed_up(self) -> NDArray[np.float64]:
+        """t(smallest) / t, shape (sizes,)."""
+        seconds = np.array([size.seconds for size in self.sizes])
+        found: NDArray[np.float64] = seconds[0] / seconds
+        return found
+
+    def efficiency(self) -> NDArray[np.float64]:
+        """Speed-up over the ratio of processes; in weak scaling, where the work grows with them, t(smallest) / t."""
+        processes = np.array([size.processes for size in self.sizes])
+        paid: NDArray[np.float64] = processes / processes[0] if self.strong else np.ones(len(self.sizes))
+        return self.speed_up() / paid
+
+
+def scaling(runs: Sequence[Line]) -> Scaling:
+    """Compare the runs that are done.
+
+    Raises:
+        SetupFault: none is, one is too short, or they are of different experiments.
+    """
+    done = [run for run in runs if not run.unfinished()]
+    if not done:
+        raise SetupFault("none of the runs is done; mpirobust report says how far they are")
+    _comparable(done)
+    paired = sorted(((_size(run), run) for run in done), key=lambda pair: (pair[0].processes, pair[0].workers))
+    strong = len({size.workers for size, _ in paired}) == 1
+    return Scaling([size for size, _ in paired], strong, _apart([run for _, run in paired]) if strong else "")
+
+
+def table(found: Scaling) -> list[list[str]]:
+    """A head and a line a size, times in seconds."""
+    rows = [["run", "ranks", "nodes", "workers", "round", *_STEPS, "speed-up", "efficiency", "bytes up"]]
+    for size, speed_up, efficiency in zip(found.sizes, found.speed_up(), found.efficiency(), strict=True):
+        seconds = [f"{value:.3g}" for value in (size.seconds, *size.phases.values())]
+        counts = [str(count) for count in (size.processes, size.nodes, size.workers)]
+        gain = f"{speed_up:.2f}" if found.strong else ""
+        rows.append([size.folder.name, *counts, *seconds, gain, f"{efficiency:.2f}", str(size.nbytes)])
+    return rows
+
+
+def as_text(found: Scaling, runs: Sequence[Line]) -> str:
+    """The table for people, whether the sizes have the same numbers, and what was left out."""
+    rows = table(found)
+    shown = [index for index in range(len(rows[0])) if any(row[index] not in ("", "0") for row in rows[1:])]
+    text = [aligned([[row[index] for index in shown] for row in rows])]
+    text.append(f"seconds of a round: medians without the first {WARM_UP} rounds, audits and checkpoints")
+    if found.strong and not found.apart and len(found.sizes) > 1:
+        text.append("same numbers on all sizes: norms, kept workers, bytes and iterate to the last bit")
+    if not found.strong:
+        text.append("weak scaling: efficiency is the time of the smallest over the time")
+    text += [f"left out: {what}" for run in runs if (what := run.unfinished())]
+    return "\n".join(text)
+
+
+def draw(found: Scaling, out: Path) -> None:
+    """Where the time of a round goes, and what it does with more processes; raises `Fault` as `curves.canvas`."""
+    names = [str(size.processes) for size in found.sizes]
+    with canvas([out], (8.5, 3.4), (1, 2)) as (_, (left, right)):
+        base = np.zeros(len(names))
+        for step in _STEPS:
+            heights = np.array([size.phases[step] for size in found.sizes])
+            if heights.any():
+                left.bar(range(len(names)), heights, bottom=base, label=step)
+            base += heights
+        left.set_ylabel("seconds of a round")
+        left.legend(fontsize="small")
+        ideal = np.array([size.processes / found.sizes[0].processes for size in found.sizes])
+        right.plot(names, found.speed_up() if found.strong else found.efficiency(), marker="o")
+        right.plot(names, ideal if found.strong else np.ones(len(names)), color="grey", linestyle="--", label="ideal")
+        right.set_ylabel("speed-up" if found.strong else "efficiency")
+        right.legend(fontsize="small")
+        right.grid(alpha=0.3)
+        left.set_xticks(range(len(names)), names)
+        for panel in (left, right):
+            panel.set_xlabel("ranks")
+            panel.set_ylim(bottom=0)
+
+
+def _comparable(runs: Sequence[Line]) -> None:
+    """Raise `SetupFault` unless the plans are one, or one whose workers and data grow."""
+    first = runs[0]
+    for run in runs[1:]:
+        if identity(run.figures["plan"]) == identity(first.figures["plan"]):
+            continue
+        keys = {key for key in first.plan.keys() | run.plan.keys() if first.plan.get(key) != run.plan.get(key)}
+        foreign = sorted(key for key in keys if key.partition(".")[0] not in ("workers", "data", "algorithm"))
+        if foreign or "workers" not in keys:
+            differing = ", ".join(foreign or sorted(keys))
+            raise SetupFault(f"{first.folder} and {run.folder} are of different experiments: {differing}")
+
+
+def _size(run: Line) -> Size:
+    with open_record(run.folder / TRACE, "run") as file:
+        steps = {step: file[f"rounds/seconds_{step}"][WARM_UP:] for step in _STEPS}
+        nbytes = file["rounds/bytes_up"][WARM_UP:]
+        hosts = str(file.attrs["hosts"]).split()
+    if nbytes.size < _LEAST:
+        raise SetupFault(f"{run.folder}: {run.rounds} rounds are too few to time; at least {WARM_UP + _LEAST}")
+    seconds = float(np.median(sum(steps.values())))
+    phases = {step: float(np.median(column)) for step, column in steps.items()}
+    workers = int(run.figures["workers"])
+    return Size(run.folder, len(hosts), len(set(hosts)), workers, seconds, phases, int(np.median(nbytes)))
+
+
+def _apart(runs: Sequence[Line]) -> str:
+    """Compares each with the first, over the rounds that both have."""
+    first = _numbers(runs[0])
+    for run in runs[1:]:
+        own = _numbers(run)
+        rounds = min(len(first["rounds/kept"]), len(own["rounds/kept"]))
+        for name in _SAME:
+            differs = first[name][:rounds] != own[name][:rounds]
+            if differs.any():
+                at = int(np.argwhere(differs)[0, 0]) + 1
+                return f"{runs[0].folder} and {run.folder} differ from round {at} on ({name})"
+        if run.rounds == runs[0].rounds and not np.array_equal(first["model/x"], own["model/x"]):
+            return f"{runs[0].folder} and {run.folder} end in different iterates"
+    return ""
+
+
+def _numbers(run: Line) -> dict[str, NDArray[Any]]:
+    with open_record(run.folder / TRACE, "run") as file:
+        return {name: file[name][:] for name in (*_SAME, "model/x")}

@@ -1,0 +1,68 @@
+"""A job that SLURM cuts off, at a limit of a minute, comes back and ends in the bits of one that was left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
+from tests.slurm.sandbox import Job, Sandbox, until
+
+pytestmark = pytest.mark.slow
+
+_SCRIPT = str(JOBS / "run.sbatch")
+_ENDLESS = 10**6
+# Slow on its first start, so that there are not a minute's rounds to repeat when the bits are compared.
+_SLOW = """#!/bin/bash
+[[ $1 != run || -n ${SLURM_RESTART_COUNT:-} ]] || sleep 35
+exec python -m mpirobust "$@"
+"""
+
+
+def _submit(cluster: Sandbox, folder: Path, *arguments: str, env: Mapping[str, str]) -> Job:
+    folder.mkdir()
+    plan = write_plan(folder, rows=4000, rounds=_ENDLESS)
+    given = [argument.replace("PLAN", plan.name) for argument in arguments]
+    return cluster.submit("--time=1", *given, folder=folder, env={**FAKE_CPUS, **env})
+
+
+@pytest.fixture(scope="module")
+def cut(cluster: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Job]]:
+    """Both jobs at once, since each takes more than its minute."""
+    folder = tmp_path_factory.mktemp("cut")
+    slow = folder / "mpirobust"
+    slow.write_text(_SLOW)
+    slow.chmod(0o755)
+    signalled = _submit(
+        cluster,
+        folder / "signal",
+        *("--ntasks=3", "--signal=B:USR1@30", _SCRIPT, "PLAN", "--out=out", "--time-limit=none"),
+        env={"MPIROBUST_LAUNCHER": "mpirun"},
+    )
+    timed = _submit(
+        cluster,
+        folder / "deadline",
+        *("--ntasks=1", "--signal=B:USR1@0", _SCRIPT, "PLAN", "--out=out"),
+        env={"MPIROBUST_LAUNCHER": "srun", "PATH": f"{folder}:{FAKE_CPUS['PATH']}"},
+    )
+    return {"signal": (folder / "signal", signalled), "deadline": (folder / "deadline", timed)}
+
+
+@pytest.mark.parametrize("how", ["signal", "deadline"])
+def test_cut_by_its_time_limit(how: str, cut: dict[str, tuple[Path, Job]]) -> None:
+    folder, job = cut[how]
+    until(lambda: "exit code" in job.text(), 120, job.text)
+    assert "exit code 75" in job.text()
+    assert ("SIGUSR1: asking for a checkpoint" in job.text()) == (how == "signal"), job.text()
+    ended, rounds = status(folder / "out")
+    assert ended == "interrupted"
+    assert 0 < rounds < _ENDLESS
+    plan = write_plan(folder, rows=4000, rounds=rounds + 50)  # the end comes in sight
+    facts = job.wait(120)
+    assert (facts["JobState"], facts["ExitCode"]) == ("COMPLETED", "0:0"), job.text()
+    assert facts["Restarts"] == "1", job.text()
+    assert "start 0" in job.text()  # the log grew
+    assert "start 1" in job.text()
+    assert_same_bits(folder / "out", plan, rounds + 50)
