@@ -161,7 +161,8 @@ def test_nothing_is_left_of_a_network_where_a_test_fails(tmp_path: Path) -> None
         with subprocess.Popen(
             [*h2.enter, "setsid", "sh", "-c", "echo up; exec sleep 600"], stdout=subprocess.PIPE
         ) as p:
-            assert p.stdout is not None and p.stdout.readline() == b"up\n"
+            assert p.stdout is not None
+            assert p.stdout.readline() == b"up\n"
             assert len(h2.processes("sleep")) == 2  # the other is that of the host
             raise RuntimeError
     assert p.returncode is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.sandbox import Job, Sandbox
-from tests.slurm.test_run_sbatch import _assert_same_bits, _submit, _write_plan
+from tests.slurm.test_run_sbatch import _submit, assert_same_bits, write_plan
 
 pytestmark = pytest.mark.slow
 
@@ -51,18 +51,18 @@ def _ended(job: Job) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_lost_run_comes_back_whatever_the_launcher_returns(cluster: Sandbox, tmp_path: Path, code: int) -> None:
-    plan = _write_plan(tmp_path, rows=400, rounds=100)
+    plan = write_plan(tmp_path, rows=400, rounds=100)
     env = _lossy(tmp_path, losses=1, when="[[ -e out/checkpoint-000000020.h5 ]]", code=code)
     job = _submit(cluster, tmp_path, plan.name, "--out", "out", "--set", "checkpoint.every=20", ntasks=3, env=env)
     assert _ended(job) == ("COMPLETED", "0:0", "1"), job.text()
     assert f"exit code {code}" in job.text()
     assert "the run in out is unfinished (running)" in job.text()
-    _assert_same_bits(tmp_path / "out", plan, rounds=100)
+    assert_same_bits(tmp_path / "out", plan, rounds=100)
 
 
 @pytest.mark.parametrize("when", ["[[ -e out/run.h5 ]]", "true"])
 def test_starts_that_save_nothing_are_not_repeated_for_ever(cluster: Sandbox, tmp_path: Path, when: str) -> None:
-    plan = _write_plan(tmp_path, rows=400, rounds=10**6)
+    plan = write_plan(tmp_path, rows=400, rounds=10**6)
     env = _lossy(tmp_path, losses=10, when=when, code=0)
     job = _submit(cluster, tmp_path, plan.name, "--out=out", "--set=checkpoint.every=1000000", ntasks=3, env=env)
     assert _ended(job) == ("FAILED", "75:0", "1"), job.text()
@@ -73,7 +73,7 @@ def test_starts_that_save_nothing_are_not_repeated_for_ever(cluster: Sandbox, tm
 
 @pytest.mark.parametrize("code", [2, 3, 4, 5, 130])
 def test_a_fault_that_every_start_would_meet_is_final(cluster: Sandbox, tmp_path: Path, code: int) -> None:
-    plan = _write_plan(tmp_path, rows=400, rounds=10**6)
+    plan = write_plan(tmp_path, rows=400, rounds=10**6)
     env = _lossy(tmp_path, losses=10, when="[[ -e out/checkpoint-000000020.h5 ]]", code=code)
     job = _submit(cluster, tmp_path, plan.name, "--out=out", "--set=checkpoint.every=20", ntasks=3, env=env)
     assert _ended(job) == ("FAILED", f"{code}:0", "0"), job.text()
