@@ -156,7 +156,7 @@ def test_nothing_is_left_of_a_network_where_a_test_fails(tmp_path: Path) -> None
     why = missing()
     if why:
         pytest.skip(f"no hosts here: {why}")
-    with pytest.raises(RuntimeError), network(tmp_path, ["h1", "h2"]) as net:
+    with pytest.raises(RuntimeError), network(tmp_path, ["h1", "h2"]) as net:  # noqa: PT012 (it has to fail inside)
         h2 = net.hosts["h2"]
         with subprocess.Popen(
             [*h2.enter, "setsid", "sh", "-c", "echo up; exec sleep 600"], stdout=subprocess.PIPE

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.slurm.jobs import assert_same_bits, write_plan
 from tests.slurm.sandbox import Job, Sandbox
-from tests.slurm.test_run_sbatch import _submit, assert_same_bits, write_plan
+from tests.slurm.test_run_sbatch import _submit
 
 pytestmark = pytest.mark.slow
 
