@@ -349,6 +349,13 @@ class TestTopK:
         with pytest.raises(Malformed, match=r"ascending|twice"):
             TopK(k=k).norm(message, 9, 2.0)
 
+    def test_refuses_a_position_just_beyond_the_end(self) -> None:
+        """With 20 of 123 positions there are codes of 123; with two of 9 there are bytes above all codes."""
+        message = pack_positions(np.append(np.arange(19), 123), 123) + np.ones(20, "<f4").tobytes()
+        for code, dim, sent in [(TopK(k=20), 123, message), (TopK(k=2), 9, bytes([81 + 5]) + bytes(8))]:
+            with pytest.raises(Malformed, match="ascending below the dimension"):
+                code.norm(sent, dim, 2.0)
+
     @pytest.mark.parametrize("bits", [[0] * 16, [1] * 16, [0] * 8 + [1] * 8])
     def test_refuses_another_number_of_positions(self, bits: list[int]) -> None:
         assert position_nbytes(9, 8) == 2  # eight ones and eight steps
