@@ -71,7 +71,7 @@ class Network:
     def env(self) -> Mapping[str, str]:
         """For an `mpirun` on one of the hosts: how it reaches the others, and a folder that each has for itself.
 
-        Launcher daemons with a common folder for their sessions get in each other's way, and about every second start fails.
+        Launcher daemons with a common folder for their sessions get in each other's way: every second start fails.
         """
         return {"PRTE_MCA_plm_ssh_agent": str(self._agent), "TMPDIR": "/dev/shm"}
 
