@@ -69,8 +69,11 @@ class Network:
         self._agent = agent
 
     def env(self) -> Mapping[str, str]:
-        """For an `mpirun` on one of the hosts: how it reaches the others."""
-        return {"PRTE_MCA_plm_ssh_agent": str(self._agent)}
+        """For an `mpirun` on one of the hosts: how it reaches the others, and a folder that each has for itself.
+
+        Launcher daemons with a common folder for their sessions get in each other's way: every second start fails.
+        """
+        return {"PRTE_MCA_plm_ssh_agent": str(self._agent), "TMPDIR": "/dev/shm"}
 
     def cut(self, name: str) -> None:
         """Take the link of a host down: what is sent to it is lost, without a word to the sender."""
