@@ -286,7 +286,7 @@ def test_a_rank_that_raises_is_a_rank_that_died(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("on_failure", ["drop", "adopt"])
 def test_three_of_21_ranks_killed_at_random(on_failure: str, tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, on_failure, "none", rounds=5000)
+    plan = plan_of(tmp_path, on_failure, "none", rounds=2500)
     out, honest = tmp_path / "out", tmp_path / "honest"
     assert mpirobust("run", str(plan), "--out", str(honest)).returncode == 0
     seed = random.randrange(2**32)
