@@ -27,6 +27,7 @@ class Reception:
 
     Attributes:
         present: the workers that live, shape (m,).
+        lost: how many workers are Byzantine or absent.
         states: g_i, shape (m, d), float64; no rows without that feedback.
     """
 
@@ -34,6 +35,7 @@ class Reception:
         self._orders = orders
         self._everyone = np.arange(workers)
         self.present = np.ones(workers, dtype=bool)
+        self.lost = orders.byzantine.size
         self.states = np.zeros((workers if orders.feedback == "difference" else 0, orders.dim))
 
     def exchange(self, round: int, query: Query, messages: list[Message], seconds: Mapping[str, float]) -> Exchange:
@@ -59,13 +61,9 @@ class Reception:
     def lose(self, workers: Sequence[int], adopted: bool) -> None:
         """The rank of these workers died, and what feedback had kept for them there: here it starts anew as well."""
         self.present[list(workers)] = adopted
+        self.lost = np.union1d(self._orders.byzantine, self._everyone[~self.present]).size
         if self.states.size:
             self.states[list(workers)] = 0.0
-
-    @property
-    def lost(self) -> int:
-        """How many workers are Byzantine or absent."""
-        return int(np.union1d(self._orders.byzantine, self._everyone[~self.present]).size)
 
     def recall(self, states: Iterable[Vector]) -> None:
         """Take the states from a checkpoint."""

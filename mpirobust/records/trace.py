@@ -28,19 +28,15 @@ _AUDIT = np.dtype(
         ("lambda_min", "<f8"),
     ]
 )
-_LATER = {
-    "lambda_min": nan,
-    "escape": False,
-    "absent": False,
-}  # columns that files of this format may lack, and what is then in them
+# Columns that files of this format may lack, and what is then in them.
+_LATER = {"lambda_min": nan, "escape": False, "absent": False}
 
 
 def _round_type(workers: int) -> np.dtype[np.void]:
     phases = [(f"seconds_{phase}", "<f8") for phase in PHASES]
     counted = [("round", "<i8"), ("escape", "?"), ("bytes_up", "<i8"), ("bytes_down", "<i8"), ("elapsed", "<f8")]
-    return np.dtype(
-        [*counted, *phases, ("norms", "<f8", (workers,)), ("kept", "?", (workers,)), ("absent", "?", (workers,))]
-    )
+    by_worker = [("norms", "<f8", (workers,)), ("kept", "?", (workers,)), ("absent", "?", (workers,))]
+    return np.dtype([*counted, *phases, *by_worker])
 
 
 class Table:
