@@ -124,6 +124,8 @@ if doomed:
                 return method(self, round, query)
             return reply
         Host.reply = timed(Host.reply)
+    elif instant == "before the dismissal":  # the center has told of an audit and of residuals since the last reply
+        MpiRanks.broadcast = dying(MpiRanks.broadcast, lambda *_: said == fatal and calls == 3)
     elif instant == "at the dismissal":
         MpiRanks.part = dying(MpiRanks.part, lambda *_: True)
 if rank > 0 and int(os.environ["OMPI_COMM_WORLD_RANK"]) == 0:
@@ -147,6 +149,7 @@ _INSTANTS = {
     "in an audit": (19, 20),
     "while residuals are saved": (19, 20),
     "while the center writes": (9, 10),
+    "before the dismissal": (29, 30),
     "at the dismissal": (29, 30),
 }
 _ROUNDS = 30
@@ -217,6 +220,12 @@ def assert_as_replayed(path: Path, out: Path, absent_from: int) -> None:
             assert run["rounds/bytes_up"][t] == exchange.bytes_up
             assert run["rounds/bytes_down"][t] == exchange.bytes_down
         np.testing.assert_array_equal(run["model/x"][:], state.x)
+        if plan.feedback == "difference":  # both ends have the same states, also of workers that moved
+            honest = np.setdiff1d(np.flatnonzero(reception.present), team.orders.byzantine).tolist()
+            for index in honest:
+                kept = workers[index].residual
+                assert kept is not None
+                np.testing.assert_array_equal(reception.states[index], kept)
         if absent_from < _ROUNDS:
             present = Host(team.orders, [worker for worker in workers if reception.present[worker.index]], lambda _: ())
             audit = summarise(present.scores(state.x), present.gradients(state.x), len(present.workers))
