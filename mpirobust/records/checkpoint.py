@@ -78,21 +78,18 @@ def residuals_of(path: Path, workers: Sequence[int], dim: int) -> Iterator[Vecto
 def read(path: Path, state_type: type[State], plan_id: str, dim: int | None = None) -> Checkpoint:
     """The checkpoint at `path`; raises `SetupFault` where it is damaged, of another plan, or not of length `dim`."""
     with open_record(path, "checkpoint") as file:
-        try:
-            if file.attrs["plan_id"] != plan_id:
-                raise SetupFault(f"{path}: belongs to another plan")
-            values = {each.name: file[f"state/{each.name}"][()] for each in fields(state_type)}
-            for each in fields(state_type):
-                _expect_type(each.name, values[each.name], str(each.type))
-            length = values["x"].size if dim is None else dim
-            lengths = {value.size for value in values.values() if value.ndim}
-            if values["x"].size != length or not lengths <= {0, length}:
-                raise ValueError(f"its vectors are not of length {length}")
-            tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
-            plain = {name: value if np.ndim(value) else value.item() for name, value in values.items()}
-            return Checkpoint(path, int(file.attrs["round"]), state_type(**plain), tail)
-        except (KeyError, OSError, ValueError, AttributeError, TypeError) as error:
-            raise SetupFault(f"{path}: not a whole checkpoint ({error})") from error
+        if file.attrs["plan_id"] != plan_id:
+            raise SetupFault(f"{path}: belongs to another plan")
+        values = {each.name: file[f"state/{each.name}"][()] for each in fields(state_type)}
+        for each in fields(state_type):
+            _expect_type(each.name, values[each.name], str(each.type))
+        length = values["x"].size if dim is None else dim
+        lengths = {value.size for value in values.values() if value.ndim}
+        if values["x"].size != length or not lengths <= {0, length}:
+            raise ValueError(f"its vectors are not of length {length}")
+        tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
+        plain = {name: value if np.ndim(value) else value.item() for name, value in values.items()}
+        return Checkpoint(path, int(file.attrs["round"]), state_type(**plain), tail)
 
 
 def _expect_type(name: str, value: Any, declared: str) -> None:

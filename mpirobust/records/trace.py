@@ -142,12 +142,9 @@ class Trace:
             SetupFault: the file is damaged, or some of these rounds are in neither.
         """
         with open_record(path, "run") as file:
-            try:
-                for name, table in self._tables():
-                    table.extend(file[name], upto)
-                    table.extend(tail[name], upto)
-            except (KeyError, ValueError, OSError) as error:
-                raise SetupFault(f"{path}: not a whole trace ({error})") from error
+            for name, table in self._tables():
+                table.extend(file[name], upto)
+                table.extend(tail[name], upto)
         if self.rounds.rows.size != upto:
             raise SetupFault(f"{path}: has {self.rounds.rows.size} of the {upto} rounds before the checkpoint")
 

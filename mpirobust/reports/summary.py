@@ -32,36 +32,33 @@ def summary(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise SetupFault(f"no run at {path}")
     with open_record(path, "run") as file:
-        try:
-            rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
-            kept = rounds["kept"][:]
-            escape = rounds["escape"][:] if "escape" in rounds else np.zeros(len(kept), dtype=bool)
-            done = len(kept)
-            phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
-            objective = {name: _last(audits[name]) for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
-            objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
-            figures: dict[str, Any] = {
-                "status": str(file.attrs["status"]),
-                "rounds": done,
-                "escape_rounds": int(escape.sum()),
-                "first_hit": int(escape.argmax()) if escape.any() else None,
-                **objective,
-                "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
-                "bytes_up": int(rounds["bytes_up"][:].sum()),
-                "bytes_down": int(rounds["bytes_down"][:].sum()),
-                "seconds": float(rounds["elapsed"][-1]) if done else 0.0,
-                "seconds_by_phase": phases,
-                "workers": int(kept.shape[1]),
-                "byzantine": int(byzantine.size),
-                "byzantine_kept_mean": _mean_kept(kept[:, byzantine]) if byzantine.size else None,
-                "kept_mean": _mean_kept(kept),
-                "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
-                "plan": tomllib.loads(file.attrs["plan"]),
-            }
-            json.dumps([figures, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # else it cannot be told
-            return figures
-        except (KeyError, OSError, ValueError) as error:
-            raise SetupFault(f"{path}: not a whole trace ({error})") from error
+        rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
+        kept = rounds["kept"][:]
+        escape = rounds["escape"][:] if "escape" in rounds else np.zeros(len(kept), dtype=bool)
+        done = len(kept)
+        phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
+        objective = {name: _last(audits[name]) for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
+        objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
+        figures: dict[str, Any] = {
+            "status": str(file.attrs["status"]),
+            "rounds": done,
+            "escape_rounds": int(escape.sum()),
+            "first_hit": int(escape.argmax()) if escape.any() else None,
+            **objective,
+            "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
+            "bytes_up": int(rounds["bytes_up"][:].sum()),
+            "bytes_down": int(rounds["bytes_down"][:].sum()),
+            "seconds": float(rounds["elapsed"][-1]) if done else 0.0,
+            "seconds_by_phase": phases,
+            "workers": int(kept.shape[1]),
+            "byzantine": int(byzantine.size),
+            "byzantine_kept_mean": _mean_kept(kept[:, byzantine]) if byzantine.size else None,
+            "kept_mean": _mean_kept(kept),
+            "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
+            "plan": tomllib.loads(file.attrs["plan"]),
+        }
+        json.dumps([figures, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # else it cannot be told
+        return figures
 
 
 def as_text(figures: dict[str, Any], path: Path) -> str:
