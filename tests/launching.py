@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -50,13 +50,24 @@ def finish(process: subprocess.Popen[str], timeout: float) -> subprocess.Complet
 
 def ranks_of(process: subprocess.Popen[str]) -> dict[int, int]:
     """The process number of every rank that an mpirun has started and that is still there."""
+    return _ranks(_descendants(process.pid))
+
+
+def ranks_in_job(folder: Path) -> dict[int, int]:
+    """The same for the ranks of the SLURM job that was submitted in `folder`."""
+    pids = (int(process.name) for process in Path("/proc").glob("[0-9]*"))
+    return _ranks(pids, f"SLURM_SUBMIT_DIR={folder}")
+
+
+def _ranks(pids: Iterable[int], setting: str = "") -> dict[int, int]:
+    """Those of the processes that are ranks, by rank, and that have this in their environment."""
     found = {}
-    for pid in _descendants(process.pid):
+    for pid in pids:
         with contextlib.suppress(OSError):
-            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            names = [entry for entry in environment if entry.startswith(b"OMPI_COMM_WORLD_RANK=")]
-            if names:
-                found[int(names[0].partition(b"=")[2])] = pid
+            environment = Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
+            numbers = [entry.partition("=")[2] for entry in environment if entry.startswith("OMPI_COMM_WORLD_RANK=")]
+            if numbers and (not setting or setting in environment):
+                found[int(numbers[0])] = pid
     return found
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
-from tests.launching import CONFIGS
+from tests.launching import CONFIGS, ranks_in_job
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, write_plan
 from tests.slurm.sandbox import Job, Sandbox, until
 
@@ -48,11 +51,58 @@ def test_requeued_before_the_limit(cluster: Sandbox, tmp_path: Path, launcher: s
     assert_same_bits(out, plan, rounds)
 
 
+# Rank 3 of 6 has four of the 20 workers, and two of the others are Byzantine.
+@pytest.mark.parametrize(("beta", "restarts"), [(0.4, 0), (0.2, 1)], ids=["borne", "too many"])
+def test_under_ulfm_a_job_goes_on_or_comes_back(cluster: Sandbox, tmp_path: Path, beta: float, restarts: int) -> None:
+    plan, out = write_plan(tmp_path, rows=400, rounds=2000), tmp_path / "out"
+    sets = [f"--set=aggregator.beta={beta}", "--set=checkpoint.every=50", "--set=audit.every=100"]
+    env = {"MPIROBUST_LAUNCHER": "mpirun", "MPIROBUST_ULFM": "yes"}
+    job = _submit(cluster, tmp_path, plan.name, "--out=out", *sets, ntasks=6, env=env)
+    until(lambda: any(out.glob("checkpoint-*.h5")), 60, job.text)
+    os.kill(ranks_in_job(tmp_path)[3], signal.SIGKILL)
+    facts = job.wait(120)
+    assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("COMPLETED", "0:0", f"{restarts}"), job.text()
+    assert "rank 3 died in round" in job.text()
+    with h5py.File(out / "run.h5") as file:
+        assert file.attrs["status"] == "finished"
+        assert np.flatnonzero(file["rounds/absent"][-1]).tolist() == ([] if restarts else [8, 9, 10, 11])
+    if restarts:
+        assert "exit code 6" in job.text()
+        assert_same_bits(out, plan, 2000)
+
+
+def test_a_signal_before_the_ranks_are_ready_does_not_end_them(cluster: Sandbox, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, rows=400, rounds=50)
+    slow = tmp_path / "bin" / "mpirobust"
+    slow.parent.mkdir()
+    slow.write_text('#!/bin/sh\n[ "$1" != run ] || sleep 3\nexec python -m mpirobust "$@"\n')
+    slow.chmod(0o755)
+    env = {"MPIROBUST_LAUNCHER": "mpirun", "PATH": f"{slow.parent}{os.pathsep}{FAKE_CPUS['PATH']}"}
+    job = _submit(cluster, tmp_path, plan.name, "--out=out", ntasks=3, env=env)
+    until(lambda: len(ranks_in_job(tmp_path)) == 3, 60, job.text)
+    cluster.call("scancel", "--batch", "--signal=USR1", job.id)
+    facts = job.wait(60)
+    assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("COMPLETED", "0:0", "0"), job.text()
+    assert "SIGUSR1: asking for a checkpoint" in job.text()
+
+
 def test_a_wrong_plan_is_not_requeued(cluster: Sandbox, tmp_path: Path) -> None:
     job = _submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), "--set", "algorithm.stepp=1", ntasks=3)
     facts = job.wait(60)
     assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("FAILED", "2:0", "0"), job.text()
     assert "algorithm.stepp" in job.text()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "ulfm", "said"),
+    [("srun", "yes", "MPIROBUST_ULFM needs MPIROBUST_LAUNCHER=mpirun"), ("mpirun", "no", "it can be yes")],
+)
+def test_a_wrong_setting_is_refused(cluster: Sandbox, tmp_path: Path, launcher: str, ulfm: str, said: str) -> None:
+    env = {"MPIROBUST_LAUNCHER": launcher, "MPIROBUST_ULFM": ulfm}
+    job = _submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), ntasks=3, env=env)
+    facts = job.wait(60)
+    assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("FAILED", "2:0", "0"), job.text()
+    assert said in job.text()
 
 
 def test_a_cancelled_job_saves_and_stays_away(cluster: Sandbox, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.launching import ranks_in_job
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
 from tests.slurm.sandbox import Job, Sandbox, until
 
@@ -48,7 +51,7 @@ def _cut(job: Job, folder: Path) -> Cut:
 
 @pytest.fixture(scope="module")
 def cuts(cluster: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cut]:
-    """Both jobs at once, since each takes its minute."""
+    """All jobs at once, since each takes its minute or two."""
     folder = tmp_path_factory.mktemp("cut")
     slow = folder / "mpirobust"
     slow.write_text(_SLOW)
@@ -59,6 +62,12 @@ def cuts(cluster: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         *("--time=2", "--ntasks=3", "--signal=B:USR1@30", _SCRIPT, "PLAN", "--out=out", "--time-limit=none"),
         env={"MPIROBUST_LAUNCHER": "mpirun"},
     )
+    hung = _submit(
+        cluster,
+        folder / "hung",
+        *("--time=2", "--ntasks=3", "--signal=B:USR1@30", _SCRIPT, "PLAN", "--out=out", "--set=checkpoint.every=20"),
+        env={"MPIROBUST_LAUNCHER": "mpirun"},
+    )
     timed = _submit(
         cluster,
         folder / "deadline",
@@ -67,16 +76,24 @@ def cuts(cluster: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     )
     # SLURM may send its signal half a minute and more before it is due; of a limit of two minutes that is still
     # well after the start, and after the other job has ended by itself.
+    until(lambda: any((folder / "hung" / "out").glob("checkpoint-*.h5")), 60, hung.text)
+    os.kill(ranks_in_job(folder / "hung")[2], signal.SIGSTOP)
     deadline = _cut(timed, folder / "deadline")
-    return {"signal": _cut(signalled, folder / "signal"), "deadline": deadline}
+    return {
+        "signal": _cut(signalled, folder / "signal"),
+        "deadline": deadline,
+        "hung": _cut(hung, folder / "hung"),
+    }
 
 
-@pytest.mark.parametrize("how", ["signal", "deadline"])
+@pytest.mark.parametrize("how", ["signal", "deadline", "hung"])
 def test_cut_by_its_time_limit(how: str, cuts: dict[str, Cut]) -> None:
     job, plan, rounds = cuts[how].job, cuts[how].plan, cuts[how].rounds
-    assert "exit code 75" in job.text()
-    assert ("SIGUSR1: asking for a checkpoint" in job.text()) == (how == "signal"), job.text()
-    assert cuts[how].status == "interrupted"
+    assert ("SIGUSR1: asking for a checkpoint" in job.text()) == (how != "deadline"), job.text()
+    assert ("the ranks have not ended: ending them" in job.text()) == (how == "hung")
+    if how != "hung":  # a rank that was stopped may be let go on for its end
+        assert "exit code 75" in job.text()
+        assert cuts[how].status == "interrupted"
     assert 0 < rounds < _ENDLESS
     facts = job.wait(120)
     assert (facts["JobState"], facts["ExitCode"]) == ("COMPLETED", "0:0"), job.text()
