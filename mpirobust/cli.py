@@ -238,6 +238,8 @@ def main() -> NoReturn:
         print(f"mpirobust: {fault}", file=sys.stderr)
     except (KeyboardInterrupt, click.Abort):
         code = _leave(Exit.ABANDONED, "mpirobust: ended at once; what is saved is the newest checkpoint")
+    except MemoryError as error:
+        code = _leave(Exit.STORAGE, f"mpirobust: {_label()}not enough memory: {error}")
     except OSError as error:
         code = _leave(Exit.STORAGE, f"mpirobust: {_label()}{error}")
     except Exception:

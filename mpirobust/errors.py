@@ -13,7 +13,7 @@ class Exit(IntEnum):
     SETUP = 2  # plan, data, arguments or ranks: nothing was computed
     DIVERGED = 3  # the iterate or the audited loss stopped being finite; the trace is whole
     WORKER = 4  # a rank failed inside a round; the job was aborted
-    STORAGE = 5  # a file could not be written
+    STORAGE = 5  # a file could not be written, or there is not enough memory
     LOST = 6  # ranks died, more than the run may lose; --resume continues with all of them
     ABANDONED = 130  # a second Ctrl-C: ended at once, without another checkpoint
     INTERRUPTED = 75  # a signal or the time limit ended the run after a checkpoint; --resume continues it
@@ -57,7 +57,7 @@ class RankFault(Fault):
 
 
 class StorageFault(Fault):
-    """The output could not be written; what was there before is untouched."""
+    """The output could not be written, or memory was not enough; what was there before is untouched."""
 
     code = Exit.STORAGE
 

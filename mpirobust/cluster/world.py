@@ -9,7 +9,7 @@ from typing import NoReturn, TypeVar
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.host import Host
 from mpirobust.cluster.placement import Placement
-from mpirobust.errors import Fault, ReportedFault
+from mpirobust.errors import Fault, ReportedFault, StorageFault
 
 T = TypeVar("T")
 
@@ -94,6 +94,8 @@ class World(ABC):
             result = work()
         except Fault as error:
             fault = error
+        except MemoryError as error:
+            fault = StorageFault(f"not enough memory: {error}")
         rank, code = self.worst(fault.code if fault else 0)
         if code == 0:
             return result

@@ -215,3 +215,11 @@ def test_the_folder_of_another_plan_is_left_alone(ranks: int | None, plan: Path,
     message = said(mpirobust(*command, ranks=ranks, timeout=60), 2)
     assert message.startswith(f"mpirobust: {out} holds a run of another plan: workers was 8, is 7")
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("key", ["rows", "features"])
+@pytest.mark.parametrize("ranks", [None, 3])
+def test_a_plan_that_no_memory_holds(ranks: int | None, key: str, plan: Path, tmp_path: Path) -> None:
+    done = mpirobust("run", str(plan), f"--set=data.{key}={10**12}", f"--out={tmp_path / 'out'}", ranks=ranks)
+    assert said(done, 5).startswith("mpirobust: not enough memory: Unable to allocate 7.28 TiB")
+    assert not (tmp_path / "out").exists()
