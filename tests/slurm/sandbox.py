@@ -37,6 +37,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 JobAcctGatherType=jobacct_gather/none
 KillWait=10
+SlurmdTimeout={slurmd_timeout}
 SlurmdParameters=config_overrides
 SchedulerType=sched/builtin
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0
@@ -101,11 +102,12 @@ def missing() -> str:
 
 
 @contextmanager
-def sandbox(folder: Path, cpus: int, nodes: int = 1) -> Iterator[Sandbox]:
+def sandbox(folder: Path, cpus: int, nodes: int = 1, slurmd_timeout: int = 300) -> Iterator[Sandbox]:
     """A cluster whose files are in `folder`; on leaving, its jobs and its daemons have ended.
 
     Args:
         cpus: of each node; the machine need not have so many.
+        slurmd_timeout: seconds of silence after which a node is lost.
     """
     (folder / "state").mkdir()
     key, configuration = folder / "munge.key", folder / "slurm.conf"
@@ -115,7 +117,13 @@ def sandbox(folder: Path, cpus: int, nodes: int = 1) -> Iterator[Sandbox]:
     names = [f"n{number}" for number in range(1, nodes + 1)]
     host = socket.gethostname().split(".")[0]
     configuration.write_text(
-        _CONFIGURATION.format(host=host, folder=folder, controller_port=controller_port, nodes=",".join(names))
+        _CONFIGURATION.format(
+            host=host,
+            folder=folder,
+            controller_port=controller_port,
+            nodes=",".join(names),
+            slurmd_timeout=slurmd_timeout,
+        )
         + "".join(
             _NODE.format(name=each, host=host, port=p, cpus=cpus) for each, p in zip(names, node_ports, strict=True)
         )
