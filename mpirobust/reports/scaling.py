@@ -118,7 +118,8 @@ def draw(found: Scaling, out: Path) -> None:
                 left.bar(range(len(names)), heights, bottom=base, label=step)
             base += heights
         left.set_ylabel("seconds of a round")
-        left.legend(fontsize="small")
+        left.margins(y=0.3)  # room for the legend
+        left.legend(fontsize="small", ncols=3, loc="upper center")
         ideal = np.array([size.processes / found.sizes[0].processes for size in found.sizes])
         right.plot(names, found.speed_up() if found.strong else found.efficiency(), marker="o")
         right.plot(names, ideal if found.strong else np.ones(len(names)), color="grey", linestyle="--", label="ideal")
