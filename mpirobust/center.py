@@ -39,9 +39,9 @@ def run(
             )
             status = _first([observer.see(moment) for observer in observers])
     except Depleted:
-        status = Status.LOST  # the round that did not come about is not in the state
+        pass  # the round that did not come about is not in the state
 
-    status = status or Status.FINISHED
+    status = Status.LOST if cluster.depleted else status or Status.FINISHED
     for observer in observers:
         observer.end(moment, status)
     return status

@@ -204,8 +204,9 @@ def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, ends: fl
 
 
 def _told(code: int) -> int:
-    if code == Exit.INTERRUPTED and _world().leads:
-        print("interrupted: the same command goes on", file=sys.stderr)
+    if code in (Exit.INTERRUPTED, Exit.LOST) and _world().leads:
+        why = "interrupted" if code == Exit.INTERRUPTED else "too many workers are lost"
+        print(f"{why}: the same command goes on", file=sys.stderr)
     return code
 
 

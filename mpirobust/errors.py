@@ -45,9 +45,13 @@ class DataFault(SetupFault):
 
 
 class WorkerFault(Fault):
-    """A rank failed in what it did for a worker; the others do not know."""
+    """A rank failed in what it did for a worker; the others do not know. `worker` is its number."""
 
     code = Exit.WORKER
+
+    def __init__(self, worker: int, message: str) -> None:
+        super().__init__(f"worker {worker} {message}")
+        self.worker = worker
 
 
 class RankFault(Fault):

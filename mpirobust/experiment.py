@@ -40,7 +40,7 @@ def run(request: Request, world: World, watch: SignalWatch | None = None) -> tup
     ):  # divergence is told by the status
         brief = Brief(**json.loads(world.at_center(lambda: _brief(request, world.size))))
         placement = hosted(brief.plan["workers"], world.size)
-        team = world.together(lambda: assemble(brief, placement[world.rank]))
+        team = world.together(lambda: assemble(brief, placement[world.rank], world.survives))
         cluster = world.together(lambda: world.connect(team.host, placement))
         hosts = [name.decode() for name in world.gather(platform.node().encode())]
         if cluster is None:

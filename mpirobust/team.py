@@ -59,15 +59,15 @@ class Team:
     solutions: Sequence[Vector]  # what the audited distance is measured to
 
 
-def assemble(brief: Brief, mine: Sequence[int]) -> Team:
-    """Read the rows of the workers that live here; raises `SetupFault`."""
+def assemble(brief: Brief, mine: Sequence[int], survives: bool) -> Team:
+    """Read the rows of the workers that live here (`Orders.survives`); raises `SetupFault`."""
     plan = Plan.of(brief.plan)
     stores = [Path(store) for store in brief.stores]
     with closing(plan.data.open(stores, plan.seed)) as dataset:
         facts = dataset.facts
         dealt = plan.deal(dataset)
         x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
-        orders = orders_of(plan, x0.size, plan.weights(dealt))
+        orders = orders_of(plan, x0.size, plan.weights(dealt), survives)
         workers = _hire(mine, orders, dataset, dealt)
         w = dataset.solution()
     if brief.checkpoint and orders.feedback != "none":
@@ -91,8 +91,8 @@ def _hire(indices: Sequence[int], orders: Orders, dataset: Dataset, dealt: Seque
     return workers
 
 
-def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64]) -> Orders:
-    """What the plan tells every worker, for vectors of length `dim`; the weights are `Plan.weights`."""
+def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64], survives: bool = False) -> Orders:
+    """What the plan tells every worker, for vectors of length `dim`; for the others see `Orders`."""
     bad = byzantine(plan.attack, plan.workers, plan.seed)
     return Orders(
         seed=plan.seed,
@@ -108,6 +108,7 @@ def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64]) -> Orders:
         weights=weights,
         on_failure=plan.on_failure,
         bearable=bearable(plan.aggregator, plan.workers, bad.size),
+        survives=survives,
     )
 
 

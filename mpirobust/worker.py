@@ -24,7 +24,8 @@ class Orders:
     `lengths_vary` says that messages may differ in length, so that the lengths have to cross as well;
     `byzantine` are the workers that do as `attack` says; `weights` is how often each worker counts, shape (m,),
     float64, in the step and in the audit: the objective is `Σ w_i F_i / Σ w_i`. `bearable` is how many may be
-    Byzantine or absent before the rule no longer stands.
+    Byzantine or absent before the rule no longer stands. `survives` says that the run goes on where a rank dies, so
+    that a round may be asked again, or may come to nothing.
     """
 
     seed: int
@@ -40,6 +41,7 @@ class Orders:
     weights: NDArray[np.float64]
     on_failure: OnFailure
     bearable: int
+    survives: bool = False
 
     def claim(self, answer: Vector) -> bytes:
         """What leads a message: under Option I the norm of the answer (P1 Alg. 1 l. 1)."""
@@ -71,7 +73,7 @@ class Worker:
         self.residual: Vector | None = None if orders.feedback == "none" else np.zeros(orders.dim)
         self._orders = orders
         self._streams: dict[Purpose, Streams] = {}
-        self._last: tuple[int, bytes] | None = None
+        self._last: tuple[int, bytes, Vector | None] | None = None  # a round, its message, the residual before it
         self._attack = orders.attack if index in orders.byzantine else None
         self._shard = clean
         if isinstance(self._attack, DataAttack):
@@ -87,9 +89,15 @@ class Worker:
         began = perf_counter()
         answer = self._answer(round, query)
         answered = perf_counter()
+        before = self.residual
         message = self._encode(round, answer, query.scale)
-        self._last = round, message
+        if self._orders.survives:
+            self._last = round, message, before
         return message, answered - began, perf_counter() - answered
+
+    def residual_before(self, round: int) -> Vector | None:
+        """The residual as it was before `round`, the next or the last that was answered."""
+        return self._last[2] if self._last is not None and self._last[0] == round else self.residual
 
     def _answer(self, round: int, query: Query) -> Vector:
         orders = self._orders

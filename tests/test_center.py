@@ -97,7 +97,7 @@ def test_the_options_differ_in_what_is_measured_only(option: str) -> None:
 def test_residual_feedback_without_compression_changes_nothing() -> None:
     team = Team(regression_plan(feedback="residual"))
     np.testing.assert_allclose(ran(team).iterates, gradient_descent(team, [0.1] * 30), rtol=1e-12, atol=1e-13)
-    assert all(not residual.any() for residual in team.cluster.residuals())
+    assert all(not residual.any() for residual in team.cluster.residuals(30))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_error_feedback_loses_nothing(compressor: dict[str, Any], schedule: str)
             answer = stream(5, worker, t, Purpose.ANSWER)
             shard = team.workers[worker].clean
             answered[worker] += query.scale * team.plan.algorithm.answer(query, team.orders.loss, shard, answer)
-    left = np.array(list(team.cluster.residuals()))
+    left = np.array(list(team.cluster.residuals(30)))
     assert np.linalg.norm(left) > 1e-3
     np.testing.assert_allclose(sent + left, answered, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(witness.iterates[-1], -sent.mean(axis=0), rtol=1e-10, atol=1e-12)
@@ -174,7 +174,7 @@ def test_error_feedback_loses_nothing(compressor: dict[str, Any], schedule: str)
 def test_without_feedback_there_is_nothing_left() -> None:
     team = Team(regression_plan(compressor={"kind": "topk", "k": 2}))
     ran(team)
-    assert list(team.cluster.residuals()) == []
+    assert list(team.cluster.residuals(30)) == []
 
 
 def falls_silent(monkeypatch: pytest.MonkeyPatch, workers: list[Worker]) -> None:

@@ -26,7 +26,7 @@ def test_both_ends_keep_the_same_state_and_it_nears_the_answer(compressor: dict[
     away = []
     for round in range(60):
         exchange = team.cluster.ask(round, query)
-        states = list(team.cluster.residuals())
+        states = list(team.cluster.residuals(round + 1))
         for worker, state in zip(team.workers, states, strict=True):
             assert worker.residual is not None
             np.testing.assert_array_equal(worker.residual, state)
@@ -45,10 +45,10 @@ def test_what_crosses_is_counted_not_what_is_judged() -> None:
 def test_garbage_leaves_the_state_where_it_is_and_is_not_judged() -> None:
     attack = {"kind": "garbage", "alpha": 0.4}
     team = Team(regression_plan(feedback="difference", compressor={"kind": "l1-qsgd"}, attack=attack))
-    before = np.array(list(team.cluster.residuals()))
+    before = np.array(list(team.cluster.residuals(0)))
     for round in range(5):
         exchange = team.cluster.ask(round, Query((team.x0,)))
-        after = np.array(list(team.cluster.residuals()))
+        after = np.array(list(team.cluster.residuals(round + 1)))
         unsound = ~exchange.inbox.sound
         assert unsound.any()
         np.testing.assert_array_equal(after[unsound], before[unsound])
@@ -60,7 +60,7 @@ def test_an_omniscient_attacker_aims_at_the_states(kind: str) -> None:
     attack = {"kind": kind, "alpha": 0.4}
     team = Team(regression_plan(feedback="difference", compressor={"kind": "identity"}, attack=attack))
     team.cluster.ask(0, Query((team.x0,)))
-    states = np.array(list(team.cluster.residuals()))
+    states = np.array(list(team.cluster.residuals(1)))
     honest = states[~team.byzantine].mean(axis=0)
     for state in states[team.byzantine]:
         assert state @ honest < 0

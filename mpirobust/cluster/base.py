@@ -61,6 +61,11 @@ class Cluster(ABC):
     workers that lived there are absent from then on, or live on elsewhere (`on_failure = "adopt"`).
     """
 
+    @property
+    def depleted(self) -> bool:
+        """Whether more workers are lost than the rule bears; what comes of the other calls is then of those left."""
+        return False
+
     @abstractmethod
     def ask(self, round: int, query: Query) -> Exchange:
         """Put `query` to every worker and collect one message of each.
@@ -84,10 +89,10 @@ class Cluster(ABC):
         """Smallest eigenvalue of the honest Hessian at `x`, outside the ledger; NaN where it is not finite."""
 
     @abstractmethod
-    def residuals(self) -> Generator[Vector, None, None]:
-        """What feedback keeps for each worker (`Worker.residual`), in worker order, one at a time; to be closed.
+    def residuals(self, round: int) -> Generator[Vector, None, None]:
+        """What feedback kept for each worker before `round` was asked, in worker order, one at a time; to be closed.
 
-        Zeros for a worker that is absent.
+        `round` is the next to be asked, or the last, if nothing came of it. Zeros for a worker that is absent.
         """
 
     @abstractmethod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,13 +43,14 @@ class Host:
         self.workers = workers
         self._recruit = recruit
 
-    def adopt(self, workers: Sequence[int]) -> None:
-        """Let these live here as well; raises `WorkerFault` where their rows cannot be read."""
-        try:
-            recruits = self._recruit(workers) if workers else ()
-        except Exception as error:
-            raise WorkerFault(f"worker {workers[0]} cannot move here: {error}") from error
-        self.workers = sorted([*self.workers, *recruits], key=lambda worker: worker.index)
+    def house(self, workers: Sequence[int]) -> None:
+        """Let these live here and no others; raises `WorkerFault` where the rows of a new one cannot be read."""
+        here = {worker.index: worker for worker in self.workers}
+        wanted = [index for index in workers if index not in here]
+        if wanted:
+            with _blaming(wanted[0], "cannot move here"):
+                here.update((recruit.index, recruit) for recruit in self._recruit(wanted))
+        self.workers = [here[index] for index in workers]
 
     def reply(self, round: int, query: Query) -> Batch:
         """The message of every worker here; raises `WorkerFault` naming the one that failed."""
@@ -58,8 +60,7 @@ class Host:
             try:
                 message, answering, encoding = worker.reply(round, query)
             except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
-                raise WorkerFault(f"worker {worker.index} failed in round {round + 1}: {reason}") from error
+                raise _fault(worker.index, f"failed in round {round + 1}", error) from error
             messages.append(message)
             compute += answering
             encode += encoding
@@ -69,30 +70,45 @@ class Host:
         """One row per worker here: weight times loss on its clean shard, correct test rows, test rows."""
         table = np.zeros((len(self.workers), SCORES))
         for row, worker in zip(table, self.workers, strict=True):
-            row[0] = self._weight(worker) * self.orders.loss.value(x, worker.clean)
-            if worker.test is not None:
-                metrics = self.orders.loss.metrics(x, worker.test)
-                row[1:] = metrics.get("correct", 0.0), metrics.get("rows", 0.0)
+            with _blaming(worker.index, "failed in an audit"):
+                row[0] = self._weight(worker) * self.orders.loss.value(x, worker.clean)
+                if worker.test is not None:
+                    metrics = self.orders.loss.metrics(x, worker.test)
+                    row[1:] = metrics.get("correct", 0.0), metrics.get("rows", 0.0)
         return table
 
     def gradients(self, x: Vector) -> ExactSum:
         """The weighted sum of the workers' gradients on their clean shards."""
         total = ExactSum(x.size)
         for worker in self.workers:
-            total.add(self._weight(worker) * self.orders.loss.gradient(x, worker.clean))
+            with _blaming(worker.index, "failed in an audit"):
+                total.add(self._weight(worker) * self.orders.loss.gradient(x, worker.clean))
         return total
 
     def hessian_products(self, x: Vector, v: Vector) -> ExactSum:
         """The weighted sum of the workers' `∇²F_i(x) v` on their clean shards."""
         total = ExactSum(x.size)
         for worker in self.workers:
-            total.add(self._weight(worker) * self.orders.loss.hessian(x, worker.clean)(v))
+            with _blaming(worker.index, "failed in a Hessian product"):
+                total.add(self._weight(worker) * self.orders.loss.hessian(x, worker.clean)(v))
         return total
 
     def _weight(self, worker: Worker) -> np.float64:
         """As a float64, so that a float32 gradient is not rounded again."""
         weight: np.float64 = self.orders.weights[worker.index]
         return weight
+
+
+@contextmanager
+def _blaming(worker: int, how: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _fault(worker, how, error) from error
+
+
+def _fault(worker: int, how: str, error: Exception) -> WorkerFault:
+    return WorkerFault(worker, f"{how}: {type(error).__name__}: {error}")
 
 
 def summarise(scores: NDArray[np.float64], gradients: ExactSum, weight: float) -> Audit:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 
 from mpirobust.cluster.local import LocalWorld
+from mpirobust.cluster.ranks import Death, survives_deaths
 from mpirobust.cluster.world import World
 from mpirobust.errors import ReportedFault, SetupFault
 
@@ -17,6 +20,8 @@ _LAUNCHERS = [
     ("FLUX_JOB_SIZE", "FLUX_TASK_RANK"),
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 ]
+
+_START_SECONDS = 300  # until all ranks have to be in MPI
 
 
 def launched_as() -> tuple[int, int] | None:
@@ -36,12 +41,21 @@ def open_world() -> World:
     launched = launched_as()
     if launched is None:
         return LocalWorld()
+    if survives_deaths():  # a rank that dies now leaves the others waiting
+        signal.alarm(_START_SECONDS)
     try:
         os.environ.setdefault("MPI4PY_RC_THREAD_LEVEL", "funneled")  # only one thread of ours calls MPI
         from mpirobust.cluster.mpi import MpiWorld
     except (ImportError, RuntimeError) as error:
         raise _once(launched, f"mpi4py cannot load an MPI library: {error}") from error
-    world = MpiWorld()
+    try:
+        world = MpiWorld()
+    except Death:
+        if launched[1] == 0:
+            print("mpirobust: a rank died while MPI was starting", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)  # as `MpiWorld.abort`
+        raise
+    signal.alarm(0)
     if world.size == 1 and launched[0] > 1:
         raise _once(
             launched,

@@ -50,11 +50,12 @@ class LocalCluster(Cluster):
         weight = self._host.orders.weight()
         return lambda v: self._host.hessian_products(x, v).total() / weight
 
-    def residuals(self) -> Generator[Vector, None, None]:
+    def residuals(self, round: int) -> Generator[Vector, None, None]:
         if self._host.orders.feedback == "difference":
             yield from self._reception.states
         elif self._host.orders.feedback == "residual":
-            yield from (worker.residual for worker in self._host.workers if worker.residual is not None)
+            kept = (worker.residual_before(round) for worker in self._host.workers)
+            yield from (residual for residual in kept if residual is not None)
 
     def recall(self, residuals: Iterable[Vector]) -> None:
         self._reception.recall(residuals)
@@ -67,6 +68,7 @@ class LocalWorld(World):
     """A job of one process that needs no MPI."""
 
     number = 0
+    survives = False
 
     @property
     def rank(self) -> int:

@@ -19,18 +19,20 @@ from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.host import Host
 from mpirobust.cluster.local import LocalCluster
 from mpirobust.cluster.placement import Placement
-from mpirobust.cluster.ranks import Death, Mended, Ranks, named
+from mpirobust.cluster.ranks import Death, Mended, Ranks, named, survives_deaths
 from mpirobust.cluster.remote import RemoteCluster
 from mpirobust.cluster.serving import serve
 from mpirobust.cluster.wire import SECONDS
 from mpirobust.cluster.world import World
-from mpirobust.errors import Exit, RankFault, ReportedFault, SetupFault
+from mpirobust.errors import Exit, Fault, RankFault, ReportedFault, SetupFault
 
 _MOST_BYTES = 2**31 - 1  # of one Gatherv: MPI-3 counts are 32-bit
 _RESIDUAL_TAG = 1
-_SURVIVES = "OMPI_MCA_mpi_ft_enable"  # set by `mpirun --with-ft ulfm`
 _PATIENCE = 5.0  # seconds until the runtime knows of a death
 _DEATHS = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
+_HEARD, _NO_NEWS = 1, 2  # what ranks agree on, as bits: that all heard the dismissal, that nobody has more to tell
+_NOBODY = 2**31  # in place of a worker
+_LAST_SECONDS = 60  # for the others to learn of the center's end
 
 
 class MpiRanks(Ranks):
@@ -41,23 +43,29 @@ class MpiRanks(Ranks):
 
     def __init__(self) -> None:
         # The launcher says so; the calls exist, and return, in libraries that cannot keep what they promise.
-        self.survives = os.environ.get(_SURVIVES) == "1"
-        self.comm: MPI.Comm = MPI.COMM_WORLD.Dup()  # a communicator of our own: nobody else's traffic can match ours
+        self.survives = survives_deaths()
+        try:
+            self.comm: MPI.Comm = MPI.COMM_WORLD.Dup()  # of our own: nobody else's traffic can match ours
+        except MPI.Exception as error:
+            raise Death from error
         self.rank = self.comm.Get_rank()
         self.size = self.comm.Get_size()
         self._numbers = list(range(self.size))  # by the launcher, of those that are left
+        self._news = False  # whether somebody has more to tell than that a rank died
+        self._failed, self._code = _NOBODY, 0  # what this rank has to tell: a worker that failed, how the center ends
+        # The library may still write to the buffers of a call that failed: they are never freed.
         self._retired: list[object] = []
 
     def broadcast(self, buffer: NDArray[Any]) -> None:
-        with self._deaths():
+        with self._deaths(buffer):
             self.comm.Bcast(buffer)
 
     def gather(self, mine: NDArray[Any], into: NDArray[Any] | None = None, counts: NDArray[Any] | None = None) -> None:
-        with self._deaths():
+        with self._deaths(mine, into, counts):
             self.comm.Gatherv(mine, None if into is None else [into, (counts, None)])
 
     def add(self, parts: NDArray[Any]) -> None:
-        with self._deaths():
+        with self._deaths(parts):
             if self.rank == 0:
                 self.comm.Reduce(MPI.IN_PLACE, parts, MPI.SUM)
             else:
@@ -65,29 +73,34 @@ class MpiRanks(Ranks):
 
     def lowest(self, value: int) -> int:
         """The lowest of what all ranks pass."""
-        result = np.empty(1, np.int64)
-        with self._deaths():
-            self.comm.Allreduce(np.array([value], np.int64), result, MPI.MIN)
+        mine, result = np.array([value], np.int64), np.empty(1, np.int64)
+        with self._deaths(mine, result):
+            self.comm.Allreduce(mine, result, MPI.MIN)
         return int(result[0])
 
     def send(self, vector: NDArray[Any]) -> None:
-        with self._deaths():
+        with self._deaths(vector):
             self.comm.Send(vector, dest=0, tag=_RESIDUAL_TAG)
 
     def receive(self, vector: NDArray[Any], rank: int) -> None:
-        with self._deaths():
+        with self._deaths(vector):
             self.comm.Recv(vector, source=rank, tag=_RESIDUAL_TAG)
 
     @contextmanager
-    def _deaths(self) -> Iterator[None]:
+    def _deaths(self, *buffers: object) -> Iterator[None]:
         try:
             yield
         except MPI.Exception as error:
             if not self.survives or not self._tells_of_death(error):
                 raise
-            self.comm.Revoke()  # whoever waits in a call for somebody who is here now, wakes up
-            self._agree(False)
+            self._retired += buffers
+            self._interrupt(_NO_NEWS)
             raise Death from error
+
+    def _interrupt(self, bits: int) -> None:
+        """Whoever waits in a call for this rank, wakes up; whoever waits in `part`, learns that not all are there."""
+        self.comm.Revoke()
+        self._agree(bits)
 
     def _tells_of_death(self, error: MPI.Exception) -> bool:
         """Open MPI says MPI_ERR_OTHER where a connection breaks before its runtime knows why."""
@@ -99,31 +112,65 @@ class MpiRanks(Ranks):
         return True
 
     def part(self) -> None:
-        if self.survives and not self._agree(True):
+        if self.survives and not self._agree(_HEARD | _NO_NEWS) & _HEARD:
             raise Death
 
-    def _agree(self, heard: bool) -> bool:
-        """Whether all that are left said True: the same on every rank, whoever dies meanwhile."""
+    def _agree(self, bits: int) -> int:
+        """The bits that all that are left have set: the same on every rank, whoever dies meanwhile."""
         while True:
             self.comm.Ack_failed()
             try:
-                return bool(self.comm.Agree(int(heard)))
+                agreed = int(self.comm.Agree(bits))
             except MPI.Exception as error:
                 if error.Get_error_class() != MPI.ERR_PROC_FAILED:
                     raise
+            else:
+                self._news = not agreed & _NO_NEWS
+                return agreed
 
-    def mend(self, touched: object) -> Mended:
-        self._retired += [self.comm, touched]
-        former, self.comm = self.comm.Get_group(), self.comm.Shrink()
-        self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
+    def report(self, worker: int) -> None:
+        self._failed = worker
+        self._interrupt(0)
+
+    def end(self, code: int) -> None:
+        """Tell all, from the center, to end with this code."""
+        self._code = code
+        self._interrupt(0)
+        self.mend()
+
+    def mend(self) -> Mended:
+        former = self.comm.Get_group()
+        told = np.array([_NOBODY, 0])
+        while True:
+            self._retired.append(self.comm)
+            self.comm = self.comm.Shrink()
+            self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
+            if not self._news or self._exchange(told):
+                break
+        failed, code = int(told[0]), -int(told[1])
+        self._news, self._failed = False, _NOBODY
+        if code and self.rank:
+            raise ReportedFault(code)
         left = list(MPI.Group.Translate_ranks(self.comm.Get_group(), range(self.size), former))
         dead = [number for rank, number in enumerate(self._numbers) if rank not in left]
         self._numbers = [self._numbers[rank] for rank in left]
         if left[0] != 0:
             if self.rank:
                 raise ReportedFault(Exit.LOST)
-            raise RankFault("rank 0, the center, died; --resume continues from the newest checkpoint")
-        return Mended(left, dead)
+            raise RankFault("rank 0, the center, died; another start goes on from the newest checkpoint")
+        return Mended(left, dead, None if failed == _NOBODY else failed)
+
+    def _exchange(self, told: NDArray[np.int64]) -> bool:
+        """Share what there is to tell; False, on every rank, if one died meanwhile."""
+        mine = np.array([self._failed, -self._code])
+        self._retired += [mine, told]
+        try:
+            self.comm.Allreduce(mine, told, MPI.MIN)
+            bits = _HEARD
+        except MPI.Exception:
+            self.comm.Revoke()
+            bits = 0
+        return bool(self._agree(bits) & _HEARD)
 
 
 class MpiWorld(World):
@@ -132,6 +179,7 @@ class MpiWorld(World):
     def __init__(self) -> None:
         self.ranks = MpiRanks()
         self.number = self.ranks.rank
+        self.survives = self.ranks.survives
 
     @property
     def rank(self) -> int:
@@ -161,6 +209,7 @@ class MpiWorld(World):
     def worst(self, code: int) -> tuple[int, int]:
         with self._whole():
             lowest = self.ranks.lowest(self.rank * 256 + code if code else self.size * 256)
+            self.ranks.part()  # a reduction may end well on some ranks alone, and what comes next would differ
         rank, code = divmod(lowest, 256)
         return (rank, code) if code else (0, 0)
 
@@ -170,24 +219,37 @@ class MpiWorld(World):
         try:
             yield
         except Death as death:
-            dead = self.ranks.mend(None).dead
+            dead = self.ranks.mend().dead
             if self.rank:
                 raise ReportedFault(Exit.LOST) from death
-            raise RankFault(f"{named('rank', dead)} died before the first round") from death
+            raise RankFault(f"{named('rank', dead)} died outside of a round") from death
 
     def abort(self, code: int) -> None:
-        if self.ranks.survives:  # MPI_Abort would hang, and only an end by a signal is noticed as a death
-            os.kill(os.getpid(), signal.SIGKILL)
-        MPI.COMM_WORLD.Abort(code)
+        if not self.ranks.survives:
+            MPI.COMM_WORLD.Abort(code)
+        if self.rank == 0:  # MPI_Abort would hang
+            signal.alarm(_LAST_SECONDS)
+            with suppress(MPI.Exception):
+                self.ranks.end(code)
+            self.leave(code)
+        os.kill(os.getpid(), signal.SIGKILL)  # only an end by a signal is noticed as a death
 
     def leave(self, code: int) -> NoReturn:
         if self.ranks.survives:  # Finalize may hang where a rank has died
-            with suppress(MPI.Exception):
-                self.ranks.comm.Barrier()
+            with suppress(MPI.Exception, Fault):
+                self._take_leave()
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
         sys.exit(code)
+
+    def _take_leave(self) -> None:
+        """Wait for all that are left."""
+        while True:
+            try:
+                return self.ranks.part()
+            except Death:
+                self.ranks.mend()
 
     def connect(self, host: Host, placement: Placement) -> Cluster | None:
         if self.size == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from mpirobust.cluster.ranks import Mended
 from mpirobust.errors import SetupFault
 
 Placement: TypeAlias = Sequence[Sequence[int]]  # the workers of each rank, ascending
@@ -31,18 +32,20 @@ def hosted(workers: int, size: int) -> Placement:
     return [range(0), *(range(cuts[host], cuts[host + 1]) for host in range(hosts))]
 
 
-def rehomed(placement: Placement, left: Sequence[int], adopt: bool) -> Placement:
-    """The workers of each rank in `left`, the ranks of `placement` that have not died.
+def rehomed(placement: Placement, mended: Mended, adopt: bool) -> Placement:
+    """The workers of each rank that is left, without one that failed.
 
-    With `adopt`, lost workers go one by one to whoever hosts the fewest; the center hosts none.
+    With `adopt`, workers of the dead go one by one to whoever hosts the fewest; the center hosts none.
     """
-    mine = [list(placement[rank]) for rank in left]
+    mine = [[worker for worker in placement[rank] if worker != mended.failed] for rank in mended.left]
     if adopt and len(mine) > 1:
-        for worker in lost(placement, left):
-            min(mine[1:], key=len).append(worker)
+        for worker in orphans(placement, mended):
+            if worker != mended.failed:
+                min(mine[1:], key=len).append(worker)
     return [sorted(workers) for workers in mine]
 
 
-def lost(placement: Placement, left: Sequence[int]) -> list[int]:
-    """The workers of the ranks that are not in `left`, ascending."""
-    return sorted(worker for rank, workers in enumerate(placement) if rank not in left for worker in workers)
+def orphans(placement: Placement, mended: Mended) -> list[int]:
+    """The workers of the ranks that died, ascending."""
+    gone = (workers for rank, workers in enumerate(placement) if rank not in mended.left)
+    return sorted(worker for workers in gone for worker in workers)

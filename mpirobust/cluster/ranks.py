@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +10,26 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+_ULFM = "OMPI_MCA_mpi_ft_enable"  # set by `mpirun --with-ft ulfm`
+
 
 class Death(Exception):
-    """A rank died in a call, or, at a dismissal, before it was heard everywhere. `Ranks.mend` comes next."""
+    """A rank died in a call, or a worker on it failed, or not all heard a dismissal. `Ranks.mend` comes next."""
 
 
 @dataclass(frozen=True)
 class Mended:
-    """Who is left, by the ranks that they had, and the dead, by what the launcher calls them."""
+    """What became of the ranks.
+
+    Attributes:
+        left: the ranks that they had who are left.
+        dead: what the launcher calls those that are not.
+        failed: a worker that its rank cannot go on with.
+    """
 
     left: Sequence[int]
-    dead: Sequence[int]
+    dead: Sequence[int] = ()
+    failed: int | None = None
 
 
 class Ranks(ABC):
@@ -31,10 +41,12 @@ class Ranks(ABC):
     Attributes:
         rank: the number of this process.
         size: how many are left.
+        survives: whether the library survives a death.
     """
 
     rank: int
     size: int
+    survives: bool
 
     @abstractmethod
     def broadcast(self, buffer: NDArray[Any]) -> None:
@@ -61,15 +73,23 @@ class Ranks(ABC):
         """Said by every rank that has heard the dismissal; returns if all that are left have."""
 
     @abstractmethod
-    def mend(self, touched: object) -> Mended:
+    def report(self, worker: int) -> None:
+        """Tell all that this worker failed here, so that they come to `mend`; for ranks that survive a death."""
+
+    @abstractmethod
+    def mend(self) -> Mended:
         """Leave the dead behind; `rank` and `size` are then of those that are left.
 
-        Args:
-            touched: buffers of the call that failed. The library may still write to them, so they are never freed.
+        The buffers of the call that failed are not to be used again: the library may still write to them.
 
         Raises:
-            RankFault: the center died; `ReportedFault` on all ranks but one.
+            RankFault: the center died; `ReportedFault` on all ranks but one, or with the code that it ends with.
         """
+
+
+def survives_deaths() -> bool:
+    """Whether the launcher was `mpirun --with-ft ulfm`."""
+    return os.environ.get(_ULFM) == "1"
 
 
 def named(noun: str, numbers: Sequence[int]) -> str:

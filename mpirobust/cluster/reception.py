@@ -27,7 +27,7 @@ class Reception:
 
     Attributes:
         present: the workers that live, shape (m,).
-        lost: how many workers are Byzantine or absent.
+        unreliable: how many workers are Byzantine or absent.
         states: g_i, shape (m, d), float64; no rows without that feedback.
     """
 
@@ -35,7 +35,7 @@ class Reception:
         self._orders = orders
         self._everyone = np.arange(workers)
         self.present = np.ones(workers, dtype=bool)
-        self.lost = orders.byzantine.size
+        self.unreliable = orders.byzantine.size
         self.states = np.zeros((workers if orders.feedback == "difference" else 0, orders.dim))
 
     def exchange(self, round: int, query: Query, messages: list[Message], seconds: Mapping[str, float]) -> Exchange:
@@ -58,12 +58,12 @@ class Reception:
         down = bytes_down(int(self.present.sum()), query)
         return Exchange(inbox, crossed, down, {**seconds, "forge": forging}, ~self.present)
 
-    def lose(self, workers: Sequence[int], adopted: bool) -> None:
-        """The rank of these workers died, and what feedback had kept for them there: here it starts anew as well."""
-        self.present[list(workers)] = adopted
-        self.lost = np.union1d(self._orders.byzantine, self._everyone[~self.present]).size
+    def lose(self, absent: Sequence[int], moved: Sequence[int]) -> None:
+        """Some workers are lost, and what feedback had kept for those that live on: here it starts anew as well."""
+        self.present[list(absent)] = False
+        self.unreliable = np.union1d(self._orders.byzantine, self._everyone[~self.present]).size
         if self.states.size:
-            self.states[list(workers)] = 0.0
+            self.states[[*absent, *moved]] = 0.0
 
     def recall(self, states: Iterable[Vector]) -> None:
         """Take the states from a checkpoint."""

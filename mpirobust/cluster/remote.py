@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
-from itertools import pairwise
+from contextlib import closing, suppress
+from itertools import chain, pairwise
 from time import perf_counter
 from typing import TypeVar
 
@@ -16,12 +16,12 @@ from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Depleted, Exchange
 from mpirobust.cluster.curvature import power_iteration, smallest_eigenvalue
 from mpirobust.cluster.host import SCORES, summarise
-from mpirobust.cluster.placement import Placement, lost, rehomed
+from mpirobust.cluster.placement import Placement, orphans, rehomed
 from mpirobust.cluster.ranks import Death, Ranks, named
 from mpirobust.cluster.reception import Reception
 from mpirobust.cluster.summation import ExactSum
 from mpirobust.cluster.wire import SECONDS, Command, Line
-from mpirobust.errors import RankFault
+from mpirobust.errors import Exit, RankFault, ReportedFault
 from mpirobust.types import Message, Vector
 from mpirobust.worker import Orders
 
@@ -39,12 +39,16 @@ class RemoteCluster(Cluster):
         self._reception = Reception(orders, self._m)
         self._settle(placement)
 
+    @property
+    def depleted(self) -> bool:
+        return self._reception.unreliable > self._orders.bearable
+
     def ask(self, round: int, query: Query) -> Exchange:
         self._round = round
         return self._redone(lambda: self._ask(round, query))
 
     def _ask(self, round: int, query: Query) -> Exchange:
-        if self._reception.lost > self._orders.bearable:
+        if self.depleted:
             raise Depleted
         began = perf_counter()
         self._line.say(Command.ASK, query.vectors, round=round, kind=query.kind, scale=query.scale)
@@ -137,23 +141,23 @@ class RemoteCluster(Cluster):
     def _weight(self) -> float:
         return float(self._orders.weights[self._reception.present].sum())
 
-    def residuals(self) -> Generator[Vector, None, None]:
+    def residuals(self, round: int) -> Generator[Vector, None, None]:
         if self._orders.feedback == "difference":
             yield from self._reception.states
         elif self._orders.feedback == "residual":
             done = 0
             while done < self._m:  # once, and again from where a death broke it off
                 try:
-                    with closing(self._residuals_from(done)) as residuals:
+                    with closing(self._residuals_from(done, round)) as residuals:
                         for residual in residuals:
                             yield residual
                             done += 1
                 except Death:
                     self._mend()
 
-    def _residuals_from(self, first: int) -> Generator[Vector, None, None]:
+    def _residuals_from(self, first: int, round: int) -> Generator[Vector, None, None]:
         """The residuals of the workers from `first` on."""
-        self._line.say(Command.RESIDUALS, round=first)
+        self._line.say(Command.RESIDUALS, round=round, number=first)
         home = {worker: rank for rank, workers in enumerate(self._placement) for worker in workers}
         residual = np.empty(self._orders.dim)
         due = list(range(first, self._m))
@@ -171,7 +175,8 @@ class RemoteCluster(Cluster):
                     if worker in home:
                         self._ranks.receive(residual, home[worker])
             except Death:
-                self._mend()
+                with suppress(RankFault):  # why the reader gave up is said already
+                    self._mend()
             raise
 
     def recall(self, residuals: Iterable[Vector]) -> None:
@@ -180,10 +185,10 @@ class RemoteCluster(Cluster):
     def dismiss(self, code: int) -> None:
         while True:
             try:
-                self._line.say(Command.DISMISS, code=code)
+                self._line.say(Command.DISMISS, number=code)
                 return self._ranks.part()
             except Death:
-                self._ranks.mend(self._line)
+                self._ranks.mend()
                 self._line = Line(self._ranks, self._orders.dim)
 
     def _redone(self, call: Callable[[], T]) -> T:
@@ -195,16 +200,27 @@ class RemoteCluster(Cluster):
                 self._mend()
 
     def _mend(self) -> None:
-        """Go on with the ranks that are left, or say why not."""
+        """Go on with the ranks and workers that are left, or say why not."""
         policy, before = self._orders.on_failure, self._placement
-        mended = self._ranks.mend((self._line, self._received))
-        died = f"{named('rank', mended.dead)} died in round {self._round + 1}"
-        gone, adopted = lost(before, mended.left), policy == "adopt" and self._ranks.size > 1
-        self._settle(rehomed(before, mended.left, adopted))
+        mended = self._ranks.mend()
+        self._settle(rehomed(before, mended, policy == "adopt"))  # also for the dismissal
+        happened = []
+        if mended.dead:
+            happened.append(f"{named('rank', mended.dead)} died in round {self._round + 1}")
+        if mended.failed is not None:
+            happened.append(f"{named('worker', [mended.failed])} failed in round {self._round + 1}")
         if policy == "stop":
-            raise RankFault(f'{died} (on_failure = "stop"); --resume continues from the newest checkpoint')
-        self._reception.lose(gone, adopted)
-        fate = "moved to other ranks" if adopted else "absent from now on"
-        if adopted and self._orders.feedback != "none":
-            fate += ", without what feedback had kept there"
-        print(f"mpirobust: {died}; {named('worker', gone)}: {fate}", file=sys.stderr, flush=True)
+            if mended.failed is not None:
+                raise ReportedFault(Exit.WORKER)
+            why = f'{"; ".join(happened)} (on_failure = "stop")'
+            raise RankFault(f"{why}; another start goes on from the newest checkpoint")
+        here = set(self._order)
+        absent = sorted(set(chain(*before)) - here)
+        moved = [worker for worker in orphans(before, mended) if worker in here]
+        self._reception.lose(absent, moved)
+        if moved:
+            without = "" if self._orders.feedback == "none" else ", without what feedback had kept there"
+            happened.append(f"{named('worker', moved)}: moved to other ranks{without}")
+        if absent:
+            happened.append(f"{named('worker', absent)}: absent from now on")
+        print(f"mpirobust: {'; '.join(happened)}", file=sys.stderr, flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from mpirobust.algorithms.base import Query
@@ -9,28 +11,38 @@ from mpirobust.cluster.host import Host
 from mpirobust.cluster.placement import Placement, rehomed
 from mpirobust.cluster.ranks import Death, Ranks
 from mpirobust.cluster.wire import Command, Header, Line
+from mpirobust.errors import WorkerFault
 from mpirobust.types import Vector
 
 
 def serve(ranks: Ranks, host: Host, placement: Placement) -> int:
     """Do as the center says until dismissed; returns the exit code.
 
-    Where a rank dies, the center asks again; `placement`, the workers of each rank, is then worked out anew, by
-    every rank for itself.
+    Where a rank dies or a worker fails, the center asks again; `placement`, the workers of each rank, is then worked
+    out anew, by every rank for itself.
     """
-    line = Line(ranks, host.orders.dim)
     while True:
         try:
-            header, vectors = line.hear()
-            if header["command"] == Command.DISMISS:
-                ranks.part()
-                return int(header["code"])
-            _obey(ranks, host, header, vectors)
+            host.house(placement[ranks.rank])
+            return _until_dismissed(ranks, host)
+        except WorkerFault as fault:
+            if not ranks.survives:
+                raise
+            print(f"mpirobust: {fault}", file=sys.stderr, flush=True)
+            ranks.report(fault.worker)
         except Death:
-            mine = placement[ranks.rank]
-            placement = rehomed(placement, ranks.mend(line).left, host.orders.on_failure == "adopt")
-            host.adopt([worker for worker in placement[ranks.rank] if worker not in mine])
-            line = Line(ranks, host.orders.dim)
+            pass
+        placement = rehomed(placement, ranks.mend(), host.orders.on_failure == "adopt")
+
+
+def _until_dismissed(ranks: Ranks, host: Host) -> int:
+    line = Line(ranks, host.orders.dim)
+    while True:
+        header, vectors = line.hear()
+        if header["command"] == Command.DISMISS:
+            ranks.part()
+            return int(header["number"])
+        _obey(ranks, host, header, vectors)
 
 
 def _obey(ranks: Ranks, host: Host, header: Header, vectors: tuple[Vector, ...]) -> None:
@@ -44,8 +56,9 @@ def _obey(ranks: Ranks, host: Host, header: Header, vectors: tuple[Vector, ...])
             ranks.add(host.hessian_products(*vectors).parts)
         case Command.RESIDUALS:
             for worker in host.workers:
-                if worker.index >= header["round"] and worker.residual is not None:
-                    ranks.send(worker.residual)
+                residual = worker.residual_before(int(header["round"]))
+                if worker.index >= header["number"] and residual is not None:
+                    ranks.send(residual)
 
 
 def _answer(ranks: Ranks, host: Host, header: Header, vectors: tuple[Vector, ...]) -> None:

@@ -24,9 +24,9 @@ class Command(IntEnum):
     DISMISS = 5
 
 
-# `round` is, for RESIDUALS, the first worker whose residual is wanted.
+# `number` is, for RESIDUALS, the first worker whose residual is wanted, and for DISMISS the exit code.
 HEADER = np.dtype(
-    [("command", "<i4"), ("kind", "<i4"), ("vectors", "<i4"), ("code", "<i4"), ("round", "<i8"), ("scale", "<f8")]
+    [("command", "<i4"), ("kind", "<i4"), ("vectors", "<i4"), ("number", "<i4"), ("round", "<i8"), ("scale", "<f8")]
 )
 Header: TypeAlias = np.void  # one HEADER
 SECONDS = np.dtype(("<f8", (2,)))  # compute and encode, behind the messages of each rank

@@ -22,9 +22,11 @@ class World(ABC):
 
     Attributes:
         number: what the launcher calls this process.
+        survives: whether the others survive the death of one.
     """
 
     number: int
+    survives: bool
 
     @property
     @abstractmethod

@@ -46,25 +46,36 @@ class Auditor(Observer):
         self._curvature_every = curvature_every
 
     def begin(self, moment: Moment) -> Status | None:
-        return self._audit(moment) if moment.round == 0 else self._judge()
+        return self._audit(moment) if self._due(moment.round) else self._judge()
 
     def see(self, moment: Moment) -> Status | None:
-        return self._audit(moment) if moment.round % self._every == 0 else None
+        return self._audit(moment) if self._due(moment.round) else None
 
     def end(self, moment: Moment, status: Status) -> None:
         if status in (Status.INTERRUPTED, Status.LOST):
             return  # the resumed run must leave the same rows as an undisturbed one
-        audited = self._trace.audits.rows["round"]
-        if audited.size == 0 or audited[-1] < moment.round:
+        if self._last() < moment.round:
             self._audit(moment)
+        if moment.cluster.depleted:
+            return
         row = self._trace.audits.rows[-1]
         if self._curvature_every is not None and isnan(row["lambda_min"]):
             row["lambda_min"] = moment.cluster.lambda_min(moment.state.x)
+
+    def _due(self, round: int) -> bool:
+        return round % self._every == 0 and self._last() < round
+
+    def _last(self) -> int:
+        """The round of the newest audit."""
+        audited = self._trace.audits.rows["round"]
+        return int(audited[-1]) if audited.size else -1
 
     def _audit(self, moment: Moment) -> Status | None:
         began = perf_counter()
         x = moment.state.x
         audit = moment.cluster.audit(x)
+        if moment.cluster.depleted:
+            return None  # it is of few workers or none; the resumed run makes it of all
         row = self._trace.audits.append()
         row["round"] = moment.round
         row["loss"] = audit.loss

@@ -45,7 +45,7 @@ def save(folder: Path, round: int, state: State, cluster: Cluster, tail: Tail, p
         for table, columns in tail.items():
             for column, rows in columns.items():
                 file.create_dataset(f"tail/{table}/{column}", data=rows)
-        with closing(cluster.residuals()) as residuals:
+        with closing(cluster.residuals(round)) as residuals:
             _stream(file, residuals)
 
     write_sealed(checkpoint_path(folder, round), "checkpoint", FORMAT, fill)

@@ -16,6 +16,7 @@ import pytest
 
 from mpirobust.cluster.host import Host, summarise
 from mpirobust.cluster.placement import hosted, rehomed
+from mpirobust.cluster.ranks import Mended
 from mpirobust.cluster.reception import Reception
 from mpirobust.plan import load_plan
 from mpirobust.types import CENTER, Purpose, stream
@@ -207,7 +208,7 @@ def assert_as_replayed(path: Path, out: Path, absent_from: int) -> None:
         assert run["rounds/round"].shape == (_ROUNDS,)
         for t in range(_ROUNDS):
             if t == absent_from:
-                reception.lose(gone, adopt)
+                reception.lose(*((), gone) if adopt else (gone, ()))
                 for index in gone:
                     workers[index] = Worker(index, team.orders, workers[index].clean, workers[index].test)
             query = algorithm.query(state)
@@ -336,6 +337,9 @@ def assert_same(one: Path, other: Path) -> None:
 
 def test_rehoming() -> None:
     placement = hosted(7, 4)  # 0-1, 2-3, 4-6
-    assert [list(workers) for workers in rehomed(placement, [0, 1, 3], adopt=False)] == [[], [0, 1], [4, 5, 6]]
-    assert [list(workers) for workers in rehomed(placement, [0, 1, 3], adopt=True)] == [[], [0, 1, 2, 3], [4, 5, 6]]
-    assert [list(workers) for workers in rehomed(placement, [0], adopt=True)] == [[]]
+    dead = Mended(left=[0, 1, 3])
+    assert rehomed(placement, dead, adopt=False) == [[], [0, 1], [4, 5, 6]]
+    assert rehomed(placement, dead, adopt=True) == [[], [0, 1, 2, 3], [4, 5, 6]]
+    assert rehomed(placement, Mended(left=[0]), adopt=True) == [[]]
+    assert rehomed(placement, Mended(left=[0, 1, 2, 3], failed=5), adopt=True) == [[], [0, 1], [2, 3], [4, 6]]
+    assert rehomed(placement, Mended(left=[0, 1, 3], failed=2), adopt=True) == [[], [0, 1, 3], [4, 5, 6]]

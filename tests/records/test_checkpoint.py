@@ -80,7 +80,7 @@ def test_round_trip(tmp_path: Path, feedback: bool) -> None:
 @pytest.mark.parametrize("workers", [range(M), range(2, 5), range(0)])
 def test_residuals_of_some_workers(tmp_path: Path, workers: range) -> None:
     path = save(tmp_path, 25)
-    expected = list(cluster(True, 25).residuals())
+    expected = list(cluster(True, 25).residuals(25))
     found = list(checkpoint.residuals_of(path, workers, DIM))
     assert len(found) == len(workers)
     for ours, worker in zip(found, workers, strict=True):
