@@ -20,15 +20,23 @@ _BIN = str(Path(sys.executable).parent)
 
 
 def start(
-    *command: str, ranks: int | None, env: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    *command: str,
+    ranks: int | None,
+    env: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
+    enter: Sequence[str] = (),
 ) -> subprocess.Popen[str]:
-    """Start `python COMMAND` in a process group of its own; under mpirun with `options` unless `ranks` is None."""
+    """Start `python COMMAND` in a process group of its own; under mpirun with `options` unless `ranks` is None.
+
+    Args:
+        enter: what to put before it, to start it elsewhere.
+    """
     path = f"{_BIN}{os.pathsep}{os.environ['PATH']}"
     if ranks is not None and shutil.which("mpirun", path=path) is None:
         pytest.skip("no mpirun: pip install '.[mpi]'")
     launcher = [] if ranks is None else [str(_MPIRUN), *options, "-n", str(ranks)]
     return subprocess.Popen(
-        [*launcher, sys.executable, *command],
+        [*enter, *launcher, sys.executable, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

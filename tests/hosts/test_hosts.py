@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from tests.hosts.network import Network, missing, network
-from tests.launching import REPOSITORY, finish, mpirobust
+from tests.launching import REPOSITORY, finish, mpirobust, start
+from tests.mpirun.test_deaths import ULFM, assert_as_replayed, plan_of, script_of
 from tests.slurm.sandbox import until
 
 pytestmark = pytest.mark.slow
@@ -150,6 +151,32 @@ def test_a_lost_host_ends_the_job_and_the_others_go_on(three: Network, tmp_path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert fleet.requeued == ["requeue 7"]
     _assert_same_bits(out, plan)
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "instant", "fatal", "absent_from", "fate"),
+    [
+        ("drop", "while it computes", 14, 14, "absent from now on"),
+        ("adopt", "while residuals are saved", 19, 20, "moved to other ranks, without what feedback had kept there"),
+    ],
+)
+def test_a_rank_that_dies_on_another_host_is_done_without(
+    three: Network, tmp_path: Path, on_failure: str, instant: str, fatal: int, absent_from: int, fate: str
+) -> None:
+    plan, out = plan_of(tmp_path, on_failure), tmp_path / "out"
+    command = (*script_of(tmp_path, instant, fatal, 5), "run", str(plan), "--out", str(out))
+    options = (*ULFM, "--host", "h1,h2,h3", "--map-by", "ppr:2:node:oversubscribe")
+    process = start(*command, ranks=6, options=options, env=three.env(), enter=three.hosts["h1"].enter)
+    done = finish(process, 60)
+    assert done.returncode == 0, done.stderr
+    assert f"rank 5 died in round {fatal + 1}; workers 16-19: {fate}\n" in done.stderr
+    with h5py.File(out / "run.h5") as file:
+        assert file.attrs["hosts"].split() == ["h1", "h1", "h2", "h2", "h3", "h3"]
+        absent = file["rounds/absent"][:]
+    assert np.argwhere(absent).tolist() == [
+        [t, worker] for t in range(absent_from, len(absent)) for worker in range(16, 20) if on_failure == "drop"
+    ]
+    assert_as_replayed(plan, out, absent_from, gone=range(16, 20))
 
 
 def test_nothing_is_left_of_a_network(tmp_path: Path) -> None:

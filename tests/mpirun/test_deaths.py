@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -23,9 +24,10 @@ from mpirobust.types import CENTER, Purpose, stream
 from mpirobust.worker import Worker
 from tests.launching import finish, mpirobust, ranks_of, start
 from tests.mpirun.test_rank_count import SAME
+from tests.slurm.sandbox import until
 from tests.teams import Team
 
-_ULFM = ("--with-ft", "ulfm")
+ULFM = ("--with-ft", "ulfm")
 
 # Center and three ranks with 6, 7 and 7 workers; the rule bears 9 of 20, two of them Byzantine.
 _PLAN = """
@@ -141,6 +143,56 @@ if rank == 0 and doomed:
 main()
 """
 
+_FAILING = """
+from mpirobust.cli import main
+from mpirobust.worker import Worker
+answer = Worker._answer
+def failing(self, round, query):
+    if round >= 14 and self.index == 8:
+        raise RuntimeError("out of luck")
+    return answer(self, round, query)
+Worker._answer = failing
+main()
+"""
+_ENDING = """
+from mpirobust.aggregators.norm_trim import NormTrim
+from mpirobust.cli import main
+judge, calls = NormTrim.judge, []
+def ending(self, inbox):
+    calls.append(inbox)
+    if len(calls) == 15:
+        raise ERROR
+    return judge(self, inbox)
+NormTrim.judge = ending
+main()
+"""
+# Rank 1 is stopped in its last reduction before the rounds, which the center comes to three seconds late.
+_LATE = """
+import os, pathlib, signal, sys, time
+from threading import Timer
+from mpirobust import lead
+from mpirobust.cli import main
+from mpirobust.cluster.mpi import MpiRanks
+note, rank = pathlib.Path(sys.argv.pop(1), "stopped"), os.environ["OMPI_COMM_WORLD_RANK"]
+restore, lowest, calls = lead.restore, MpiRanks.lowest, []
+def slowly(*arguments):
+    time.sleep(3.0)
+    return restore(*arguments)
+def stop():
+    note.write_text(str(os.getpid()))
+    os.kill(os.getpid(), signal.SIGSTOP)
+def stopping(self, value):
+    calls.append(value)
+    if len(calls) == 4:
+        Timer(1.0, stop).start()
+    return lowest(self, value)
+if rank == "0":
+    lead.restore = slowly
+if rank == "1":
+    MpiRanks.lowest = stopping
+main()
+"""
+
 # Each with the round (from 0) that it strikes in, and the first that its workers are absent from.
 _INSTANTS = {
     "before the broadcast": (14, 14),
@@ -162,12 +214,17 @@ def plan_of(folder: Path, on_failure: str = "drop", feedback: str = "residual", 
     return path
 
 
-def dying(
-    instant: str, fatal: int, rank: int, plan: Path, out: Path, options: tuple[str, ...] = _ULFM
-) -> subprocess.CompletedProcess[str]:
-    script = plan.parent / "dying.py"
+def script_of(folder: Path, instant: str, fatal: int, rank: int) -> tuple[str, ...]:
+    """What runs `mpirobust` with the arguments behind it, and in it this rank to its death."""
+    script = folder / "dying.py"
     script.write_text(_DYING)
-    command = (str(script), instant, str(fatal), str(rank), "run", str(plan), "--out", str(out))
+    return str(script), instant, str(fatal), str(rank)
+
+
+def dying(
+    instant: str, fatal: int, rank: int, plan: Path, out: Path, options: tuple[str, ...] = ULFM
+) -> subprocess.CompletedProcess[str]:
+    command = (*script_of(plan.parent, instant, fatal, rank), "run", str(plan), "--out", str(out))
     return finish(start(*command, ranks=4, options=options), timeout=120)
 
 
@@ -194,13 +251,15 @@ def test_with_every_feedback(feedback: str, on_failure: str, tmp_path: Path) -> 
     assert_as_replayed(plan, out, 14)
 
 
-def assert_as_replayed(path: Path, out: Path, absent_from: int) -> None:
-    """The trace of `out` is what one process makes of the plan when workers 6 to 12 are lost from that round on."""
-    plan, _ = load_plan(path, ())
+def assert_as_replayed(
+    path: Path, out: Path, absent_from: int, gone: range = range(6, 13), overrides: Sequence[str] = ()
+) -> None:
+    """The trace of `out` is what one process makes of the plan when the workers `gone` are lost from that round on."""
+    plan, _ = load_plan(path, overrides)
     team = Team(plan)
     adopt = plan.on_failure == "adopt"
     reception = Reception(team.orders, plan.workers)
-    workers, gone = list(team.workers), range(6, 13)
+    workers = list(team.workers)
     algorithm, rule = plan.algorithm, plan.aggregator
     state = algorithm.start(team.x0, team.cluster)
     with h5py.File(out / "run.h5") as run:
@@ -239,13 +298,13 @@ def test_stop_ends_the_run_so_that_resume_gives_the_bits_of_an_undisturbed_one(t
     plan, out, whole = plan_of(tmp_path, "stop"), tmp_path / "out", tmp_path / "whole"
     done = dying("while it computes", 14, 2, plan, out)
     assert done.returncode == 6
-    assert 'rank 2 died in round 15 (on_failure = "stop"); --resume continues' in done.stderr
+    assert 'rank 2 died in round 15 (on_failure = "stop"); another start goes on' in done.stderr
     assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
     assert mpirobust("run", str(plan), "--out", str(whole)).returncode == 0
     assert_same(whole, out)
 
 
-@pytest.mark.parametrize("options", [_ULFM, ()], ids=["ulfm", "without ulfm"])
+@pytest.mark.parametrize("options", [ULFM, ()], ids=["ulfm", "without ulfm"])
 @pytest.mark.parametrize("rank", [0, 2])
 def test_a_death_that_is_not_survived_ends_the_job_soon(rank: int, options: tuple[str, ...], tmp_path: Path) -> None:
     if rank and options:
@@ -257,41 +316,118 @@ def test_a_death_that_is_not_survived_ends_the_job_soon(rank: int, options: tupl
     assert time.monotonic() - began < 60
     if options:
         assert done.returncode == 6
-        assert done.stderr.count("rank 0, the center, died; --resume continues from the newest checkpoint") == 1
+        assert done.stderr.count("rank 0, the center, died; another start goes on from the newest checkpoint") == 1
     assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
     assert mpirobust("run", str(plan), "--out", str(whole)).returncode == 0
     assert_same(whole, out)
 
 
-def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
-    plan, out = plan_of(tmp_path), tmp_path / "out"
+@pytest.mark.parametrize("feedback", ["residual", "difference"])
+def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(feedback: str, tmp_path: Path) -> None:
+    plan, out, whole = plan_of(tmp_path, feedback=feedback), tmp_path / "out", tmp_path / "whole"
     script = tmp_path / "dying.py"
-    script.write_text(_DYING)
-    # Rank 2 and, in the same round, rank 3: 14 of 20 workers.
-    both = _DYING.replace("== rank\n", "in (2, 3)\n")
-    script.write_text(both)
+    # Rank 2 and, in the same round, rank 3: 14 of 20 workers. Those of rank 1 have answered in it.
+    script.write_text(_DYING.replace("== rank\n", "in (2, 3)\n"))
     command = (str(script), "while it computes", "14", "2", "run", str(plan), "--out", str(out))
-    done = finish(start(*command, ranks=4, options=_ULFM), timeout=120)
+    done = finish(start(*command, ranks=4, options=ULFM), timeout=120)
     assert done.returncode == 6, done.stderr
     assert "too many workers are lost: --resume continues with all of them" in done.stderr
+    assert mpirobust("run", str(plan), "--out", str(whole), "--set", "algorithm.rounds=14").returncode == 0
+    name = "checkpoint-000000014.h5"
+    with h5py.File(out / name) as saved, h5py.File(whole / name) as expected:
+        np.testing.assert_array_equal(saved["state/x"][:], expected["state/x"][:])
+        np.testing.assert_array_equal(saved["residuals"][:6], expected["residuals"][:6])
+        assert not saved["residuals"][6:].any()
     with h5py.File(out / "run.h5") as run:
         assert run.attrs["status"] == "lost"
         assert run.attrs["rounds"] == 14
-    assert (out / "checkpoint-000000014.h5").exists()
     assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
     with h5py.File(out / "run.h5") as run:
         assert run.attrs["status"] == "finished"
         assert not run["rounds/absent"][:].any()
 
 
-def test_a_rank_that_raises_is_a_rank_that_died(tmp_path: Path) -> None:
-    script = tmp_path / "raising.py"
-    plan = plan_of(tmp_path)
-    script.write_text(_DYING.replace("os.kill(os.getpid(), signal.SIGKILL)", "raise RuntimeError('out of luck')"))
-    command = (str(script), "while it computes", "14", "2", "run", str(plan), "--out", str(tmp_path / "out"))
-    done = finish(start(*command, ranks=4, options=_ULFM), timeout=60)
-    assert_as_replayed(plan, tmp_path / "out", 14)
-    assert "rank 2: worker 8 failed in round 15: RuntimeError: out of luck" in done.stderr
+@pytest.mark.parametrize("fatal", [0, 19])
+def test_nobody_left_in_an_audit_is_not_divergence(fatal: int, tmp_path: Path) -> None:
+    plan, out, whole = plan_of(tmp_path, feedback="none"), tmp_path / "out", tmp_path / "whole"
+    script = tmp_path / "dying.py"
+    script.write_text(_DYING if fatal else _DYING.replace("said = -1", "said = 0"))  # round 0: before all replies
+    command = (str(script), "in an audit", str(fatal), "1", "run", str(plan), "--out", str(out))
+    done = finish(start(*command, ranks=2, options=ULFM), timeout=60)
+    assert done.returncode == 6, done.stderr
+    with h5py.File(out / "run.h5") as run:
+        assert run.attrs["status"] == "lost"
+        assert np.isfinite(run["audits/loss"][:]).all()
+    assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
+    assert mpirobust("run", str(plan), "--out", str(whole)).returncode == 0
+    assert_same(whole, out)
+
+
+@pytest.mark.parametrize("on_failure", ["drop", "adopt"])
+def test_a_worker_that_fails_is_absent_and_its_rank_lives_on(on_failure: str, tmp_path: Path) -> None:
+    plan, out = plan_of(tmp_path, on_failure), tmp_path / "out"
+    done = failing("True", plan, out, ULFM)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("worker 8 failed in round 15: RuntimeError: out of luck") == 1
+    assert "worker 8 failed in round 15; worker 8: absent from now on\n" in done.stderr
+    assert "died" not in done.stderr
+    plan_of(tmp_path, "drop")  # whatever the policy: one that fails here would fail elsewhere
+    assert_as_replayed(plan, out, 14, gone=range(8, 9))
+
+
+@pytest.mark.parametrize("options", [ULFM, ()], ids=["ulfm", "without ulfm"])
+def test_a_worker_that_fails_ends_the_run_where_the_plan_says_stop(options: tuple[str, ...], tmp_path: Path) -> None:
+    done = failing("True", plan_of(tmp_path, "stop"), tmp_path / "out", options)
+    assert done.returncode == 4
+    assert done.stderr.count("worker 8 failed in round 15: RuntimeError: out of luck") == 1
+
+
+def test_workers_that_fail_one_after_the_other_until_the_rule_bears_no_more(tmp_path: Path) -> None:
+    plan, out = plan_of(tmp_path, "adopt"), tmp_path / "out"
+    done = failing("self.index >= 8", plan, out, ULFM)
+    assert done.returncode == 6, done.stderr
+    with h5py.File(out / "run.h5") as run:
+        assert run.attrs["status"] == "lost"
+        assert run.attrs["rounds"] == 14
+
+
+def failing(whom: str, plan: Path, out: Path, options: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """From round 15 on worker 8, and others of whom this holds, cannot answer, wherever they live."""
+    script = plan.parent / "failing.py"
+    script.write_text(_FAILING.replace("self.index == 8", "self.index == 8" if whom == "True" else whom))
+    return finish(start(str(script), "run", str(plan), "--out", str(out), ranks=4, options=options), timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        ("OSError(28, 'No space left on device')", 5, "No space left on device"),
+        ("RuntimeError('a bug')", 1, "RuntimeError: a bug"),
+        ("KeyboardInterrupt()", 130, "ended at once"),
+    ],
+)
+def test_what_ends_the_center_ends_all_with_its_code(error: str, code: int, says: str, tmp_path: Path) -> None:
+    plan, script = plan_of(tmp_path), tmp_path / "ending.py"
+    script.write_text(_ENDING.replace("ERROR", error))
+    done = finish(start(str(script), "run", str(plan), f"--out={tmp_path / 'out'}", ranks=4, options=ULFM), timeout=60)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count(says) == 1
+    assert "died" not in done.stderr
+
+
+def test_the_last_step_before_the_rounds_ends_alike_on_all_ranks(tmp_path: Path) -> None:
+    """Rank 1 still waits in the reduction that the others have left, when rank 3 dies: in a round, for all of them."""
+    plan, out, script = plan_of(tmp_path), tmp_path / "out", tmp_path / "late.py"
+    script.write_text(_LATE)
+    process = start(str(script), str(tmp_path), "run", str(plan), "--out", str(out), ranks=4, options=ULFM)
+    until((tmp_path / "stopped").exists, 60, lambda: "")
+    time.sleep(4.0)  # the others have left the reduction, or wait for rank 1 to
+    os.kill(ranks_of(process)[3], signal.SIGKILL)
+    time.sleep(1.0)
+    os.kill(int((tmp_path / "stopped").read_text()), signal.SIGCONT)
+    done = finish(process, timeout=60)
+    assert done.returncode in (0, 6), done.stderr
+    assert "rank 3 died" in done.stderr
 
 
 @pytest.mark.slow
@@ -303,7 +439,7 @@ def test_three_of_21_ranks_killed_at_random(on_failure: str, tmp_path: Path) -> 
     seed = random.randrange(2**32)
     print(f"random.Random({seed})")
     chance = random.Random(seed)
-    process = start("-m", "mpirobust", "run", str(plan), "--out", str(out), ranks=21, options=_ULFM)
+    process = start("-m", "mpirobust", "run", str(plan), "--out", str(out), ranks=21, options=ULFM)
     while not (out / "run.h5").exists() and process.poll() is None:
         time.sleep(0.05)
     segments = {
