@@ -59,14 +59,14 @@ def run(
     plan: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, overwrite: bool, ends: float | None
 ) -> int:
     """Run PLAN: alone, or on the ranks that mpirun or srun started."""
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other")
+    world = _world()
     from mpirobust import experiment
     from mpirobust.records.layout import TRACE
     from mpirobust.reports.summary import as_text, summary
     from mpirobust.team import Request
 
-    if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other")
-    world = _world()
     code, folder = experiment.run(Request(plan, overrides, out, resume, overwrite, ends=ends), world)
     if world.leads:
         print(as_text(summary(folder), folder / TRACE))
@@ -183,11 +183,12 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: fl
 
     Alone or under mpirun. What is in the folder --runs already is not run again.
     """
+    world = _world()
     from mpirobust.studies import figures as study
     from mpirobust.studies.family import locate
 
-    folder = locate(name)
-    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, _world(), ends))
+    folder = world.together(lambda: locate(name))
+    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, world, ends))
 
 
 @cli.command()
@@ -198,9 +199,10 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: fl
 @_LIMIT
 def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
     """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
+    world = _world()
     from mpirobust.studies import matrix as study
 
-    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, _world(), ends))
+    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, world, ends))
 
 
 def _told(code: int) -> int:
@@ -214,6 +216,7 @@ _opened: World | None = None
 
 
 def _world() -> World:
+    """The processes of this job. A command calls this before it imports more: from then on a death is noticed."""
     global _opened
     if _opened is None:
         _opened = open_world()

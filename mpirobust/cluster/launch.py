@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
-import sys
 
 from mpirobust.cluster.local import LocalWorld
-from mpirobust.cluster.ranks import Death, survives_deaths
+from mpirobust.cluster.ranks import survives_deaths
 from mpirobust.cluster.world import World
 from mpirobust.errors import ReportedFault, SetupFault
 
@@ -41,21 +41,15 @@ def open_world() -> World:
     launched = launched_as()
     if launched is None:
         return LocalWorld()
-    if survives_deaths():  # a rank that dies now leaves the others waiting
-        signal.alarm(_START_SECONDS)
+    if survives_deaths():
+        _end_unless_started()
     try:
         os.environ.setdefault("MPI4PY_RC_THREAD_LEVEL", "funneled")  # only one thread of ours calls MPI
         from mpirobust.cluster.mpi import MpiWorld
     except (ImportError, RuntimeError) as error:
         raise _once(launched, f"mpi4py cannot load an MPI library: {error}") from error
-    try:
-        world = MpiWorld()
-    except Death:
-        if launched[1] == 0:
-            print("mpirobust: a rank died while MPI was starting", file=sys.stderr, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)  # as `MpiWorld.abort`
-        raise
     signal.alarm(0)
+    world = MpiWorld()
     if world.size == 1 and launched[0] > 1:
         raise _once(
             launched,
@@ -63,6 +57,17 @@ def open_world() -> World:
             f"together ({world.versions()['mpi']}); use the mpirun of that library, or srun with the right --mpi",
         )
     return world
+
+
+def _end_unless_started() -> None:
+    """A rank that is dead by now leaves the others waiting in MPI_Init, where no handler of Python's runs.
+
+    SIGALRM, uncaught, would be one more death that the launcher takes for survived: with `_exit` for its handler the
+    code is its number.
+    """
+    libc = ctypes.CDLL(None)
+    libc.signal(signal.SIGALRM, libc._exit)
+    signal.alarm(_START_SECONDS)
 
 
 def _once(launched: tuple[int, int], message: str) -> Exception:

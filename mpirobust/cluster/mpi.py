@@ -44,10 +44,8 @@ class MpiRanks(Ranks):
     def __init__(self) -> None:
         # The launcher says so; the calls exist, and return, in libraries that cannot keep what they promise.
         self.survives = survives_deaths()
-        try:
-            self.comm: MPI.Comm = MPI.COMM_WORLD.Dup()  # of our own: nobody else's traffic can match ours
-        except MPI.Exception as error:
-            raise Death from error
+        # In a copy nobody else's traffic can match ours; but to make one is a call in which a rank may die.
+        self.comm: MPI.Comm = MPI.COMM_WORLD if self.survives else MPI.COMM_WORLD.Dup()
         self.rank = self.comm.Get_rank()
         self.size = self.comm.Get_size()
         self._numbers = list(range(self.size))  # by the launcher, of those that are left

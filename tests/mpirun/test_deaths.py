@@ -130,7 +130,7 @@ if doomed:
     elif instant == "before the dismissal":  # the center has told of an audit and of residuals since the last reply
         MpiRanks.broadcast = dying(MpiRanks.broadcast, lambda *_: said == fatal and calls == 3)
     elif instant == "at the dismissal":
-        MpiRanks.part = dying(MpiRanks.part, lambda *_: True)
+        MpiRanks.part = dying(MpiRanks.part, lambda *_: said == fatal)
 if rank > 0 and int(os.environ["OMPI_COMM_WORLD_RANK"]) == 0:
     if instant == "while the center aggregates":
         NormTrim.judge = sleeping(NormTrim.judge)
