@@ -138,14 +138,13 @@ class MpiRanks(Ranks):
 
     def mend(self) -> Mended:
         former = self.comm.Get_group()
-        told = np.array([_NOBODY, 0])
-        while True:
+        told: tuple[int, int] | None = None
+        while told is None:
             self._retired.append(self.comm)
             self.comm = self.comm.Shrink()
             self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
-            if not self._news or self._exchange(told):
-                break
-        failed, code = int(told[0]), -int(told[1])
+            told = self._exchange() if self._news else (_NOBODY, 0)
+        failed, code = told
         self._news, self._failed = False, _NOBODY
         if code and self.rank:
             raise ReportedFault(code)
@@ -158,9 +157,9 @@ class MpiRanks(Ranks):
             raise RankFault("rank 0, the center, died; another start goes on from the newest checkpoint")
         return Mended(left, dead, None if failed == _NOBODY else failed)
 
-    def _exchange(self, told: NDArray[np.int64]) -> bool:
-        """Share what there is to tell; False, on every rank, if one died meanwhile."""
-        mine = np.array([self._failed, -self._code])
+    def _exchange(self) -> tuple[int, int] | None:
+        """What anybody has to tell, a worker that failed and how the center ends; None for all if a rank died here."""
+        mine, told = np.array([self._failed, -self._code]), np.empty(2, np.int64)
         self._retired += [mine, told]
         try:
             self.comm.Allreduce(mine, told, MPI.MIN)
@@ -168,7 +167,10 @@ class MpiRanks(Ranks):
         except MPI.Exception:
             self.comm.Revoke()
             bits = 0
-        return bool(self._agree(bits) & _HEARD)
+        if not self._agree(bits) & _HEARD:
+            self._news = True
+            return None
+        return int(told[0]), -int(told[1])
 
 
 class MpiWorld(World):
