@@ -41,10 +41,15 @@ def run(
     except Depleted:
         pass  # the round that did not come about is not in the state
 
-    status = Status.LOST if cluster.depleted else status or Status.FINISHED
+    status = _settled(status or Status.FINISHED, cluster)
     for observer in observers:
         observer.end(moment, status)
+        status = _settled(status, cluster)  # it may have asked the workers
     return status
+
+
+def _settled(status: Status, cluster: Cluster) -> Status:
+    return Status.LOST if cluster.depleted and status is not Status.DIVERGED else status
 
 
 def _first(said: Sequence[Status | None]) -> Status | None:

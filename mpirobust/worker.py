@@ -82,7 +82,7 @@ class Worker:
     def reply(self, round: int, query: Query) -> tuple[bytes, float, float]:
         """The message for `query`, and the seconds that the answer and the encoding took.
 
-        Asked again in the same round, since a rank died in it, it says the same again: its residual has moved on.
+        Asked again in the same round, since a rank died or a worker failed in it, it says the same again: its residual has moved on.
         """
         if self._last is not None and self._last[0] == round:
             return self._last[1], 0.0, 0.0
@@ -96,7 +96,7 @@ class Worker:
         return message, answered - began, perf_counter() - answered
 
     def residual_before(self, round: int) -> Vector | None:
-        """The residual as it was before `round`, the next or the last that was answered."""
+        """What `feedback = "residual"` kept before `round`, the next or the last that was answered."""
         return self._last[2] if self._last is not None and self._last[0] == round else self.residual
 
     def _answer(self, round: int, query: Query) -> Vector:

@@ -236,20 +236,25 @@ class MpiWorld(World):
 
     def leave(self, code: int) -> NoReturn:
         if self.ranks.survives:  # Finalize may hang where a rank has died
-            with suppress(MPI.Exception, Fault):
-                self._take_leave()
+            with suppress(MPI.Exception):
+                code = self._take_leave(code)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
         sys.exit(code)
 
-    def _take_leave(self) -> None:
-        """Wait for all that are left."""
+    def _take_leave(self, code: int) -> int:
+        """Wait for all that are left; returns the code to leave with, that of the center if it ends late."""
         while True:
             try:
-                return self.ranks.part()
+                self.ranks.part()
             except Death:
-                self.ranks.mend()
+                try:
+                    self.ranks.mend()
+                except Fault as fault:
+                    code = fault.code
+            else:
+                return code
 
     def connect(self, host: Host, placement: Placement) -> Cluster | None:
         if self.size == 1:

@@ -14,7 +14,7 @@ _ULFM = "OMPI_MCA_mpi_ft_enable"  # set by `mpirun --with-ft ulfm`
 
 
 class Death(Exception):
-    """A rank died in a call, or a worker on it failed, or not all heard a dismissal. `Ranks.mend` comes next."""
+    """A rank died, a worker failed or the center ends, or not all came to `Ranks.part`. `Ranks.mend` comes next."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Mended:
     """What became of the ranks.
 
     Attributes:
-        left: the ranks that they had who are left.
+        left: the former ranks of those that are left, ascending.
         dead: what the launcher calls those that are not.
         failed: a worker that its rank cannot go on with.
     """

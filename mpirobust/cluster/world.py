@@ -62,7 +62,7 @@ class World(ABC):
 
     @abstractmethod
     def abort(self, code: int) -> None:
-        """End the whole job now; where the others survive it, this process."""
+        """End the whole job now. Where ranks survive a death, one that is not the center ends alone."""
 
     @abstractmethod
     def leave(self, code: int) -> NoReturn:

@@ -60,7 +60,8 @@ class Auditor(Observer):
             return
         row = self._trace.audits.rows[-1]
         if self._curvature_every is not None and isnan(row["lambda_min"]):
-            row["lambda_min"] = moment.cluster.lambda_min(moment.state.x)
+            lambda_min = moment.cluster.lambda_min(moment.state.x)
+            row["lambda_min"] = nan if moment.cluster.depleted else lambda_min
 
     def _due(self, round: int) -> bool:
         return round % self._every == 0 and self._last() < round
@@ -74,6 +75,7 @@ class Auditor(Observer):
         began = perf_counter()
         x = moment.state.x
         audit = moment.cluster.audit(x)
+        lambda_min = moment.cluster.lambda_min(x) if self._curves(moment.round, audit) else nan
         if moment.cluster.depleted:
             return None  # it is of few workers or none; the resumed run makes it of all
         row = self._trace.audits.append()
@@ -82,7 +84,7 @@ class Auditor(Observer):
         row["gradient_norm"] = audit.gradient_norm
         row["test_accuracy"] = audit.test_accuracy
         row["distance"] = min((np.sqrt((x - w) @ (x - w)) for w in self._solutions), default=nan)
-        row["lambda_min"] = moment.cluster.lambda_min(x) if self._curves(moment.round, audit) else nan
+        row["lambda_min"] = lambda_min
         moment.seconds["audit"] = perf_counter() - began
         return self._judge()
 

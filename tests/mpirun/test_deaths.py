@@ -347,19 +347,20 @@ def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(feedback
         assert not run["rounds/absent"][:].any()
 
 
-@pytest.mark.parametrize("fatal", [0, 19])
-def test_nobody_left_in_an_audit_is_not_divergence(fatal: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fatal", "every"), [(0, 10), (19, 10), (29, 100)])
+def test_nobody_left_in_an_audit_is_not_divergence(fatal: int, every: int, tmp_path: Path) -> None:
+    cadence = ("--set", f"audit.every={every}")
     plan, out, whole = plan_of(tmp_path, feedback="none"), tmp_path / "out", tmp_path / "whole"
     script = tmp_path / "dying.py"
     script.write_text(_DYING if fatal else _DYING.replace("said = -1", "said = 0"))  # round 0: before all replies
-    command = (str(script), "in an audit", str(fatal), "1", "run", str(plan), "--out", str(out))
+    command = (str(script), "in an audit", str(fatal), "1", "run", str(plan), "--out", str(out), *cadence)
     done = finish(start(*command, ranks=2, options=ULFM), timeout=60)
     assert done.returncode == 6, done.stderr
     with h5py.File(out / "run.h5") as run:
         assert run.attrs["status"] == "lost"
         assert np.isfinite(run["audits/loss"][:]).all()
-    assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
-    assert mpirobust("run", str(plan), "--out", str(whole)).returncode == 0
+    assert mpirobust("run", str(plan), "--out", str(out), "--resume", *cadence, ranks=3).returncode == 0
+    assert mpirobust("run", str(plan), "--out", str(whole), *cadence).returncode == 0
     assert_same(whole, out)
 
 
