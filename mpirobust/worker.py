@@ -82,7 +82,8 @@ class Worker:
     def reply(self, round: int, query: Query) -> tuple[bytes, float, float]:
         """The message for `query`, and the seconds that the answer and the encoding took.
 
-        Asked again in the same round, since a rank died or a worker failed in it, it says the same again: its residual has moved on.
+        Asked again in the same round, since a rank died or a worker failed in it, it says the same again: its residual
+        has moved on.
         """
         if self._last is not None and self._last[0] == round:
             return self._last[1], 0.0, 0.0
