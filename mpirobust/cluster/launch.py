@@ -21,6 +21,9 @@ _LAUNCHERS = [
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 ]
 
+# Over several hosts, `han` crashes where a rank has died, or returns success with anything in the buffer
+# (https://github.com/open-mpi/ompi/issues/11794). The other two are what Open MPI itself leaves out under ULFM.
+_COLLECTIVES = ("OMPI_MCA_coll", "^han,hcoll,portals4")
 _START_SECONDS = 300  # until all ranks have to be in MPI
 
 
@@ -42,6 +45,7 @@ def open_world() -> World:
     if launched is None:
         return LocalWorld()
     if survives_deaths():
+        os.environ.setdefault(*_COLLECTIVES)
         _end_unless_started()
     try:
         os.environ.setdefault("MPI4PY_RC_THREAD_LEVEL", "funneled")  # only one thread of ours calls MPI

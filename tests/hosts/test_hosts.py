@@ -15,7 +15,8 @@ import pytest
 
 from tests.hosts.network import Network, missing, network
 from tests.launching import REPOSITORY, finish, mpirobust, start
-from tests.mpirun.test_deaths import ULFM, assert_as_replayed, plan_of, script_of
+from tests.mpirun import test_deaths, test_deaths_in_set_up
+from tests.mpirun.test_deaths import ULFM, assert_as_replayed, plan_of
 from tests.slurm.sandbox import until
 
 pytestmark = pytest.mark.slow
@@ -153,6 +154,12 @@ def test_a_lost_host_ends_the_job_and_the_others_go_on(three: Network, tmp_path:
     _assert_same_bits(out, plan)
 
 
+def _start_under_ulfm(net: Network, *command: str) -> subprocess.Popen[str]:
+    """Two ranks on each of the hosts."""
+    options = (*ULFM, "--host", ",".join(net.hosts), "--map-by", "ppr:2:node:oversubscribe")
+    return start(*command, ranks=2 * len(net.hosts), options=options, env=net.env(), enter=net.hosts["h1"].enter)
+
+
 @pytest.mark.parametrize(
     ("on_failure", "instant", "fatal", "absent_from", "fate"),
     [
@@ -164,10 +171,8 @@ def test_a_rank_that_dies_on_another_host_is_done_without(
     three: Network, tmp_path: Path, on_failure: str, instant: str, fatal: int, absent_from: int, fate: str
 ) -> None:
     plan, out = plan_of(tmp_path, on_failure), tmp_path / "out"
-    command = (*script_of(tmp_path, instant, fatal, 5), "run", str(plan), "--out", str(out))
-    options = (*ULFM, "--host", "h1,h2,h3", "--map-by", "ppr:2:node:oversubscribe")
-    process = start(*command, ranks=6, options=options, env=three.env(), enter=three.hosts["h1"].enter)
-    done = finish(process, 60)
+    dying = test_deaths.script_of(tmp_path, instant, fatal, 5)
+    done = finish(_start_under_ulfm(three, *dying, "run", str(plan), "--out", str(out)), 60)
     assert done.returncode == 0, done.stderr
     assert f"rank 5 died in round {fatal + 1}; workers 16-19: {fate}\n" in done.stderr
     with h5py.File(out / "run.h5") as file:
@@ -177,6 +182,29 @@ def test_a_rank_that_dies_on_another_host_is_done_without(
         [t, worker] for t in range(absent_from, len(absent)) for worker in range(16, 20) if on_failure == "drop"
     ]
     assert_as_replayed(plan, out, absent_from, gone=range(16, 20))
+
+
+@pytest.mark.parametrize("instant", ["when MPI has started", "while it assembles"])
+def test_a_rank_that_dies_on_another_host_before_the_first_round_is_named(
+    three: Network, tmp_path: Path, instant: str
+) -> None:
+    dying = test_deaths_in_set_up.script_of(tmp_path, instant, 4)
+    command = (*dying, "run", str(plan_of(tmp_path)), "--out", str(tmp_path / "out"))
+    done = finish(_start_under_ulfm(three, *command), 60)
+    assert done.returncode == 6, done.stderr
+    assert "mpirobust: rank 4 died outside of a round" in done.stderr.splitlines()
+
+
+def test_a_lost_host_ends_a_job_that_survives_the_death_of_a_rank(three: Network, tmp_path: Path) -> None:
+    plan, out = _write_plan(tmp_path, rounds=200, audits=5), tmp_path / "out"
+    process = _start_under_ulfm(three, "-m", "mpirobust", "run", str(plan), "--out", str(out))
+    until(lambda: any(out.glob("checkpoint-*.h5")), 90, lambda: f"exit code {process.poll()}")
+    for pid in three.hosts["h3"].processes("prted"):
+        os.kill(pid, signal.SIGKILL)
+    finish(process, 60)  # with 0 or 137
+    assert mpirobust("inspect", str(out), "--status").stdout == "running\n"
+    assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
+    _assert_same_bits(out, plan)
 
 
 def test_nothing_is_left_of_a_network(tmp_path: Path) -> None:

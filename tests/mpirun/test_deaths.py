@@ -65,8 +65,9 @@ every = 10
 _DYING = """
 import os, signal, sys, time
 from threading import Timer
+from mpirobust import cli
+cli._world()  # as a command starts MPI
 from mpirobust.aggregators.norm_trim import NormTrim
-from mpirobust.cli import main
 from mpirobust.cluster.host import Host
 from mpirobust.cluster.mpi import MpiRanks
 from mpirobust.records import checkpoint
@@ -140,7 +141,7 @@ if rank > 0 and int(os.environ["OMPI_COMM_WORLD_RANK"]) == 0:
         checkpoint.write_sealed = sleeping(checkpoint.write_sealed)
 if rank == 0 and doomed:
     NormTrim.judge = dying(NormTrim.judge, lambda *_: calls > fatal)
-main()
+cli.main()
 """
 
 _FAILING = """

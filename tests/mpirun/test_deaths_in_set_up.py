@@ -47,6 +47,9 @@ def last(method):
         die()
     return call
 
+from mpirobust.cluster import launch
+launch._START_SECONDS = 3
+from mpirobust import cli
 if instant == "before MPI starts":
     if mine == doomed:
         die()
@@ -54,11 +57,12 @@ elif instant == "while it imports":
     if mine == doomed:
         sys.meta_path.insert(0, Deadly())
 else:
+    cli._world()  # as a command starts MPI
     from mpirobust import lead, team
-    from mpirobust.cluster.mpi import MpiRanks, MpiWorld
+    from mpirobust.cluster.mpi import MpiWorld
     if mine == doomed:
         if instant == "when MPI has started":
-            MpiRanks.__init__ = die
+            die()
         elif instant == "while it assembles":
             team._hire = die
         elif instant == "while the center restores" and mine:
@@ -68,10 +72,7 @@ else:
     elif mine == 0 and instant == "while the center restores":
         lead.restore = slow(lead.restore)
 
-from mpirobust.cluster import launch
-launch._START_SECONDS = 3
-from mpirobust.cli import main
-main()
+cli.main()
 """
 
 _INSTANTS = [
@@ -103,11 +104,9 @@ def test_a_resumed_run(instant: str, rank: int, undisturbed: Path, tmp_path: Pat
 @pytest.mark.parametrize("rank", [0, 2])
 def test_before_mpi_starts(rank: int, undisturbed: Path, tmp_path: Path) -> None:
     """Nobody can be told, and MPI waits for the dead: the job ends all the same."""
-    script = tmp_path / "dying.py"
-    script.write_text(_DYING)
     command = ["run", str(undisturbed / "plan.toml"), "--out", str(tmp_path / "out")]
-    options = (str(script), "before MPI starts", str(rank))
-    done = finish(start(*options, *command, ranks=4, options=ULFM), timeout=60)
+    dying = script_of(tmp_path, "before MPI starts", rank)
+    done = finish(start(*dying, *command, ranks=4, options=ULFM), timeout=60)
     assert done.returncode == signal.SIGALRM
     assert not (tmp_path / "out").exists()
 
@@ -118,11 +117,11 @@ def test_a_new_run(rank: int, undisturbed: Path, tmp_path: Path) -> None:
 
 
 def assert_ends_and_starts_again(instant: str, rank: int, undisturbed: Path, tmp_path: Path, *options: str) -> None:
-    plan, out, script = undisturbed / "plan.toml", tmp_path / "out", tmp_path / "dying.py"
-    script.write_text(_DYING)
+    plan, out = undisturbed / "plan.toml", tmp_path / "out"
     before = contents(out)
     command = ["run", str(plan), "--out", str(out), *options]
-    done = finish(start(str(script), instant, str(rank), *command, ranks=4, options=ULFM), timeout=60)
+    dying = script_of(tmp_path, instant, rank)
+    done = finish(start(*dying, *command, ranks=4, options=ULFM), timeout=60)
     if rank:
         said = f"rank {rank} died outside of a round"
     else:
@@ -132,6 +131,13 @@ def assert_ends_and_starts_again(instant: str, rank: int, undisturbed: Path, tmp
     assert contents(out) == before
     assert mpirobust(*command, ranks=3).returncode == 0
     assert_same(undisturbed / "whole", out)
+
+
+def script_of(folder: Path, instant: str, rank: int) -> tuple[str, ...]:
+    """What runs `mpirobust` with the arguments behind it, and in it this rank to its death."""
+    script = folder / "dying.py"
+    script.write_text(_DYING)
+    return str(script), instant, str(rank)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
