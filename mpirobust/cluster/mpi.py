@@ -209,15 +209,18 @@ class MpiWorld(World):
     def worst(self, code: int) -> tuple[int, int]:
         with self._whole():
             lowest = self.ranks.lowest(self.rank * 256 + code if code else self.size * 256)
-            self.ranks.part()  # a reduction may end well on some ranks alone, and what comes next would differ
         rank, code = divmod(lowest, 256)
         return (rank, code) if code else (0, 0)
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
-        """Outside a run there is nothing that a death would lose."""
+        """Outside a run there is nothing that a death would lose: all that are left end, or all go on.
+
+        A collective call may end well on some ranks and not on others, and what comes next would differ.
+        """
         try:
             yield
+            self.ranks.part()
         except Death as death:
             dead = self.ranks.mend().dead
             if self.rank:

@@ -70,7 +70,7 @@ class Ranks(ABC):
 
     @abstractmethod
     def part(self) -> None:
-        """Said by every rank that has heard the dismissal; returns if all that are left have."""
+        """Said by every rank after a call that may have failed for others only; returns if all that are left say it."""
 
     @abstractmethod
     def report(self, worker: int) -> None:

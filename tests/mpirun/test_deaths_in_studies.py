@@ -12,14 +12,17 @@ from tests.launching import finish, mpirobust, start
 from tests.mpirun.test_deaths import ULFM, assert_same
 from tests.studies.small import PLAN
 
-# Rank 2 dies in round 5 of the first run, or after that run.
+# A rank dies in round 5 of the first run, or after that run, or in the last broadcast.
 _DYING = """
 import os, signal, sys
-from mpirobust.cli import main
-from mpirobust.cluster.mpi import MpiWorld
+from mpirobust import cli
+cli._world()  # as a command starts MPI
+from mpirobust.cluster.mpi import MpiRanks, MpiWorld
+from mpirobust.studies import figures
 from mpirobust.worker import Worker
 
-instant, doomed = sys.argv.pop(1), os.environ["OMPI_COMM_WORLD_RANK"] == "2"
+instant, rank = sys.argv.pop(1).split(", rank ")
+doomed = os.environ["OMPI_COMM_WORLD_RANK"] == rank
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -37,9 +40,16 @@ def after(method):
 
 if doomed and instant == "in a run":
     Worker.reply = in_a_round(Worker.reply)
-elif doomed:
+elif doomed and instant == "between runs":
     MpiWorld.serve = after(MpiWorld.serve)
-main()
+elif doomed:
+    carry_out = figures.carry_out
+    def then(*arguments):
+        code = carry_out(*arguments)
+        MpiRanks.broadcast = die
+        return code
+    figures.carry_out = then
+cli.main()
 """
 _FAMILY = """
 title = "two runs"
@@ -73,20 +83,50 @@ def traces(runs: Path) -> dict[int, Path]:
 
 
 def test_in_a_run(study: Path, tmp_path: Path) -> None:
-    done = finish(start(*command(study, tmp_path, "in a run"), ranks=4, options=ULFM), timeout=90)
+    done = finish(start(*command(study, tmp_path, "in a run, rank 2"), ranks=4, options=ULFM), timeout=90)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("rank 2 died in round 5; workers 3-5: absent from now on") == 1
     assert_as_undisturbed(study, tmp_path, disturbed=1)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("beta = 0.45", "beta = 0.2", "too many workers are lost: the same command goes on"),
+        (
+            "workers = 10",
+            'workers = 10\non_failure = "stop"',
+            'mpirobust: rank 2 died in round 5 (on_failure = "stop"); another start goes on from the newest checkpoint',
+        ),
+    ],
+    ids=["too many", "stop"],
+)
+def test_a_run_that_cannot_go_on_ends_the_study(
+    before: str, after: str, said: str, study: Path, tmp_path: Path
+) -> None:
+    plan = study / "plan.toml"
+    plan.write_text(plan.read_text().replace(before, after))
+    done = finish(start(*command(study, tmp_path, "in a run, rank 2"), ranks=4, options=ULFM), timeout=90)
+    assert done.returncode == 6, done.stderr
+    assert done.stderr.splitlines()[-1] == said
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
 def test_between_two_runs(study: Path, tmp_path: Path) -> None:
-    done = finish(start(*command(study, tmp_path, "between runs"), ranks=4, options=ULFM), timeout=90)
+    done = finish(start(*command(study, tmp_path, "between runs, rank 2"), ranks=4, options=ULFM), timeout=90)
     assert done.returncode == 6, done.stderr
     assert done.stderr.count("rank 2 died outside of a round") == 1
     assert len(traces(tmp_path / "runs")) == 1
     again = mpirobust(*command(study, tmp_path, "")[2:], ranks=3)
     assert again.returncode == 0, again.stderr
     assert_as_undisturbed(study, tmp_path)
+
+
+def test_what_some_have_not_heard_nobody_has(study: Path, tmp_path: Path) -> None:
+    """Rank 1 passes on what the center says last, unless the library has another way."""
+    done = finish(start(*command(study, tmp_path, "at the end, rank 1"), ranks=4, options=ULFM), timeout=90)
+    said = [line for line in done.stderr.splitlines() if line.startswith("mpirobust:")]
+    assert (done.returncode, said) in [(6, ["mpirobust: rank 1 died outside of a round"]), (0, [])]
 
 
 def command(study: Path, folder: Path, instant: str) -> list[str]:
