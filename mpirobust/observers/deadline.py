@@ -22,8 +22,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 class Deadline(Observer):
     """Interrupts the run where another round, the trace and a checkpoint may not fit in what is left.
 
-    What they take is the longest of each so far: in this session, and, of audits and checkpoints, in the
-    trace of earlier ones. A checkpoint that was never written is estimated from its size.
+    What they take is the longest of each so far in this session, and, of audits and checkpoints, what they mostly
+    took in earlier ones: one in which a rank had hung must not keep every later session from its first round. A
+    checkpoint that was never written is estimated from its size.
 
     Args:
         ends: when all has to be over, on `clock`; None for never.
@@ -44,7 +45,9 @@ class Deadline(Observer):
     def begin(self, moment: Moment) -> Status | None:
         rows = self._trace.rounds.rows
         for phase in ("audit", "checkpoint"):
-            self._note(phase, float(rows[f"seconds_{phase}"].max(initial=0.0)))
+            took = rows[f"seconds_{phase}"]
+            took = took[took > 0.0]
+            self._note(phase, float(np.quantile(took, 0.5, method="lower")) if took.size else 0.0)
         if not self._longest["checkpoint"]:
             state = sum(np.asarray(getattr(moment.state, each.name)).nbytes for each in fields(moment.state))
             self._note("checkpoint", (state + self._residuals_nbytes) / _BYTES_PER_SECOND)

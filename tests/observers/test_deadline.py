@@ -122,6 +122,15 @@ def test_what_earlier_sessions_took_counts() -> None:
     assert Deadline(None, trace, 0, lambda: 1e9).begin(moment) is None
 
 
+def test_an_audit_that_hung_in_an_earlier_session_does_not_keep_this_one_from_its_first_round() -> None:
+    team = Team(regression_plan())
+    trace = Trace(6, team.orders.byzantine, {})
+    for seconds in (0.0, 5.0, 0.0, 3600.0):
+        trace.rounds.append()["seconds_audit"] = seconds
+    moment = Moment(4, team.plan.algorithm.start(team.x0, team.cluster), team.cluster)
+    assert Deadline(60.0, trace, 0, lambda: 0.0).begin(moment) is None
+
+
 @pytest.mark.parametrize(
     ("limit", "seconds"),
     [
