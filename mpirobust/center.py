@@ -41,15 +41,14 @@ def run(
     except Depleted:
         pass  # the round that did not come about is not in the state
 
-    status = _settled(status or Status.FINISHED, cluster)
+    status = status or Status.FINISHED
+    for observer in observers:
+        observer.conclude(moment, status)
+    if cluster.depleted and status is not Status.DIVERGED:
+        status = Status.LOST
     for observer in observers:
         observer.end(moment, status)
-        status = _settled(status, cluster)  # it may have asked the workers
     return status
-
-
-def _settled(status: Status, cluster: Cluster) -> Status:
-    return Status.LOST if cluster.depleted and status is not Status.DIVERGED else status
 
 
 def _first(said: Sequence[Status | None]) -> Status | None:

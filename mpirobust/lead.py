@@ -15,7 +15,7 @@ from mpirobust.cluster.adversary import byzantine
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import hosted
 from mpirobust.data.sources.base import Places
-from mpirobust.errors import Exit, Fault, RankFault, SetupFault
+from mpirobust.errors import Exit, Fault, SetupFault
 from mpirobust.observers.audit import Auditor
 from mpirobust.observers.base import Observer, Status
 from mpirobust.observers.checkpointing import Checkpointer
@@ -94,8 +94,6 @@ def lead(brief: Brief, team: Team, cluster: Cluster, watch: SignalWatch, start: 
     plan, found = team.plan, start.found
     try:
         state: State = found.state if found else plan.algorithm.start(team.x0, cluster)
-        if cluster.depleted:
-            raise RankFault("too many workers were lost before the first round")
         if found:
             cluster.recall(checkpoint.residuals_of(found.path, range(plan.workers), team.x0.size))
         observers = [watch, *_observers(plan, Path(brief.folder), start.trace, team.solutions)]

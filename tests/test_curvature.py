@@ -188,7 +188,7 @@ class TestAuditor:
         for t in (1, 2):
             moment = replace(moment, round=t)
             auditor.see(moment)
-        auditor.end(moment, Status.INTERRUPTED)
+        auditor.conclude(moment, Status.INTERRUPTED)
         assert np.isnan(trace.audits.rows["lambda_min"]).tolist() == [False, True, True]
-        auditor.end(moment, Status.FINISHED)
+        auditor.conclude(moment, Status.FINISHED)
         assert np.isnan(trace.audits.rows["lambda_min"]).tolist() == [False, True, False]

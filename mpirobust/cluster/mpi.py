@@ -167,10 +167,8 @@ class MpiRanks(Ranks):
         except MPI.Exception:
             self.comm.Revoke()
             bits = 0
-        if not self._agree(bits) & _HEARD:
-            self._news = True
-            return None
-        return int(told[0]), -int(told[1])
+        agreed = self._agree(bits) & _HEARD  # as long as it is not, there is news
+        return (int(told[0]), -int(told[1])) if agreed else None
 
 
 class MpiWorld(World):

@@ -21,7 +21,7 @@ from mpirobust.cluster.ranks import Death, Ranks, named
 from mpirobust.cluster.reception import Reception
 from mpirobust.cluster.summation import ExactSum
 from mpirobust.cluster.wire import SECONDS, Command, Line
-from mpirobust.errors import Exit, RankFault, ReportedFault
+from mpirobust.errors import Exit, Fault, RankFault, ReportedFault
 from mpirobust.types import Message, Vector
 from mpirobust.worker import Orders
 
@@ -112,7 +112,10 @@ class RemoteCluster(Cluster):
         return summarise(scores, self._added(x.size), self._weight())
 
     def smoothness(self, x: Vector) -> float:
-        return self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._orders.seed))
+        found = self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._orders.seed))
+        if self.depleted:  # a step set by it would stay in the state, with all workers back
+            raise RankFault("too many workers were lost before the first round; another start has all of them again")
+        return found
 
     def lambda_min(self, x: Vector) -> float:
         return self._of_one_hessian(lambda: smallest_eigenvalue(self._hessian(x), x.size, self._orders.seed))
@@ -175,7 +178,7 @@ class RemoteCluster(Cluster):
                     if worker in home:
                         self._ranks.receive(residual, home[worker])
             except Death:
-                with suppress(RankFault):  # why the reader gave up is said already
+                with suppress(Fault):  # why the reader gave up is said already
                     self._mend()
             raise
 

@@ -51,10 +51,10 @@ class Auditor(Observer):
     def see(self, moment: Moment) -> Status | None:
         return self._audit(moment) if self._due(moment.round) else None
 
-    def end(self, moment: Moment, status: Status) -> None:
-        if status in (Status.INTERRUPTED, Status.LOST):
+    def conclude(self, moment: Moment, status: Status) -> None:
+        if status is Status.INTERRUPTED:
             return  # the resumed run must leave the same rows as an undisturbed one
-        if self._last() < moment.round:
+        if self._last() < moment.round and not moment.cluster.depleted:
             self._audit(moment)
         if moment.cluster.depleted:
             return
@@ -62,6 +62,9 @@ class Auditor(Observer):
         if self._curvature_every is not None and isnan(row["lambda_min"]):
             lambda_min = moment.cluster.lambda_min(moment.state.x)
             row["lambda_min"] = nan if moment.cluster.depleted else lambda_min
+
+    def end(self, moment: Moment, status: Status) -> None:
+        pass
 
     def _due(self, round: int) -> bool:
         return round % self._every == 0 and self._last() < round

@@ -50,6 +50,9 @@ class Observer(ABC):
     def see(self, moment: Moment) -> Status | None:
         """After a round; a status ends the run."""
 
+    def conclude(self, moment: Moment, status: Status) -> None:  # noqa: B027  # most have nothing to ask
+        """After the last round, to ask the workers what the record lacks; where they are lost in it, so is the run."""
+
     @abstractmethod
     def end(self, moment: Moment, status: Status) -> None:
-        """After the last round."""
+        """After the last round, when the status stands."""

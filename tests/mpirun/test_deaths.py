@@ -118,6 +118,8 @@ if doomed:
         MpiRanks.gather = dying(MpiRanks.gather, lambda *_: said == fatal and calls == 2)
     elif instant == "in an audit":
         Host.gradients = dying(Host.gradients, lambda *_: said == fatal)
+    elif instant == "in a Hessian product":
+        Host.hessian_products = dying(Host.hessian_products, lambda *_: True)
     elif instant == "while residuals are saved":
         MpiRanks.send = dying(MpiRanks.send, lambda *_: said == fatal and calls == 3)
     elif instant in ("while the center aggregates", "while the center writes"):
@@ -149,7 +151,7 @@ from mpirobust.cli import main
 from mpirobust.worker import Worker
 answer = Worker._answer
 def failing(self, round, query):
-    if round >= 14 and self.index == 8:
+    if round >= 14 and WHOM:
         raise RuntimeError("out of luck")
     return answer(self, round, query)
 Worker._answer = failing
@@ -365,10 +367,22 @@ def test_nobody_left_in_an_audit_is_not_divergence(fatal: int, every: int, tmp_p
     assert_same(whole, out)
 
 
+def test_nobody_left_while_the_step_is_set_is_not_a_wrong_plan(tmp_path: Path) -> None:
+    plan, out = plan_of(tmp_path), tmp_path / "out"
+    sets = ("--set", "algorithm.schedule=inverse-smoothness")
+    script = tmp_path / "dying.py"
+    script.write_text(_DYING)
+    command = (str(script), "in a Hessian product", "0", "1", "run", str(plan), "--out", str(out), *sets)
+    done = finish(start(*command, ranks=2, options=ULFM), timeout=60)
+    assert done.returncode == 6, done.stderr
+    assert "too many workers were lost before the first round; another start has all of them again" in done.stderr
+    assert mpirobust("run", str(plan), "--out", str(out), "--resume", *sets, ranks=3).returncode == 0
+
+
 @pytest.mark.parametrize("on_failure", ["drop", "adopt"])
 def test_a_worker_that_fails_is_absent_and_its_rank_lives_on(on_failure: str, tmp_path: Path) -> None:
     plan, out = plan_of(tmp_path, on_failure), tmp_path / "out"
-    done = failing("True", plan, out, ULFM)
+    done = failing("self.index == 8", plan, out, ULFM)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("worker 8 failed in round 15: RuntimeError: out of luck") == 1
     assert "worker 8 failed in round 15; worker 8: absent from now on\n" in done.stderr
@@ -379,7 +393,7 @@ def test_a_worker_that_fails_is_absent_and_its_rank_lives_on(on_failure: str, tm
 
 @pytest.mark.parametrize("options", [ULFM, ()], ids=["ulfm", "without ulfm"])
 def test_a_worker_that_fails_ends_the_run_where_the_plan_says_stop(options: tuple[str, ...], tmp_path: Path) -> None:
-    done = failing("True", plan_of(tmp_path, "stop"), tmp_path / "out", options)
+    done = failing("self.index == 8", plan_of(tmp_path, "stop"), tmp_path / "out", options)
     assert done.returncode == 4
     assert done.stderr.count("worker 8 failed in round 15: RuntimeError: out of luck") == 1
 
@@ -394,9 +408,9 @@ def test_workers_that_fail_one_after_the_other_until_the_rule_bears_no_more(tmp_
 
 
 def failing(whom: str, plan: Path, out: Path, options: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    """From round 15 on worker 8, and others of whom this holds, cannot answer, wherever they live."""
+    """From round 15 on the workers of whom this holds cannot answer, wherever they live."""
     script = plan.parent / "failing.py"
-    script.write_text(_FAILING.replace("self.index == 8", "self.index == 8" if whom == "True" else whom))
+    script.write_text(_FAILING.replace("WHOM", whom))
     return finish(start(str(script), "run", str(plan), "--out", str(out), ranks=4, options=options), timeout=60)
 
 
