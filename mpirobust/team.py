@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,27 +68,25 @@ def assemble(brief: Brief, mine: Sequence[int], survives: bool) -> Team:
         dealt = plan.deal(dataset)
         x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
         orders = orders_of(plan, x0.size, plan.weights(dealt), survives)
-        workers = _hire(mine, orders, dataset, dealt)
+        workers = list(_hire(mine, orders, dataset, dealt))
         w = dataset.solution()
     if brief.checkpoint and orders.feedback != "none":
         _give_back_residuals(Path(brief.checkpoint), workers, x0.size)
 
-    def recruit(indices: Sequence[int]) -> list[Worker]:
+    def recruit(indices: Sequence[int]) -> Iterator[Worker]:
         with closing(plan.data.open(stores, plan.seed)) as dataset:
-            return _hire(indices, orders, dataset, plan.deal(dataset))
+            yield from _hire(indices, orders, dataset, plan.deal(dataset))
 
     host = Host(orders, workers, recruit)
     return Team(plan, host, facts, x0, () if w is None else plan.problem.solutions(w))
 
 
-def _hire(indices: Sequence[int], orders: Orders, dataset: Dataset, dealt: Sequence[Rows]) -> list[Worker]:
-    """Workers with their rows."""
+def _hire(indices: Sequence[int], orders: Orders, dataset: Dataset, dealt: Sequence[Rows]) -> Iterator[Worker]:
+    """Workers with their rows, read when their turn comes."""
     tests = np.array_split(np.arange(dataset.facts.test_rows), len(dealt))
-    workers = []
     for index in indices:
         test: Shard | None = dataset.test(tests[index]) if tests[index].size else None
-        workers.append(Worker(index, orders, dataset.train(dealt[index]), test))
-    return workers
+        yield Worker(index, orders, dataset.train(dealt[index]), test)
 
 
 def orders_of(plan: Plan, dim: int, weights: NDArray[np.float64], survives: bool = False) -> Orders:

@@ -26,7 +26,7 @@ class Exchange:
         seconds: of the phases broadcast, compute, encode, gather and forge. Compute
             and encode are those of the slowest rank; gather is what the center
             waited beyond them; forge is what an omniscient attacker took.
-        absent: the workers that were lost with their rank, shape (m,).
+        absent: the workers that were lost with their rank or failed, shape (m,).
     """
 
     inbox: Inbox
@@ -58,7 +58,8 @@ class Cluster(ABC):
     """The workers, as the center sees them.
 
     Where the MPI library survives the death of a rank, every call does: it is made again without that rank. The
-    workers that lived there are absent from then on, or live on elsewhere (`on_failure = "adopt"`).
+    workers that lived there are absent from then on, or live on elsewhere (`on_failure = "adopt"`). A worker that
+    fails is then absent as well, and its rank lives on.
     """
 
     @property
@@ -71,8 +72,9 @@ class Cluster(ABC):
         """Put `query` to every worker and collect one message of each.
 
         Raises:
-            WorkerFault: a worker raised; the run cannot go on.
+            WorkerFault: a worker of this process raised; the run cannot go on.
             RankFault: a rank died, and the plan says `on_failure = "stop"`; so do the other calls but `dismiss`.
+            ReportedFault: a worker failed elsewhere, likewise.
             Depleted: too many are lost; nothing came of the query.
         """
 

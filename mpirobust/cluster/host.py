@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -33,11 +33,11 @@ class Host:
 
     Args:
         workers: in worker order.
-        recruit: makes new workers of these numbers, as they are before the first round.
+        recruit: makes new workers of these numbers, as they are before the first round, one after the other.
     """
 
     def __init__(
-        self, orders: Orders, workers: Sequence[Worker], recruit: Callable[[Sequence[int]], Sequence[Worker]]
+        self, orders: Orders, workers: Sequence[Worker], recruit: Callable[[Sequence[int]], Iterable[Worker]]
     ) -> None:
         self.orders = orders
         self.workers = workers
@@ -47,9 +47,10 @@ class Host:
         """Let these live here and no others; raises `WorkerFault` where the rows of a new one cannot be read."""
         here = {worker.index: worker for worker in self.workers}
         wanted = [index for index in workers if index not in here]
-        if wanted:
-            with _blaming(wanted[0], "cannot move here"):
-                here.update((recruit.index, recruit) for recruit in self._recruit(wanted))
+        recruits = iter(self._recruit(wanted))
+        for index in wanted:
+            with _blaming(index, "cannot move here"):
+                here[index] = next(recruits)
         self.workers = [here[index] for index in workers]
 
     def reply(self, round: int, query: Query) -> Batch:

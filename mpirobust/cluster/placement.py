@@ -33,9 +33,9 @@ def hosted(workers: int, size: int) -> Placement:
 
 
 def rehomed(placement: Placement, mended: Mended, adopt: bool) -> Placement:
-    """The workers of each rank that is left, without one that failed.
+    """The workers of each rank that is left; nobody hosts one that failed any more, with `adopt` either.
 
-    With `adopt`, workers of the dead go one by one to whoever hosts the fewest; the center hosts none.
+    With `adopt`, workers of the dead go one by one to the first of those that host the fewest; the center hosts none.
     """
     mine = [[worker for worker in placement[rank] if worker != mended.failed] for rank in mended.left]
     if adopt and len(mine) > 1:

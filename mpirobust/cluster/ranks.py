@@ -35,8 +35,9 @@ class Mended:
 class Ranks(ABC):
     """The processes that are left, numbered from 0, the center.
 
-    Every call but `mend` raises `Death` where one of them dies: not always on all ranks at once, but on each
-    sooner or later, so that all come to `mend`. A library that does not survive a death ends the job instead.
+    Every call but `report` and `mend` raises `Death` where one of them dies: not always on all ranks at once,
+    but on each sooner or later, so that all come to `mend`. A library that does not survive a death ends the job
+    instead.
 
     Attributes:
         rank: the number of this process.

@@ -213,9 +213,10 @@ class RemoteCluster(Cluster):
         if mended.failed is not None:
             happened.append(f"{named('worker', [mended.failed])} failed in round {self._round + 1}")
         if policy == "stop":
-            if mended.failed is not None:
-                raise ReportedFault(Exit.WORKER)
             why = f'{"; ".join(happened)} (on_failure = "stop")'
+            if mended.failed is not None:  # the next start would meet it again
+                print(f"mpirobust: {why}", file=sys.stderr, flush=True)
+                raise ReportedFault(Exit.WORKER)
             raise RankFault(f"{why}; another start goes on from the newest checkpoint")
         here = set(self._order)
         absent = sorted(set(chain(*before)) - here)

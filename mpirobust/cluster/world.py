@@ -77,7 +77,8 @@ class World(ABC):
         """On every other rank: do as the center says until it dismisses; returns the exit code.
 
         Raises:
-            RankFault: the center died; `ReportedFault` on all ranks but one.
+            RankFault: the center died; `ReportedFault` on all ranks but one, or with the code that it ends with.
+            WorkerFault: a worker failed here, and the library does not survive the death of a rank.
         """
 
     @abstractmethod
