@@ -170,11 +170,16 @@ NormTrim.judge = ending
 main()
 """
 _ENDING_LAST = """
+import os
 from mpirobust.cli import main
 from mpirobust.reports import summary
 def ending(folder):
     raise RuntimeError("a bug")
+def leaving(code, leave=os._exit):
+    print("leaves with", code, flush=True)
+    leave(code)
 summary.summary = ending
+os._exit = leaving
 main()
 """
 # Rank 1 is stopped in its last reduction before the rounds, which the center comes to three seconds late.
@@ -445,6 +450,7 @@ def test_a_center_that_fails_after_the_dismissal_ends_all_with_its_code(tmp_path
     script.write_text(_ENDING_LAST)
     done = finish(start(str(script), "run", str(plan), "--out", str(out), ranks=4, options=ULFM), timeout=60)
     assert done.returncode == 1, done.stderr
+    assert done.stdout.count("leaves with 1\n") == 4
     assert done.stderr.count("RuntimeError: a bug") == 1
     assert "died" not in done.stderr
     with h5py.File(out / "run.h5") as run:
