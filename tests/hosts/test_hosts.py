@@ -171,7 +171,7 @@ def test_a_rank_that_dies_on_another_host_is_done_without(
     three: Network, tmp_path: Path, on_failure: str, instant: str, fatal: int, absent_from: int, fate: str
 ) -> None:
     plan, out = plan_of(tmp_path, on_failure), tmp_path / "out"
-    dying = test_deaths.script_of(tmp_path, instant, fatal, 5)
+    dying = test_deaths.doomed(instant, fatal, 5)
     done = finish(_start_under_ulfm(three, *dying, "run", str(plan), "--out", str(out)), 60)
     assert done.returncode == 0, done.stderr
     assert f"rank 5 died in round {fatal + 1}; workers 16-19: {fate}\n" in done.stderr

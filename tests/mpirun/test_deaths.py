@@ -28,6 +28,7 @@ from tests.slurm.sandbox import until
 from tests.teams import Team
 
 ULFM = ("--with-ft", "ulfm")
+_DOOMED = Path(__file__).with_name("doomed.py")
 
 # Center and three ranks with 6, 7 and 7 workers; the rule bears 9 of 20, two of them Byzantine.
 _PLAN = """
@@ -59,91 +60,6 @@ alpha = 0.1
 every = 10
 [checkpoint]
 every = 10
-"""
-
-# How a rank dies at a chosen instant; argv: the instant, the round (from 0), the rank, then what goes to mpirobust.
-_DYING = """
-import os, signal, sys, time
-from threading import Timer
-from mpirobust import cli
-cli._world()  # as a command starts MPI
-from mpirobust.aggregators.norm_trim import NormTrim
-from mpirobust.cluster.host import Host
-from mpirobust.cluster.mpi import MpiRanks
-from mpirobust.records import checkpoint
-from mpirobust.worker import Worker
-
-instant, fatal, rank = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-sys.argv = ["mpirobust", *sys.argv[4:]]
-doomed = int(os.environ["OMPI_COMM_WORLD_RANK"]) == rank
-said = -1  # the round of the last reply
-calls = 0  # since then
-
-def die():
-    time.sleep(0.3)  # what it has sent before may be under way still
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def noting(method):
-    def reply(self, round, query):
-        global said, calls
-        said, calls = round, 0
-        return method(self, round, query)
-    return reply
-
-def dying(method, when):
-    def call(*arguments):
-        global calls
-        calls += 1
-        if when(*arguments):
-            die()
-        return method(*arguments)
-    return call
-
-def sleeping(method):
-    def call(*arguments):
-        global said
-        said += 1
-        if said == fatal:
-            time.sleep(1.0)
-        return method(*arguments)
-    return call
-
-if doomed:
-    Host.reply = noting(Host.reply)
-    if instant == "before the broadcast":
-        MpiRanks.broadcast = dying(MpiRanks.broadcast, lambda *_: said == fatal - 1)
-    elif instant == "while it computes":
-        Worker.reply = dying(Worker.reply, lambda worker, round, _: round == fatal and calls == 3)
-    elif instant == "between lengths and messages":
-        MpiRanks.gather = dying(MpiRanks.gather, lambda *_: said == fatal and calls == 2)
-    elif instant == "in an audit":
-        Host.gradients = dying(Host.gradients, lambda *_: said == fatal)
-    elif instant == "in a Hessian product":
-        Host.hessian_products = dying(Host.hessian_products, lambda *_: True)
-    elif instant == "while residuals are saved":
-        MpiRanks.send = dying(MpiRanks.send, lambda *_: said == fatal and calls == 3)
-    elif instant in ("while the center aggregates", "while the center writes"):
-        def timed(method):
-            def reply(self, round, query):
-                if round == fatal:
-                    Timer(0.5, die).start()
-                return method(self, round, query)
-            return reply
-        Host.reply = timed(Host.reply)
-    elif instant == "before the dismissal":  # the center has told of an audit and of residuals since the last reply
-        MpiRanks.broadcast = dying(MpiRanks.broadcast, lambda *_: said == fatal and calls == 3)
-    elif instant == "at the dismissal":
-        MpiRanks.part = dying(MpiRanks.part, lambda *_: said == fatal)
-if rank > 0 and int(os.environ["OMPI_COMM_WORLD_RANK"]) == 0:
-    if instant == "while the center aggregates":
-        NormTrim.judge = sleeping(NormTrim.judge)
-    if instant == "while the center writes":
-        said = 0
-        fatal = 1  # the first checkpoint
-        checkpoint.write_sealed = sleeping(checkpoint.write_sealed)
-if rank == 0 and doomed:
-    NormTrim.judge = dying(NormTrim.judge, lambda *_: calls > fatal)
-cli.main()
 """
 
 _FAILING = """
@@ -230,17 +146,15 @@ def plan_of(folder: Path, on_failure: str = "drop", feedback: str = "residual", 
     return path
 
 
-def script_of(folder: Path, instant: str, fatal: int, rank: int) -> tuple[str, ...]:
-    """What runs `mpirobust` with the arguments behind it, and in it this rank to its death."""
-    script = folder / "dying.py"
-    script.write_text(_DYING)
-    return str(script), instant, str(fatal), str(rank)
+def doomed(instant: str, fatal: int, *ranks: int) -> tuple[str, ...]:
+    """What runs `mpirobust` with the arguments behind it, and in it these ranks to their death in round `fatal`."""
+    return str(_DOOMED), instant, str(fatal), ",".join(map(str, ranks))
 
 
 def dying(
     instant: str, fatal: int, rank: int, plan: Path, out: Path, options: tuple[str, ...] = ULFM
 ) -> subprocess.CompletedProcess[str]:
-    command = (*script_of(plan.parent, instant, fatal, rank), "run", str(plan), "--out", str(out))
+    command = (*doomed(instant, fatal, rank), "run", str(plan), "--out", str(out))
     return finish(start(*command, ranks=4, options=options), timeout=120)
 
 
@@ -341,10 +255,8 @@ def test_a_death_that_is_not_survived_ends_the_job_soon(rank: int, options: tupl
 @pytest.mark.parametrize("feedback", ["residual", "difference"])
 def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(feedback: str, tmp_path: Path) -> None:
     plan, out, whole = plan_of(tmp_path, feedback=feedback), tmp_path / "out", tmp_path / "whole"
-    script = tmp_path / "dying.py"
-    # Rank 2 and, in the same round, rank 3: 14 of 20 workers. Those of rank 1 have answered in it.
-    script.write_text(_DYING.replace("== rank\n", "in (2, 3)\n"))
-    command = (str(script), "while it computes", "14", "2", "run", str(plan), "--out", str(out))
+    # 14 of 20 workers. Those of rank 1 have answered in the round.
+    command = (*doomed("while it computes", 14, 2, 3), "run", str(plan), "--out", str(out))
     done = finish(start(*command, ranks=4, options=ULFM), timeout=120)
     assert done.returncode == 6, done.stderr
     assert "too many workers are lost: --resume continues with all of them" in done.stderr
@@ -363,13 +275,11 @@ def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(feedback
         assert not run["rounds/absent"][:].any()
 
 
-@pytest.mark.parametrize(("fatal", "every"), [(0, 10), (19, 10), (29, 100)])
+@pytest.mark.parametrize(("fatal", "every"), [(-1, 10), (19, 10), (29, 100)])
 def test_nobody_left_in_an_audit_is_not_divergence(fatal: int, every: int, tmp_path: Path) -> None:
     cadence = ("--set", f"audit.every={every}")
     plan, out, whole = plan_of(tmp_path, feedback="none"), tmp_path / "out", tmp_path / "whole"
-    script = tmp_path / "dying.py"
-    script.write_text(_DYING if fatal else _DYING.replace("said = -1", "said = 0"))  # round 0: before all replies
-    command = (str(script), "in an audit", str(fatal), "1", "run", str(plan), "--out", str(out), *cadence)
+    command = (*doomed("in an audit", fatal, 1), "run", str(plan), "--out", str(out), *cadence)
     done = finish(start(*command, ranks=2, options=ULFM), timeout=60)
     assert done.returncode == 6, done.stderr
     with h5py.File(out / "run.h5") as run:
@@ -383,9 +293,7 @@ def test_nobody_left_in_an_audit_is_not_divergence(fatal: int, every: int, tmp_p
 def test_nobody_left_while_the_step_is_set_is_not_a_wrong_plan(tmp_path: Path) -> None:
     plan, out = plan_of(tmp_path), tmp_path / "out"
     sets = ("--set", "algorithm.schedule=inverse-smoothness")
-    script = tmp_path / "dying.py"
-    script.write_text(_DYING)
-    command = (str(script), "in a Hessian product", "0", "1", "run", str(plan), "--out", str(out), *sets)
+    command = (*doomed("in a Hessian product", -1, 1), "run", str(plan), "--out", str(out), *sets)
     done = finish(start(*command, ranks=2, options=ULFM), timeout=60)
     assert done.returncode == 6, done.stderr
     assert "too many workers were lost before the first round; another start has all of them again" in done.stderr
