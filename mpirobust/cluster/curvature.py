@@ -6,7 +6,6 @@ from collections.abc import Callable
 from math import nan
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
 
 from mpirobust.types import CENTER, Purpose, Vector, stream
 
@@ -35,6 +34,8 @@ def smallest_eigenvalue(product: Callable[[Vector], Vector], dim: int, seed: int
     the smallest unless the start has nothing of its vector. Or after 100 products (after `dim` it is exact), as
     many vectors of memory; then what it says is from above. NaN where a product is not finite.
     """
+    from scipy.linalg import eigh_tridiagonal  # slow to import, and seldom needed
+
     v: Vector = stream(seed, CENTER, 0, Purpose.CURVATURE).standard_normal(dim)
     basis = [v / np.sqrt(v @ v)]
     diagonal: list[float] = []

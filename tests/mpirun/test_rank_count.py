@@ -8,7 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.launching import mpirobust
+from tests.launching import finish, start
+
+RANKS = (1, 2, 3, 5, 21)
+_BATCH = Path(__file__).with_name("batch.py")
 
 SAME = [
     "model/x",
@@ -213,20 +216,29 @@ def write_rows(path: Path, rows: int = 260, features: int = 30) -> None:
             file.write(" ".join([str(label), *(f"{at + 1}:{x[at]}" for at in np.flatnonzero(x))]) + "\n")
 
 
-@pytest.mark.parametrize("name", PLANS)
-def test_same_bits_on_any_number_of_ranks(name: str, tmp_path: Path) -> None:
-    write_rows(tmp_path / "rows.svm")
-    plan = tmp_path / "plan.toml"
-    plan.write_text(PLANS[name])
-    env = {"MPIROBUST_CACHE": str(tmp_path / "cache")}
-    alone = tmp_path / "alone"
-    done = mpirobust("run", str(plan), "--out", str(alone), env=env)
-    assert done.returncode == 0, done.stderr
-    for ranks in (1, 2, 3, 5, 21):
-        folder = tmp_path / f"ranks-{ranks}"
-        done = mpirobust("run", str(plan), "--out", str(folder), ranks=ranks, env=env)
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every plan on every number of ranks, in folders such as `21/cubic`; `alone` is without a launcher."""
+    folder = tmp_path_factory.mktemp("runs")
+    write_rows(folder / "rows.svm")
+    for name, text in PLANS.items():
+        (folder / f"{name}.toml").write_text(text)
+    for ranks in (None, *RANKS):
+        of = folder / str(ranks or "alone")
+        pairs = [str(path) for name in PLANS for path in (folder / f"{name}.toml", of / name)]
+        batch = start(str(_BATCH), *pairs, ranks=ranks, env={"MPIROBUST_CACHE": str(folder / "cache")})
+        done = finish(batch, timeout=300)
         assert done.returncode == 0, done.stderr
-        with h5py.File(alone / "run.h5") as one, h5py.File(folder / "run.h5") as other:
+    return folder
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_same_bits_on_any_number_of_ranks(name: str, runs: Path) -> None:
+    for ranks in RANKS:
+        with (
+            h5py.File(runs / "alone" / name / "run.h5") as one,
+            h5py.File(runs / str(ranks) / name / "run.h5") as other,
+        ):
             assert other["rounds/round"].size == 12
             for column in SAME:
                 np.testing.assert_array_equal(other[column][:], one[column][:], err_msg=f"{column} on {ranks} ranks")

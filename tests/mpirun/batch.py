@@ -1,0 +1,30 @@
+"""Several runs in one start of MPI, since the start is what takes most of the time of a small one.
+
+mpirun ... python batch.py PLAN OUT [PLAN OUT]...
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mpirobust import cli
+
+
+def main() -> None:
+    world = cli._world()  # as a command starts MPI
+    from mpirobust import experiment
+    from mpirobust.team import Request
+
+    for plan, out in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        try:
+            code, _ = experiment.run(Request(Path(plan), out=Path(out), quiet=True), world)
+        except Exception as error:
+            raise RuntimeError(f"{plan} on {world.size} ranks") from error
+        if code:
+            raise RuntimeError(f"{plan} on {world.size} ranks: exit code {code}")
+    world.leave(0)
+
+
+if __name__ == "__main__":
+    main()
