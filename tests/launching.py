@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 CONFIGS = REPOSITORY / "configs"
 _MPIRUN = REPOSITORY / "jobs" / "mpirun-local"
+_PATIENCE = 5  # time limits are set for a quiet machine; they are there against hangs, not to measure
 _BIN = str(Path(sys.executable).parent)
 
 
@@ -46,14 +48,22 @@ def start(
 
 
 def finish(process: subprocess.Popen[str], timeout: float) -> subprocess.CompletedProcess[str]:
-    """Wait for the process; one that is not done by then is killed and fails the test."""
+    """Wait for the process; one that is not done after five times `timeout` seconds is killed and fails the test."""
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(timeout=_PATIENCE * timeout)
     except subprocess.TimeoutExpired:
         kill_group(process)
         out, err = process.communicate()
-        pytest.fail(f"still running after {timeout} s\n{out}\n{err}")
+        pytest.fail(f"still running after {_PATIENCE * timeout} s\n{out}\n{err}")
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def until(condition: Callable[[], bool], timeout: float, report: Callable[[], str]) -> None:
+    """Wait for `condition`; when five times `timeout` seconds have passed, fail with the report."""
+    end = time.monotonic() + _PATIENCE * timeout
+    while not condition():
+        assert time.monotonic() < end, f"waited {_PATIENCE * timeout} s in vain\n{report()}"
+        time.sleep(0.1)
 
 
 def ranks_of(process: subprocess.Popen[str]) -> dict[int, int]:

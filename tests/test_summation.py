@@ -7,7 +7,7 @@ from math import fsum
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -38,7 +38,6 @@ def combined(parts: Sequence[ExactSum], dim: int) -> ExactSum:
     return total
 
 
-@settings(deadline=None)
 @given(terms=st.lists(_TERMS, min_size=1, max_size=30), data=st.data())
 def test_any_order_and_any_grouping_give_the_same_bits(terms: list[float], data: st.DataObject) -> None:
     rows = np.array(terms)[:, None] * np.array([1.0, -0.5, 1.0 / 3])
@@ -50,7 +49,6 @@ def test_any_order_and_any_grouping_give_the_same_bits(terms: list[float], data:
     assert combined(parts, 3).total().tobytes() == expected
 
 
-@settings(deadline=None)
 @given(terms=st.lists(_TERMS, min_size=1, max_size=30))
 def test_error_is_that_of_a_few_roundings(terms: list[float]) -> None:
     """No more than 2^-100 lost for each term, and a rounding for each limb."""

@@ -83,7 +83,7 @@ def test_refuses_a_norm_that_is_none(norm: float) -> None:
 
 
 class TestRice:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(data=st.data())
     def test_comes_back(self, data: st.DataObject) -> None:
         top = data.draw(st.sampled_from([1, 2, 3, 16, 1000, 2**15]))
@@ -112,7 +112,7 @@ class TestRice:
         np.testing.assert_array_equal(unpack(pack(values, 2), values.size, 2), values)
 
     @pytest.mark.parametrize("top", [1, 3, 16])
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(data=st.data())
     def test_flipped_bits_give_integers_in_range_or_malformed(self, top: int, data: st.DataObject) -> None:
         count = data.draw(st.sampled_from([9, 123, BLOCK + 40]))

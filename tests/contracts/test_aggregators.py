@@ -86,7 +86,7 @@ def shared(worker: int) -> np.random.Generator:
 
 
 @each
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), m=st.integers(1, 25))
 def test_never_keeps_the_unsound(rule: Aggregator, data: st.DataObject, m: int) -> None:
     bad = data.draw(st.dictionaries(st.integers(0, m - 1), st.sampled_from(BAD)))
@@ -109,7 +109,7 @@ def test_takes_no_step_where_nobody_is_sound(rule: Aggregator, m: int) -> None:
 
 
 @pytest.mark.parametrize("rule", SYMMETRIC.values(), ids=SYMMETRIC.keys())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(order=st.permutations(range(11)))
 def test_does_not_care_which_worker_says_it(rule: Aggregator, order: list[int]) -> None:
     said, silent = vectors(11), {order.index(4): b""}

@@ -217,7 +217,7 @@ def finite_or_malformed(code: Compressor, message: Message, dim: int) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(message=st.binary(max_size=1200))
 def test_random_bytes(name: str, message: bytes) -> None:
     compressor, dim = HOSTILE[name]
@@ -225,7 +225,7 @@ def test_random_bytes(name: str, message: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_random_bytes_of_the_right_length(name: str, data: st.DataObject) -> None:
     compressor, dim = HOSTILE[name]
@@ -260,7 +260,7 @@ def mutated(message: bytes, data: st.DataObject) -> bytes:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_mutations_of_an_honest_message(name: str, data: st.DataObject) -> None:
     compressor, dim = HOSTILE[name]

@@ -39,7 +39,7 @@ def tasks(draw: st.DrawFn) -> tuple[list[int], int]:
 
 
 @each
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(task=tasks(), seed=st.integers(0, 2**63 - 1))
 def test_every_row_once_and_nobody_empty(partition: Partition, task: tuple[list[int], int], seed: int) -> None:
     labels, workers = np.array(task[0]), task[1]

@@ -66,7 +66,7 @@ def test_these_rules_weigh() -> None:
 
 
 @pytest.mark.parametrize(("rule", "error"), LIKE_TWO, ids=lambda value: type(value).__name__)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(weights=WEIGHTS)
 def test_a_worker_of_weight_two_is_two_workers(rule: Weighing, error: float, weights: NDArray[np.float64]) -> None:
     said = vectors(weights.size, 9, seed=weights.size)
@@ -109,7 +109,7 @@ def test_only_ratios_count(rule: Weighing) -> None:
 
 
 @each
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data(), m=st.integers(1, 15))
 def test_what_is_unsound_weighs_nothing(rule: Weighing, data: st.DataObject, m: int) -> None:
     bad = data.draw(st.dictionaries(st.integers(0, m - 1), st.sampled_from([b"", np.full(9, np.nan).tobytes()])))
@@ -124,7 +124,7 @@ def test_what_is_unsound_weighs_nothing(rule: Weighing, data: st.DataObject, m: 
 
 
 @pytest.mark.parametrize("rule", SYMMETRIC.values(), ids=SYMMETRIC.keys())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(order=st.permutations(range(11)))
 def test_does_not_care_which_worker_says_it(rule: Weighing, order: list[int]) -> None:
     said, weights = vectors(11, 9), np.random.default_rng(1).integers(1, 9, 11).astype(np.float64)

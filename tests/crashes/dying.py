@@ -199,8 +199,8 @@ def run(at: int, how: str, often: bool, arguments: list[str], passed: Path | Non
     """`mpirobust ARGUMENTS`; the points it passed go to a file."""
     from mpirobust.cli import main
 
+    recording.Recorder.__init__.__defaults__ = (0.0 if often else 1e9,)  # else on a slow disk more often than on others
     if often:
-        recording.Recorder.__init__.__defaults__ = (0.0,)
         recording._SHARE = 0
     death = Death(at, how)
     sys.argv = ["mpirobust", *arguments]

@@ -30,7 +30,7 @@ def gap(model: CubicModel, products: int, seed: int = 0) -> float:
     gamma=st.floats(0.5, 2),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_with_as_many_products_as_dimensions_it_is_exact(
     pairs: list[tuple[float, float]], M: float, gamma: float, seed: int
 ) -> None:

@@ -74,7 +74,7 @@ def test_any_choice_of_rows(places: Places, rows: list[int]) -> None:
 _NUMBERS = st.floats(-1e9, 1e9, width=32).filter(lambda number: number != 0)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(st.integers(-3, 3), st.dictionaries(st.integers(1, 12), _NUMBERS, max_size=6)), min_size=1, max_size=9
@@ -243,7 +243,7 @@ def test_malformed_label(places: Places, label: str) -> None:
     assert str(caught.value).startswith(f"{path}, line 2: ")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(junk=st.binary(min_size=1, max_size=200))
 def test_binary_junk_is_refused_or_read(places: Places, junk: bytes) -> None:
     path = write(places, junk)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpirobust.data.sources.base import Dataset, Places
@@ -20,7 +20,6 @@ def opened(source: NoData = SOURCE, seed: int = 1) -> Dataset:
     return source.open([], seed)
 
 
-@settings(deadline=None)
 @given(rows=st.sets(st.integers(0, 29), min_size=1))
 def test_rows_do_not_depend_on_who_reads_them(rows: set[int]) -> None:
     whole = opened().train(np.arange(30))

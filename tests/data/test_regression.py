@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpirobust.data.sources.base import Dataset, Places
@@ -27,7 +27,6 @@ def solution(data: Dataset) -> Vector:
     return found
 
 
-@settings(deadline=None)
 @given(rows=st.sets(st.integers(0, 29), min_size=1))
 def test_rows_do_not_depend_on_who_reads_them(rows: set[int]) -> None:
     whole = opened().train(np.arange(30))

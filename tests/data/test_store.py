@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -39,7 +39,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(path)
 
 
-@settings(deadline=None)
 @given(rows=st.sets(st.integers(0, ROWS - 1)))
 def test_reads_any_rows(store: Store, rows: set[int]) -> None:
     chosen = np.array(sorted(rows), dtype=np.intp)

@@ -24,7 +24,7 @@ SMALL = {name: case for name, case in ALL.items() if case.dim < 1000}
 
 
 @pytest.mark.parametrize("name", SMALL)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), mode=st.sampled_from(MODES))
 def test_mutations(name: str, seed: int, mode: Mode) -> None:
     rng, case = Random(seed), ALL[name]

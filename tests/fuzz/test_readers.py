@@ -125,7 +125,7 @@ KEYS = [
 ]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sets=st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)), min_size=1, max_size=3))
 def test_overrides_are_taken_or_one_fault(sets: list[tuple[str, str]]) -> None:
     try:
@@ -134,7 +134,7 @@ def test_overrides_are_taken_or_one_fault(sets: list[tuple[str, str]]) -> None:
         assert "quickstart.toml" in str(fault)  # noqa: PT017
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(max_size=30))
 def test_any_override(text: str) -> None:
     with suppress(PlanFault):

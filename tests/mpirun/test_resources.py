@@ -125,7 +125,7 @@ def test_a_folder_that_is_read_only(holds: bool, ranks: int | None, plan: Path, 
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_a_second_job_in_the_same_folder_leaves_the_first_alone(ranks: int | None, plan: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    endless = ["--set", "algorithm.rounds=100000", "--time-limit", "50s"]
+    endless = ["--set", "algorithm.rounds=10000000", "--time-limit", "600s"]
     first = start("-m", "mpirobust", "run", str(plan), "--out", str(out), *endless, ranks=3)
     until = time.monotonic() + 60
     while not checkpoints(out) and time.monotonic() < until:

@@ -53,9 +53,10 @@ def write_plan(folder: Path, rows: int, rounds: int) -> Path:
 
 
 def status(folder: Path) -> tuple[str, int]:
-    """How far the run in `folder` is."""
+    """How far the run in `folder` is; a trace that nobody could end may be behind the newest checkpoint."""
+    saved = [int(path.stem.split("-")[1]) for path in folder.glob("checkpoint-*.h5")]
     with h5py.File(folder / "run.h5") as file:
-        return str(file.attrs["status"]), int(file["rounds/round"].size)
+        return str(file.attrs["status"]), max(int(file["rounds/round"].size), *saved, 0)
 
 
 def assert_same_bits(folder: Path, plan: Path, rounds: int, *overrides: str) -> None:

@@ -9,11 +9,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.launching import until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo", "sbatch", "scancel", "scontrol", "squeue", "setpriv")
 _OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY"}
@@ -39,6 +40,7 @@ JobAcctGatherType=jobacct_gather/none
 KillWait=10
 SlurmdTimeout={slurmd_timeout}
 SlurmdParameters=config_overrides
+MinJobAge=86400
 SchedulerType=sched/builtin
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0
 PartitionName=main Nodes={nodes} Default=YES MaxTime=INFINITE State=UP
@@ -149,14 +151,6 @@ def sandbox(folder: Path, cpus: int, nodes: int = 1, slurmd_timeout: int = 300) 
         until(lambda: _idle(env), 30, lambda: _logs(folder))
         stack.callback(_cancel_all, cluster)
         yield cluster
-
-
-def until(condition: Callable[[], bool], timeout: float, report: Callable[[], str]) -> None:
-    """Wait for `condition`; when `timeout` seconds have passed, fail with the report."""
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, f"waited {timeout} s in vain\n{report()}"
-        time.sleep(0.1)
 
 
 @contextmanager

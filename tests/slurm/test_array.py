@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import mpirobust
+from tests.launching import mpirobust, until
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
-from tests.slurm.sandbox import Sandbox, until
+from tests.slurm.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

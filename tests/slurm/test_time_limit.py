@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import ranks_in_job
+from tests.launching import ranks_in_job, until
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
-from tests.slurm.sandbox import Job, Sandbox, until
+from tests.slurm.sandbox import Job, Sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ _SCRIPT = str(JOBS / "run.sbatch")
 _ENDLESS = 10**6
 # Slow on its first start, so that there are not a minute's rounds to repeat when the bits are compared.
 _SLOW = """#!/bin/bash
-[[ $1 != run || -n ${SLURM_RESTART_COUNT:-} ]] || sleep 35
+[[ $1 != run || -n ${SLURM_RESTART_COUNT:-} ]] || sleep 15
 exec python -m mpirobust "$@"
 """
 

@@ -86,7 +86,7 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(tmp_path: Path) -> None:
     process = start("-m", "mpirobust", "figures", str(cut), "--out", str(out), "--runs", str(runs), ranks=None)
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("[4/9]"):
+        if line.startswith("[1/9]"):
             break
     process.send_signal(signal.SIGUSR1)
     done = finish(process, 60)
@@ -95,7 +95,7 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(tmp_path: Path) -> None:
     assert not out.exists()
     said, names = made(cut)
     assert len(names) == 9
-    assert "[9/9]" not in said  # three were done at the least
+    assert "[9/9]" not in said  # one was done at the least
     assert (out / "claims.md").read_text() == (tmp_path / "calm" / "out" / "claims.md").read_text()
 
 
