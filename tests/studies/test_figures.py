@@ -86,7 +86,7 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(tmp_path: Path) -> None:
     process = start("-m", "mpirobust", "figures", str(cut), "--out", str(out), "--runs", str(runs), ranks=None)
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("[1/9]"):
+        if line.startswith("[2/9]"):
             break
     process.send_signal(signal.SIGUSR1)
     done = finish(process, 60)
