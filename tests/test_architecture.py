@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +95,13 @@ def test_mpi4py_is_imported_in_one_file() -> None:
         str(file.relative_to(_PACKAGE)) for file in _FILES for name in _imports(file) if name.startswith("mpi4py")
     }
     assert importing == {"cluster/mpi.py"}
+
+
+def test_what_every_rank_imports_is_little() -> None:
+    """The start of many ranks is CPU time: what only some runs or only the center need waits until it is needed."""
+    heavy = {"scipy", "h5py", "matplotlib"}
+    code = f"import sys, mpirobust.cli, mpirobust.experiment; print({heavy} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
 def test_only_the_cluster_and_the_experiment_know_of_ranks() -> None:
