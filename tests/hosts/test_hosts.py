@@ -142,8 +142,9 @@ def test_a_lost_host_ends_the_job_and_the_others_go_on(three: Network, tmp_path:
             os.kill(pid, signal.SIGKILL)
     else:
         three.cut("h3")
-    # Not a measurement: half a minute is what the script promises, eight what Open MPI takes without it.
-    done = finish(first, 150)
+    # Not a measurement: half a minute is what the script promises, eight minutes what Open MPI takes without it. Five
+    # times this lies between them.
+    done = finish(first, 60)
     assert done.returncode != 0, done.stdout
     assert fleet.requeued == ["requeue 7"], done.stdout + done.stderr
     assert mpirobust("inspect", str(out), "--status").stdout == "running\n"
@@ -201,7 +202,7 @@ def test_a_lost_host_ends_a_job_that_survives_the_death_of_a_rank(three: Network
     for pid in three.hosts["h3"].processes("prted"):
         os.kill(pid, signal.SIGKILL)
     finish(process, 60)  # with 0 or 137
-    assert mpirobust("inspect", str(out), "--status").stdout in ("running\n", "lost\n")
+    assert mpirobust("inspect", str(out), "--status").stdout == "running\n"
     assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
     _assert_same_bits(out, plan)
 
