@@ -4,7 +4,7 @@
 
 Prints medians, and ratios to a single read of the packed bytes (the limit) and to the mean of the same messages
 as a dense float32 matrix (the peer that does not compress and holds 32 times the memory): for adding up, then for
-every rule from messages to step, and for orders of a block of coordinates in the ways that numpy offers.
+every rule from messages to step, and for config of a block of coordinates in the ways that numpy offers.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpirobust import catalog
+from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.l1_qsgd import L1QSGD
-from mpirobust.inbox import Inbox
 from mpirobust.types import Norm
 
 RULES: list[dict[str, object]] = [
@@ -101,7 +101,7 @@ def main() -> None:
     report(rules, limit, figures["mean of the dense float32 matrix"])
 
     block, middle, end = rng.standard_normal((asked.messages, BLOCK)), asked.messages // 2, asked.messages // 10
-    orders: dict[str, Callable[[], object]] = {
+    config: dict[str, Callable[[], object]] = {
         "sort, transposed (what the rules do)": lambda: np.sort(block.T.copy(), axis=1),
         "partition at one place, transposed": lambda: np.partition(block.T.copy(), middle, axis=1),
         "partition at two places, transposed": lambda: np.partition(block.T.copy(), (end, -end), axis=1),
@@ -109,7 +109,7 @@ def main() -> None:
     }
     print(f"ordering the values of {BLOCK} coordinates")
     report(
-        {name: seconds(each, asked.repeats) for name, each in orders.items()},
+        {name: seconds(each, asked.repeats) for name, each in config.items()},
         limit,
         figures["mean of the dense float32 matrix"],
     )

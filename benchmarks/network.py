@@ -30,10 +30,10 @@ from threadpoolctl import threadpool_limits
 
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.first_order import FirstOrder
-from mpirobust.cluster.summation import ExactSum
 from mpirobust.compressors.l1_qsgd import L1QSGD
+from mpirobust.numerics.exact_sum import ExactSum
 from mpirobust.problems.network import Network
-from mpirobust.types import Shard
+from mpirobust.shard import Shard
 
 _FEATURES, _CLASSES = 784, 10
 _ROWS = (60, 300, 3000)

@@ -20,26 +20,32 @@ from threadpoolctl import threadpool_limits
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.first_order import FirstOrder
-from mpirobust.cluster.host import Host
-from mpirobust.cluster.mpi import MpiWorld
-from mpirobust.cluster.placement import hosted
+from mpirobust.cluster.connect import connect
+from mpirobust.cluster.placement import assign_workers
+from mpirobust.cluster.worker import Worker, WorkerConfig
+from mpirobust.cluster.worker_group import WorkerGroup
+from mpirobust.cluster.worker_loop import serve
+from mpirobust.comm.mpi import MpiCommunicator
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.problems.least_squares import LeastSquares
-from mpirobust.types import Norm, Purpose, Shard, stream
-from mpirobust.worker import Orders, Worker
+from mpirobust.shard import Shard
+from mpirobust.streams import Purpose, stream
+from mpirobust.types import Norm
 
 _BLOCKS = 9
 
 
-def host_of(workers: Sequence[int], dim: int, total: int) -> Host:
+def group_of(workers: Sequence[int], dim: int, total: int) -> WorkerGroup:
     algorithm = FirstOrder(rounds=1, step=0.5)
     bad, weights = np.arange(0), np.ones(total // 20)
-    orders = Orders(1, LeastSquares(), algorithm, L1QSGD(), Norm(), "none", False, dim, None, bad, weights, "stop", 0)
+    config = WorkerConfig(
+        1, LeastSquares(), algorithm, L1QSGD(), Norm(), "none", False, dim, None, bad, weights, "stop", 0
+    )
     made = []
     for index in workers:
         rng = stream(1, index, 0, Purpose.ROWS)
-        made.append(Worker(index, orders, Shard.of(rng.standard_normal((20, dim)), np.zeros(20), 0, total), None))
-    return Host(orders, made, lambda _: ())
+        made.append(Worker(index, config, Shard.of(rng.standard_normal((20, dim)), np.zeros(20), 0, total), None))
+    return WorkerGroup(config, made, lambda _: ())
 
 
 def bare_rounds(comm: MPI.Intracomm, dim: int, counts: np.ndarray, rounds: int) -> float:
@@ -60,16 +66,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     asked = parser.parse_args()
     threadpool_limits(1)
-    world = MpiWorld()
-    placement = hosted(asked.workers, world.size)
-    host = host_of(placement[world.rank], asked.dim, 20 * asked.workers)
+    comm = MpiCommunicator()
+    placement = assign_workers(asked.workers, comm.size)
+    group = group_of(placement[comm.rank], asked.dim, 20 * asked.workers)
     counts = np.array([len(workers) for workers in placement]) * L1QSGD().max_nbytes(asked.dim)
     bare, whole, compute = [], [], []
     for _ in range(_BLOCKS):
         bare.append(bare_rounds(MPI.COMM_WORLD, asked.dim, counts, asked.rounds))
-        cluster = world.connect(host, placement)
+        cluster = connect(comm, group, placement)
         if cluster is None:
-            world.serve(host, placement)
+            serve(comm, group, placement)
             continue
         x, rule = np.zeros(asked.dim), NormTrim(beta=0.11)
         began = perf_counter()
@@ -79,9 +85,9 @@ def main() -> None:
             compute.append(exchange.seconds["compute"] + exchange.seconds["encode"])
         whole.append((perf_counter() - began) / asked.rounds)
         cluster.dismiss(0)
-    if world.rank == 0:
+    if comm.rank == 0:
         times = median(whole) / median(bare)
-        print(f"{world.size} ranks, {asked.workers} workers, d = {asked.dim:,}")
+        print(f"{comm.size} ranks, {asked.workers} workers, d = {asked.dim:,}")
         print(f"  bare Bcast + Gatherv   {1e3 * median(bare):8.3f} ms")
         print(f"  whole round            {1e3 * median(whole):8.3f} ms   {times:.2f} x the bare one")
         print(f"  slowest rank's work    {1e3 * median(compute):8.3f} ms of it")

@@ -12,8 +12,8 @@ from typing import NoReturn
 import click
 
 import mpirobust
-from mpirobust.cluster.launch import launched_as, open_world
-from mpirobust.cluster.world import World
+from mpirobust.comm.communicator import Communicator
+from mpirobust.comm.launch import launched_as, open_communicator
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
 
 _PLAN = click.argument("plan", type=click.Path(path_type=Path))
@@ -61,14 +61,14 @@ def run(
     """Run PLAN: alone, or on the ranks that mpirun or srun started."""
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
-    world = _world()
-    from mpirobust import experiment
+    comm = _comm()
     from mpirobust.records.layout import TRACE
     from mpirobust.reports.summary import as_text, summary
-    from mpirobust.team import Request
+    from mpirobust.run import experiment
+    from mpirobust.run.setup import RunRequest
 
-    code, folder = experiment.run(Request(plan, overrides, out, resume, overwrite, ends=ends), world)
-    if world.leads:
+    code, folder = experiment.run(RunRequest(plan, overrides, out, resume, overwrite, ends=ends), comm)
+    if comm.is_root:
         print(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:
             print("interrupted: --resume continues", file=sys.stderr)
@@ -135,16 +135,16 @@ def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str)
 
     A folder that holds no run stands for those in it: the tasks of a job array, say.
     """
-    from mpirobust.reports import curves, several
+    from mpirobust.reports import curves, run_table
 
-    folders = several.folders(paths)
+    folders = run_table.folders(paths)
     if out is not None and out.suffix != ".csv":
-        curves.draw(several.begun(folders), out, metric, against)
+        curves.draw(run_table.with_trace(folders), out, metric, against)
         return Exit.OK
-    runs = several.lines(folders)
-    print(several.as_text(runs))
+    runs = run_table.rows(folders)
+    print(run_table.as_text(runs))
     if out is not None:
-        several.write_csv(several.table(runs), out)
+        run_table.write_csv(run_table.table(runs), out)
     return Exit.OK
 
 
@@ -152,19 +152,19 @@ def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str)
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), multiple=True, help="A table (.csv) or a figure; repeatable.")
 def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
-    """Compare runs of one plan on several numbers of ranks: the time of a round, and that nothing else differs.
+    """Compare runs of one plan on run_table numbers of ranks: the time of a round, and that nothing else differs.
 
     A folder that holds no run stands for those in it.
     """
+    from mpirobust.reports import run_table
     from mpirobust.reports import scaling as comparison
-    from mpirobust.reports import several
 
-    runs = several.lines(several.folders(paths))
+    runs = run_table.rows(run_table.folders(paths))
     found = comparison.scaling(runs)
     print(comparison.as_text(found, runs))
     for path in out:
         if path.suffix == ".csv":
-            several.write_csv(comparison.table(found), path)
+            run_table.write_csv(comparison.table(found), path)
         else:
             comparison.draw(found, path)
     if found.apart:
@@ -183,12 +183,12 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: fl
 
     Alone or under mpirun. What is in the folder --runs already is not run again.
     """
-    world = _world()
+    comm = _comm()
     from mpirobust.studies import figures as study
     from mpirobust.studies.family import locate
 
-    folder = world.together(lambda: locate(name))
-    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, world, ends))
+    folder = comm.all_or_fail(lambda: locate(name))
+    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, comm, ends))
 
 
 @cli.command()
@@ -199,27 +199,27 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: fl
 @_LIMIT
 def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
     """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
-    world = _world()
+    comm = _comm()
     from mpirobust.studies import matrix as study
 
-    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, world, ends))
+    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, comm, ends))
 
 
 def _told(code: int) -> int:
-    if code in (Exit.INTERRUPTED, Exit.LOST) and _world().leads:
+    if code in (Exit.INTERRUPTED, Exit.LOST) and _comm().is_root:
         why = "interrupted" if code == Exit.INTERRUPTED else "too many workers are lost"
         print(f"{why}: the same command goes on", file=sys.stderr)
     return code
 
 
-_opened: World | None = None
+_opened: Communicator | None = None
 
 
-def _world() -> World:
+def _comm() -> Communicator:
     """The processes of this job. A command calls this before it imports more: from then on a death is noticed."""
     global _opened
     if _opened is None:
-        _opened = open_world()
+        _opened = open_communicator()
     return _opened
 
 

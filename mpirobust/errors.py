@@ -72,3 +72,7 @@ class ReportedFault(Fault):
     def __init__(self, code: int) -> None:
         super().__init__()
         self.code = Exit(code)
+
+
+class Malformed(ValueError):
+    """A message is not the code of any finite vector of the expected length."""

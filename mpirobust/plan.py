@@ -24,7 +24,8 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import CENTER, Feedback, OnFailure, Purpose, Rows, stream
+from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.types import Feedback, OnFailure, Rows
 
 
 @component

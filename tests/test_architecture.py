@@ -10,28 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import REPOSITORY
+from tests.support.launching import REPOSITORY
 
 _PACKAGE = REPOSITORY / "mpirobust"
 _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "component", "files", "hdf5", "theory"],
+    ["types", "errors", "component", "files", "hdf5"],
+    ["streams", "comm"],
+    ["numerics"],
+    ["shard"],
     ["problems", "compressors"],
-    ["cubic", "data", "inbox"],
+    ["cubic", "data", "answers"],
     ["aggregators", "attacks"],
     ["algorithms"],
-    ["worker"],
     ["cluster"],
-    ["center"],
     ["records"],
     ["observers"],
     ["catalog"],
     ["plan"],
-    ["team"],
-    ["lead"],
-    ["experiment"],
+    ["run"],
     ["reports"],
     ["studies"],
     ["cli"],
@@ -84,30 +83,37 @@ def test_kinds_of_a_room_do_not_import_each_other(room: str) -> None:
             assert not own, f"{file.name} imports its neighbour {module}"
 
 
-def test_the_center_sees_only_bases() -> None:
-    for module in _imports(_PACKAGE / "center.py"):
+def test_the_round_loop_sees_only_bases() -> None:
+    for module in _imports(_PACKAGE / "run" / "rounds.py"):
         if module.startswith("mpirobust."):
-            assert module.endswith(".base") or module == "mpirobust.types", module
+            assert module.endswith(".base") or module == "mpirobust.streams", module
 
 
-def test_mpi4py_is_imported_in_one_file() -> None:
-    importing = {
-        str(file.relative_to(_PACKAGE)) for file in _FILES for name in _imports(file) if name.startswith("mpi4py")
-    }
-    assert importing == {"cluster/mpi.py"}
+def test_mpi4py_is_imported_in_one_room() -> None:
+    importing = {file.relative_to(_PACKAGE).parts[0] for file in _FILES for name in _imports(file) if "mpi4py" in name}
+    assert importing == {"comm"}
+
+
+def test_comm_is_a_leaf() -> None:
+    for file in (_PACKAGE / "comm").glob("*.py"):
+        for module in _imports(file):
+            inside = module.startswith("mpirobust.")
+            assert not inside or module.startswith("mpirobust.comm.") or module == "mpirobust.errors", (
+                f"{file}: {module}"
+            )
 
 
 def test_what_every_rank_imports_is_little() -> None:
     """The start of many ranks is CPU time: what only some runs or only the center need waits until it is needed."""
     heavy = {"scipy", "h5py", "matplotlib"}
-    code = f"import sys, mpirobust.cli, mpirobust.experiment; print({heavy} & set(sys.modules))"
+    code = f"import sys, mpirobust.cli, mpirobust.run.experiment; print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
-def test_only_the_cluster_and_the_experiment_know_of_ranks() -> None:
+def test_only_comm_cluster_and_run_know_of_ranks() -> None:
     for file in _FILES:
         inside = file.relative_to(_PACKAGE)
-        if inside.parts[0] in ("cluster", "experiment.py"):
+        if inside.parts[0] in ("comm", "cluster", "run"):
             continue
         names = {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
         names |= {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}

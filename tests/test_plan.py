@@ -18,7 +18,7 @@ from mpirobust.data.partitions.dirichlet import Dirichlet
 from mpirobust.data.sources.libsvm import LibSVM
 from mpirobust.errors import Exit, PlanFault, SetupFault
 from mpirobust.plan import Plan, load_plan, with_overrides
-from tests.launching import CONFIGS
+from tests.support.launching import CONFIGS
 
 TABLE: dict[str, Any] = {
     "seed": 1,

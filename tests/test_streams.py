@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpirobust.types import CENTER, Purpose, Streams, stream
+from mpirobust.streams import CENTER, Purpose, Streams, stream
 
 _KEYS = st.tuples(
     st.integers(0, 2**63 - 1), st.integers(0, CENTER), st.integers(0, 2**40), st.sampled_from(list(Purpose))

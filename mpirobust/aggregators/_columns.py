@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import Verdict
-from mpirobust.inbox import Answers
+from mpirobust.answers import Answers
 
 Blocks: TypeAlias = Iterator[tuple[slice, NDArray[np.float64]]]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from mpirobust.aggregators._columns import weighted_median
-from mpirobust.inbox import Answers
+from mpirobust.answers import Answers
 from mpirobust.types import Rows
 
 Weights = NDArray[np.float64]
@@ -50,10 +50,10 @@ def distance_moved(gram: NDArray[np.float64], change: Weights) -> float:
     return float(np.sqrt(np.maximum(change @ gram @ change, 0.0)))
 
 
-def heart(gram: NDArray[np.float64]) -> Weights:
-    """The mean of the tightest majority: of the message with the smallest distances to its ⌊n/2⌋ nearest, and these.
+def tightest_majority_mean(gram: NDArray[np.float64]) -> Weights:
+    """Return the mean of the message whose ⌊n/2⌋ nearest neighbours are closest, with those neighbours.
 
-    A start that no minority can move far from the honest.
+    A start that no minority can move far from the honest messages.
     """
     distances = squared_distances(gram)
     majority = distances.shape[0] // 2 + 1
@@ -77,12 +77,14 @@ def krum_order(nearest: NDArray[np.float64], f: int) -> NDArray[np.intp]:
 def geometric_median(
     gram: NDArray[np.float64], iterations: int, tolerance: float, counts: NDArray[np.float64] | None = None
 ) -> Weights:
-    """The smoothed Weiszfeld iteration (Pillutla et al. 2022) from the heart; message i counts counts[i] times.
+    """Return the geometric median, by the smoothed Weiszfeld iteration (Pillutla et al. 2022).
+
+    Message i counts counts[i] times. The iteration starts from the mean of the tightest majority.
 
     Lengths are measured by the (weighted) median distance from the start; the smoothing is a
     millionth of it. The start goes by the head, as Byzantine workers are a minority by the head.
     """
-    point = heart(gram)
+    point = tightest_majority_mean(gram)
     counts = np.ones(gram.shape[0]) if counts is None else counts
     unit = float(weighted_median(distances_to(gram, point)[:, None], counts)[0])
     for _ in range(iterations if unit > 0 else 0):  # 0: a majority says the same, and that is the median

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mpirobust.answers import Answers
 from mpirobust.errors import PlanFault
-from mpirobust.inbox import Answers
 from mpirobust.types import Vector
 
 Fraction: TypeAlias = Annotated[float, Field(ge=0, lt=0.5)]  # of the workers
@@ -61,7 +61,7 @@ def share(beta: float, workers: int) -> int:
     return ceil(beta * workers - 1e-9)
 
 
-def bearable(rule: Aggregator, workers: int, byzantine: int) -> int:
+def max_faulty(rule: Aggregator, workers: int, byzantine: int) -> int:
     """How many of the workers may be Byzantine or absent, `byzantine` of them being so: what the rule is set for.
 
     Where the rule defends against none, all but one may be absent.

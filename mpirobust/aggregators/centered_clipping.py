@@ -7,8 +7,8 @@ from pydantic import Field
 
 from mpirobust.aggregators._geometry import distances_to, geometric_median, measured
 from mpirobust.aggregators.base import Aggregator, Verdict
+from mpirobust.answers import Answers
 from mpirobust.component import component
-from mpirobust.inbox import Answers
 
 
 @component

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from mpirobust.aggregators._geometry import geometric_median, measured
 from mpirobust.aggregators.base import Verdict, Weighing
+from mpirobust.answers import Answers
 from mpirobust.component import component
-from mpirobust.inbox import Answers
 
 
 @component

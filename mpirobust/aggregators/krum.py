@@ -4,9 +4,9 @@ import numpy as np
 
 from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
-from mpirobust.inbox import Answers
 
 
 @component

@@ -4,8 +4,8 @@ import numpy as np
 
 from mpirobust.aggregators._columns import coordinate_wise
 from mpirobust.aggregators.base import Aggregator, Verdict
+from mpirobust.answers import Answers
 from mpirobust.component import component
-from mpirobust.inbox import Answers
 
 
 @component

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from mpirobust.aggregators.base import Verdict, Weighing
+from mpirobust.answers import Answers
 from mpirobust.component import component
-from mpirobust.inbox import Answers
 
 
 @component

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from mpirobust.aggregators._columns import coordinate_wise, weighted_median
 from mpirobust.aggregators.base import Verdict, Weighing
+from mpirobust.answers import Answers
 from mpirobust.component import component
-from mpirobust.inbox import Answers
 
 
 @component

@@ -7,9 +7,9 @@ from pydantic import Field
 
 from mpirobust.aggregators._geometry import geometric_median, measured
 from mpirobust.aggregators.base import Verdict, Weighing
+from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
-from mpirobust.inbox import Answers
 
 
 @component

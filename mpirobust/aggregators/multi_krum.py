@@ -7,9 +7,9 @@ from pydantic import Field
 
 from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
-from mpirobust.inbox import Answers
 
 
 @component

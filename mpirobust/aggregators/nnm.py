@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators._geometry import measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
-from mpirobust.inbox import Answers
 from mpirobust.types import Rows, Vector
 
 

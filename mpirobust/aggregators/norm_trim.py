@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 
 from mpirobust.aggregators.base import Fraction, Verdict, Weighing, share
+from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
-from mpirobust.inbox import Answers
 
 
 @component

@@ -12,7 +12,8 @@ from pydantic import Field
 from mpirobust.aggregators.base import Verdict
 from mpirobust.component import component
 from mpirobust.problems.base import Loss
-from mpirobust.types import Feedback, Norm, Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Feedback, Norm, Vector
 
 
 class State(Protocol):

@@ -12,7 +12,8 @@ from mpirobust.algorithms.base import Algorithm, Query, Terrain
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import Feedback, Norm, Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Feedback, Norm, Vector
 
 
 @dataclass(frozen=True)

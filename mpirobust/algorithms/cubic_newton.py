@@ -12,12 +12,13 @@ from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._arc import adapted
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
 from mpirobust.component import component
-from mpirobust.compressors.base import q_norm
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.cubic.lanczos import Lanczos
 from mpirobust.errors import PlanFault
+from mpirobust.numerics.norms import q_norm
 from mpirobust.problems.base import Loss
-from mpirobust.types import Feedback, Norm, Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Feedback, Norm, Vector
 
 
 class Asked(IntEnum):

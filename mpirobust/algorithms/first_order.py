@@ -12,11 +12,12 @@ from mpirobust.algorithms.base import Algorithm, Query, Terrain
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import Feedback, Norm, Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Feedback, Norm, Vector
 
 
 @dataclass(frozen=True)
-class Descent:
+class Iterate:
     """The iterate, the number of rounds done, and the smoothness estimate (0 where the schedule needs none)."""
 
     x: Vector
@@ -25,7 +26,7 @@ class Descent:
 
 
 @component
-class FirstOrder(Algorithm[Descent]):
+class FirstOrder(Algorithm[Iterate]):
     """Robust compressed gradient descent, P1 Alg. 1 (P1 Alg. 2 with `feedback = "residual"`).
 
     The step size is γ_t = `step` (constant), `step`/√(t+1) (inverse-sqrt), or
@@ -42,8 +43,8 @@ class FirstOrder(Algorithm[Descent]):
     radius: Annotated[float, Field(gt=0)] | None = None
 
     @property
-    def state(self) -> type[Descent]:
-        return Descent
+    def state(self) -> type[Iterate]:
+        return Iterate
 
     def norm(self) -> Norm:
         return Norm(float(self.q), claimed=self.option == "I")
@@ -52,15 +53,15 @@ class FirstOrder(Algorithm[Descent]):
         if feedback != "none" and self.option == "I":
             raise PlanFault("option", 'feedback sorts by the code (P1 Alg. 2 l. 7); choose "II"')
 
-    def start(self, x0: Vector, terrain: Terrain) -> Descent:
+    def start(self, x0: Vector, terrain: Terrain) -> Iterate:
         if self.schedule != "inverse-smoothness":
-            return Descent(x0, 0, 0.0)
+            return Iterate(x0, 0, 0.0)
         smoothness = terrain.smoothness(x0)
         if not 0 < smoothness < inf:
             raise PlanFault("algorithm.schedule", f"the Hessian at the start has norm {smoothness}; use another")
-        return Descent(x0, 0, smoothness)
+        return Iterate(x0, 0, smoothness)
 
-    def query(self, state: Descent) -> Query:
+    def query(self, state: Iterate) -> Query:
         return Query((state.x,), scale=self._step(state))
 
     def answer(self, query: Query, loss: Loss, shard: Shard, rng: np.random.Generator) -> Vector:
@@ -69,13 +70,13 @@ class FirstOrder(Algorithm[Descent]):
             shard = shard.take(np.sort(rng.choice(shard.rows, self.batch, replace=False)))
         return loss.gradient(x, shard)
 
-    def advance(self, state: Descent, verdict: Verdict, rng: np.random.Generator) -> Descent:
-        return Descent(self._project(state.x - verdict.step), state.t + 1, state.smoothness)
+    def advance(self, state: Iterate, verdict: Verdict, rng: np.random.Generator) -> Iterate:
+        return Iterate(self._project(state.x - verdict.step), state.t + 1, state.smoothness)
 
-    def finished(self, state: Descent) -> bool:
+    def finished(self, state: Iterate) -> bool:
         return state.t >= self.rounds
 
-    def _step(self, state: Descent) -> float:
+    def _step(self, state: Iterate) -> float:
         if self.schedule == "inverse-sqrt":
             return self.step / sqrt(state.t + 1)
         return self.step / state.smoothness if self.schedule == "inverse-smoothness" else self.step

@@ -11,7 +11,8 @@ from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
 from mpirobust.component import component
 from mpirobust.problems.base import Loss
-from mpirobust.types import Feedback, Norm, Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Feedback, Norm, Vector
 
 _FLAT = 1e-14  # of the greatest curvature met: what rounding makes of none
 

@@ -12,9 +12,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from mpirobust.answers import Inbox
 from mpirobust.component import component
-from mpirobust.inbox import Inbox
-from mpirobust.types import Message, Rows, Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Message, Rows, Vector
 
 
 @component

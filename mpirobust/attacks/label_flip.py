@@ -5,7 +5,7 @@ import numpy as np
 from mpirobust.attacks.base import DataAttack
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
-from mpirobust.types import Shard
+from mpirobust.shard import Shard
 
 
 @component

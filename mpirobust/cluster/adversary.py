@@ -7,7 +7,8 @@ from math import floor
 import numpy as np
 
 from mpirobust.attacks.base import Attack
-from mpirobust.types import CENTER, Purpose, Rows, stream
+from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.types import Rows
 
 
 def byzantine(attack: Attack | None, workers: int, seed: int) -> Rows:

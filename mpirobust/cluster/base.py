@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Query
-from mpirobust.inbox import Inbox
+from mpirobust.answers import Inbox
 from mpirobust.types import Vector
 
 
@@ -98,7 +98,7 @@ class Cluster(ABC):
         """
 
     @abstractmethod
-    def recall(self, residuals: Iterable[Vector]) -> None:
+    def restore(self, residuals: Iterable[Vector]) -> None:
         """Give the center back what `residuals` yielded at a checkpoint; the workers read their own."""
 
     @abstractmethod

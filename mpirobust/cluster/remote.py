@@ -1,4 +1,4 @@
-"""The center's end of a cluster of ranks."""
+"""The center's end of a cluster of comm."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Depleted, Exchange
-from mpirobust.cluster.curvature import power_iteration, smallest_eigenvalue
-from mpirobust.cluster.host import SCORES, summarise
-from mpirobust.cluster.placement import Placement, orphans, rehomed
-from mpirobust.cluster.ranks import Death, Ranks, named
-from mpirobust.cluster.reception import Reception
-from mpirobust.cluster.summation import ExactSum
-from mpirobust.cluster.wire import SECONDS, Command, Line
+from mpirobust.cluster.placement import Placement, displaced, reassign
+from mpirobust.cluster.protocol import SECONDS, Channel, Command
+from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.worker import WorkerConfig
+from mpirobust.cluster.worker_group import SCORES, summarise
+from mpirobust.comm.communicator import Communicator, RankFailure, named
 from mpirobust.errors import Exit, Fault, RankFault, ReportedFault
+from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
+from mpirobust.numerics.exact_sum import ExactSum
 from mpirobust.types import Message, Vector
-from mpirobust.worker import Orders
 
 T = TypeVar("T")
 
@@ -31,17 +31,17 @@ T = TypeVar("T")
 class RemoteCluster(Cluster):
     """Workers on other ranks; `placement` holds those of each."""
 
-    def __init__(self, ranks: Ranks, orders: Orders, placement: Placement) -> None:
-        self._ranks = ranks
-        self._orders = orders
+    def __init__(self, comm: Communicator, config: WorkerConfig, placement: Placement) -> None:
+        self._comm = comm
+        self._config = config
         self._m = sum(map(len, placement))
         self._round = 0
-        self._reception = Reception(orders, self._m)
+        self._receiver = RoundReceiver(config, self._m)
         self._settle(placement)
 
     @property
     def depleted(self) -> bool:
-        return self._reception.unreliable > self._orders.bearable
+        return self._receiver.unreliable > self._config.max_faulty
 
     def ask(self, round: int, query: Query) -> Exchange:
         self._round = round
@@ -51,7 +51,7 @@ class RemoteCluster(Cluster):
         if self.depleted:
             raise Depleted
         began = perf_counter()
-        self._line.say(Command.ASK, query.vectors, round=round, kind=query.kind, scale=query.scale)
+        self._channel.send(Command.ASK, query.vectors, round=round, kind=query.kind, scale=query.scale)
         told = perf_counter()
         messages, compute, encode = self._collect()
         waited = perf_counter() - told
@@ -61,24 +61,24 @@ class RemoteCluster(Cluster):
             "encode": encode,
             "gather": max(0.0, waited - compute - encode),
         }
-        return self._reception.exchange(round, query, messages, seconds)
+        return self._receiver.exchange(round, query, messages, seconds)
 
     def _collect(self) -> tuple[list[Message], float, float]:
         """One message per worker in worker order, as views, and the seconds of the slowest rank."""
-        if self._orders.lengths_vary:
-            self._ranks.gather(np.empty(0, np.int64), self._lengths, self._hosted)
+        if self._config.lengths_vary:
+            self._comm.gather(np.empty(0, np.int64), self._lengths, self._hosted)
             self._lay_out()
-        self._ranks.gather(np.empty(0, np.uint8), self._received, self._counts)
+        self._comm.gather(np.empty(0, np.uint8), self._received, self._counts)
         compute, encode = max(self._seconds, key=np.sum)
         return list(self._messages), float(compute), float(encode)
 
     def _settle(self, placement: Placement) -> None:
         """Be ready for the ranks that there are."""
         self._placement = placement
-        self._line = Line(self._ranks, self._orders.dim)
+        self._channel = Channel(self._comm, self._config.dim)
         self._hosted = np.array([len(workers) for workers in placement])
         self._order = [worker for workers in placement for worker in workers]  # in which messages come
-        self._lengths = np.full(len(self._order), self._orders.message_limit(), np.int64)
+        self._lengths = np.full(len(self._order), self._config.message_limit(), np.int64)
         self._received = np.empty(0, np.uint8)
         self._messages: list[Message] = [b""] * self._m
         self._seconds: list[NDArray[np.float64]] = []
@@ -105,49 +105,49 @@ class RemoteCluster(Cluster):
         return self._redone(lambda: self._audit(x))
 
     def _audit(self, x: Vector) -> Audit:
-        self._line.say(Command.AUDIT, (x,))
+        self._channel.send(Command.AUDIT, (x,))
         scores, sent = np.zeros((self._m, SCORES)), np.empty((len(self._order), SCORES))
-        self._ranks.gather(np.empty(0), sent, self._hosted * SCORES)
+        self._comm.gather(np.empty(0), sent, self._hosted * SCORES)
         scores[self._order] = sent
         return summarise(scores, self._added(x.size), self._weight())
 
     def smoothness(self, x: Vector) -> float:
-        found = self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._orders.seed))
+        found = self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._config.seed))
         if self.depleted:  # a step set by it would stay in the state, with all workers back
             raise RankFault("too many workers were lost before the first round; another start has all of them again")
         return found
 
     def lambda_min(self, x: Vector) -> float:
-        return self._of_one_hessian(lambda: smallest_eigenvalue(self._hessian(x), x.size, self._orders.seed))
+        return self._of_one_hessian(lambda: smallest_eigenvalue(self._hessian(x), x.size, self._config.seed))
 
     def _of_one_hessian(self, work: Callable[[], float]) -> float:
         """What comes of `work` when all its products are of the same workers."""
         while True:
-            line, result = self._line, work()
-            if line is self._line:
+            channel, result = self._channel, work()
+            if channel is self._channel:
                 return result
 
     def _hessian(self, x: Vector) -> Callable[[Vector], Vector]:
         """Products with the mean Hessian of the workers at `x`."""
 
         def product(v: Vector) -> Vector:
-            self._line.say(Command.CURVATURE, (x, v))
+            self._channel.send(Command.CURVATURE, (x, v))
             return self._added(x.size).total() / self._weight()
 
         return lambda v: self._redone(lambda: product(v))
 
     def _added(self, dim: int) -> ExactSum:
         total = ExactSum(dim)
-        self._ranks.add(total.parts)
+        self._comm.sum_to_root(total.parts)
         return total
 
     def _weight(self) -> float:
-        return float(self._orders.weights[self._reception.present].sum())
+        return float(self._config.weights[self._receiver.present].sum())
 
     def residuals(self, round: int) -> Generator[Vector, None, None]:
-        if self._orders.feedback == "difference":
-            yield from self._reception.states
-        elif self._orders.feedback == "residual":
+        if self._config.feedback == "difference":
+            yield from self._receiver.states
+        elif self._config.feedback == "residual":
             done = 0
             while done < self._m:  # once, and again from where a death broke it off
                 try:
@@ -155,20 +155,20 @@ class RemoteCluster(Cluster):
                         for residual in residuals:
                             yield residual
                             done += 1
-                except Death:
+                except RankFailure:
                     self._mend()
 
     def _residuals_from(self, first: int, round: int) -> Generator[Vector, None, None]:
         """The residuals of the workers from `first` on."""
-        self._line.say(Command.RESIDUALS, round=round, number=first)
+        self._channel.send(Command.RESIDUALS, round=round, number=first)
         home = {worker: rank for rank, workers in enumerate(self._placement) for worker in workers}
-        residual = np.empty(self._orders.dim)
+        residual = np.empty(self._config.dim)
         due = list(range(first, self._m))
         try:
             while due:
                 worker = due.pop(0)
                 if worker in home:
-                    self._ranks.receive(residual, home[worker])
+                    self._comm.receive(residual, home[worker])
                 else:
                     residual[:] = 0.0
                 yield residual
@@ -176,54 +176,54 @@ class RemoteCluster(Cluster):
             try:
                 for worker in due:
                     if worker in home:
-                        self._ranks.receive(residual, home[worker])
-            except Death:
+                        self._comm.receive(residual, home[worker])
+            except RankFailure:
                 with suppress(Fault):  # why the reader gave up is said already
                     self._mend()
             raise
 
-    def recall(self, residuals: Iterable[Vector]) -> None:
-        self._reception.recall(residuals)
+    def restore(self, residuals: Iterable[Vector]) -> None:
+        self._receiver.restore(residuals)
 
     def dismiss(self, code: int) -> None:
         while True:
             try:
-                self._line.say(Command.DISMISS, number=code)
-                return self._ranks.part()
-            except Death:
-                self._ranks.mend()
-                self._line = Line(self._ranks, self._orders.dim)
+                self._channel.send(Command.DISMISS, number=code)
+                return self._comm.confirm()
+            except RankFailure:
+                self._comm.recover()
+                self._channel = Channel(self._comm, self._config.dim)
 
     def _redone(self, call: Callable[[], T]) -> T:
         """What comes of `call`, which is made again where a rank dies in it."""
         while True:
             try:
                 return call()
-            except Death:
+            except RankFailure:
                 self._mend()
 
     def _mend(self) -> None:
-        """Go on with the ranks and workers that are left, or say why not."""
-        policy, before = self._orders.on_failure, self._placement
-        mended = self._ranks.mend()
-        self._settle(rehomed(before, mended, policy == "adopt"))  # also for the dismissal
+        """Go on with the ranks and workers that are left, or send why not."""
+        policy, before = self._config.on_failure, self._placement
+        survivors = self._comm.recover()
+        self._settle(reassign(before, survivors, policy == "adopt"))  # also for the dismissal
         happened = []
-        if mended.dead:
-            happened.append(f"{named('rank', mended.dead)} died in round {self._round + 1}")
-        if mended.failed is not None:
-            happened.append(f"{named('worker', [mended.failed])} failed in round {self._round + 1}")
+        if survivors.failed_ranks:
+            happened.append(f"{named('rank', survivors.failed_ranks)} died in round {self._round + 1}")
+        if survivors.failed_worker is not None:
+            happened.append(f"{named('worker', [survivors.failed_worker])} failed in round {self._round + 1}")
         if policy == "stop":
             why = f'{"; ".join(happened)} (on_failure = "stop")'
-            if mended.failed is not None:  # the next start would meet it again
+            if survivors.failed_worker is not None:  # the next start would meet it again
                 print(f"mpirobust: {why}", file=sys.stderr, flush=True)
                 raise ReportedFault(Exit.WORKER)
             raise RankFault(f"{why}; another start goes on from the newest checkpoint")
         here = set(self._order)
         absent = sorted(set(chain(*before)) - here)
-        moved = [worker for worker in orphans(before, mended) if worker in here]
-        self._reception.lose(absent, moved)
+        moved = [worker for worker in displaced(before, survivors) if worker in here]
+        self._receiver.lose(absent, moved)
         if moved:
-            without = "" if self._orders.feedback == "none" else ", without what feedback had kept there"
+            without = "" if self._config.feedback == "none" else ", without what feedback had kept there"
             happened.append(f"{named('worker', moved)}: moved to other ranks{without}")
         if absent:
             happened.append(f"{named('worker', absent)}: absent from now on")

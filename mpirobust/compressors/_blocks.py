@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.compressors.base import BLOCK, Compressor, q_norm
+from mpirobust.compressors.base import BLOCK, Compressor
+from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Vector
 
 

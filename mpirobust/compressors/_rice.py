@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from mpirobust.compressors._blocks import blocks
 from mpirobust.compressors.base import BLOCK
-from mpirobust.types import Malformed, Message
+from mpirobust.errors import Malformed
+from mpirobust.types import Message
 
 Bits = NDArray[np.uint8]
 Integers = NDArray[np.int64]

@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.types import Malformed, Message
+from mpirobust.errors import Malformed
+from mpirobust.types import Message
 
 VALUE = np.dtype("<f4")
 _FEW = 8

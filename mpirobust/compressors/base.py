@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.types import Malformed, Message, Vector
+from mpirobust.errors import Malformed
+from mpirobust.types import Message, Vector
 
 BLOCK = 8192  # coordinates that are decoded together where a rule works block by block
 
@@ -114,10 +115,3 @@ def expect_length(message: Message, nbytes: int) -> None:
     """Raise `Malformed` unless `message` has exactly `nbytes` bytes."""
     if len(message) != nbytes:
         raise Malformed(f"{len(message)} bytes, expected {nbytes}")
-
-
-def q_norm(v: Vector, q: float) -> float:
-    """`||v||_q` for q = 1, 2 or inf; not finite where an entry is not, or where it overflows."""
-    if q == 2.0:
-        return float(np.sqrt(v @ v))
-    return float(np.abs(v).sum() if q == 1.0 else np.abs(v).max(initial=0.0))

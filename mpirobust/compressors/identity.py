@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.component import component
-from mpirobust.compressors.base import Compressor, expect_length, q_norm
+from mpirobust.compressors.base import Compressor, expect_length
+from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Vector
 
 

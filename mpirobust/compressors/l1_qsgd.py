@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from mpirobust.component import component
 from mpirobust.compressors._signs import add_signs, fill_signs
 from mpirobust.compressors.base import Compressor, expect_length
-from mpirobust.types import Malformed, Message, Vector
+from mpirobust.errors import Malformed
+from mpirobust.types import Message, Vector
 
 _SCALE = np.dtype("<f4")
 

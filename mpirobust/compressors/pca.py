@@ -12,8 +12,8 @@ from scipy.linalg import eigh
 from mpirobust.component import component
 from mpirobust.compressors._blocks import add_by_blocks, norm_by_blocks
 from mpirobust.compressors.base import Compressor, expect_length
-from mpirobust.errors import PlanFault
-from mpirobust.types import Malformed, Message, Vector
+from mpirobust.errors import Malformed, PlanFault
+from mpirobust.types import Message, Vector
 
 _VALUE = np.dtype("<f4")
 

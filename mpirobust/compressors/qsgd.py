@@ -11,7 +11,8 @@ from mpirobust.component import component
 from mpirobust.compressors._blocks import blocks
 from mpirobust.compressors._rice import Packed, max_nbytes, pack
 from mpirobust.compressors.base import Compressor
-from mpirobust.types import Malformed, Message, Vector
+from mpirobust.errors import Malformed
+from mpirobust.types import Message, Vector
 
 _NORM = np.dtype("<f4")
 

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from mpirobust.component import component
 from mpirobust.compressors._sparse import VALUE, scatter
-from mpirobust.compressors.base import Compressor, SharedCompressor, expect_length, q_norm
+from mpirobust.compressors.base import Compressor, SharedCompressor, expect_length
 from mpirobust.errors import PlanFault
+from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Vector
 
 

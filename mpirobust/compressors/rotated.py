@@ -12,7 +12,8 @@ from mpirobust.component import component
 from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
 from mpirobust.compressors._hadamard import hadamard, padded
 from mpirobust.compressors.base import BLOCK, Compressor, SharedCompressor, expect_length
-from mpirobust.types import Malformed, Message, Vector
+from mpirobust.errors import Malformed
+from mpirobust.types import Message, Vector
 
 _ENDS = np.dtype("<f4")
 

@@ -10,8 +10,8 @@ from pydantic import Field
 from mpirobust.component import component
 from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
 from mpirobust.compressors.base import Compressor, SharedCompressor, expect_length
-from mpirobust.errors import PlanFault
-from mpirobust.types import Malformed, Message, Vector
+from mpirobust.errors import Malformed, PlanFault
+from mpirobust.types import Message, Vector
 
 _VALUE = np.dtype("<f4")
 _PRIME = 2**31 - 1

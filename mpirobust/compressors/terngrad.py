@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from mpirobust.component import component
 from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
 from mpirobust.compressors.base import BLOCK, Compressor, expect_length
-from mpirobust.types import Malformed, Message, Vector
+from mpirobust.errors import Malformed
+from mpirobust.types import Message, Vector
 
 _SCALE = np.dtype("<f4")
 _POWERS = 3 ** np.arange(5)

@@ -9,8 +9,10 @@ from pydantic import Field
 
 from mpirobust.component import component
 from mpirobust.compressors._sparse import pack_positions, position_nbytes, scatter, unpack_positions
-from mpirobust.compressors.base import Compressor, expect_length, q_norm
-from mpirobust.types import Malformed, Message, Vector
+from mpirobust.compressors.base import Compressor, expect_length
+from mpirobust.errors import Malformed
+from mpirobust.numerics.norms import q_norm
+from mpirobust.types import Message, Vector
 
 _NORM = np.dtype("<f4")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.compressors.base import q_norm
 from mpirobust.cubic.base import CubicModel
+from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Vector
 
 _EPS = float(np.finfo(np.float64).eps)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpirobust.compressors.base import q_norm
+from mpirobust.numerics.norms import q_norm
 from mpirobust.problems.base import Loss
 from mpirobust.types import Vector
 

@@ -6,9 +6,9 @@ import numpy as np
 from pydantic import Field
 
 from mpirobust.component import component
-from mpirobust.compressors.base import q_norm
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.errors import PlanFault
+from mpirobust.numerics.norms import q_norm
 from mpirobust.problems.base import Loss
 from mpirobust.types import Vector
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from mpirobust.data.sources.base import Dataset, Facts
 from mpirobust.data.store import Store
 from mpirobust.errors import DataFault
-from mpirobust.types import CENTER, Purpose, Rows, Shard, Vector, stream
+from mpirobust.shard import Shard
+from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.types import Rows, Vector
 
 _MOST_CLASSES = 1000
 

@@ -45,13 +45,13 @@ class Auditor(Observer):
         self._curvature = curvature
         self._curvature_every = curvature_every
 
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         return self._audit(moment) if self._due(moment.round) else self._judge()
 
-    def see(self, moment: Moment) -> Status | None:
+    def after_round(self, moment: Moment) -> Status | None:
         return self._audit(moment) if self._due(moment.round) else None
 
-    def conclude(self, moment: Moment, status: Status) -> None:
+    def final_queries(self, moment: Moment, status: Status) -> None:
         if status is Status.INTERRUPTED:
             return  # the resumed run must leave the same rows as an undisturbed one
         if self._last() < moment.round and not moment.cluster.depleted:
@@ -63,7 +63,7 @@ class Auditor(Observer):
             lambda_min = moment.cluster.lambda_min(moment.state.x)
             row["lambda_min"] = nan if moment.cluster.depleted else lambda_min
 
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         pass
 
     def _due(self, round: int) -> bool:

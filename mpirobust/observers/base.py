@@ -43,16 +43,16 @@ class Observer(ABC):
     """Sees the run and never changes it."""
 
     @abstractmethod
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         """Before the first round of this process; a status ends the run before it."""
 
     @abstractmethod
-    def see(self, moment: Moment) -> Status | None:
+    def after_round(self, moment: Moment) -> Status | None:
         """After a round; a status ends the run."""
 
-    def conclude(self, moment: Moment, status: Status) -> None:  # noqa: B027  # most have nothing to ask
+    def final_queries(self, moment: Moment, status: Status) -> None:  # noqa: B027  # most have nothing to ask
         """After the last round, to ask the workers what the record lacks; where they are lost in it, so is the run."""
 
     @abstractmethod
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         """After the last round, when the status stands."""

@@ -20,16 +20,16 @@ class Checkpointer(Observer):
         self._plan_id = plan_id
         self._saved = -1
 
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         self._saved = moment.round  # round 0 needs no file, and a later one comes from its file
         return None
 
-    def see(self, moment: Moment) -> Status | None:
+    def after_round(self, moment: Moment) -> Status | None:
         if moment.round % self._every == 0:
             self._save(moment)
         return None
 
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         if status is not Status.DIVERGED and moment.round > self._saved:
             self._save(moment)
 

@@ -42,7 +42,7 @@ class Deadline(Observer):
         self._saw = 0.0
         self._longest = {"round": 0.0, "audit": 0.0, "record": 0.0, "checkpoint": 0.0}
 
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         rows = self._trace.rounds.rows
         for phase in ("audit", "checkpoint"):
             took = rows[f"seconds_{phase}"]
@@ -54,14 +54,14 @@ class Deadline(Observer):
         self._saw = self._clock()
         return self._judge(moment)
 
-    def see(self, moment: Moment) -> Status | None:
+    def after_round(self, moment: Moment) -> Status | None:
         now = self._clock()
         watched = sum(moment.seconds.get(phase, 0.0) for phase in ("audit", "record", "checkpoint"))
         self._note("round", now - self._saw - watched)
         self._saw = now
         return self._judge(moment)
 
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         pass
 
     def _judge(self, moment: Moment) -> Status | None:
@@ -77,7 +77,7 @@ class Deadline(Observer):
 
 
 def passed(ends: float | None) -> bool:
-    """Whether there is no time left to begin anything."""
+    """Whether there is no time left to before_first_round anything."""
     return ends is not None and monotonic() + MARGIN > ends
 
 

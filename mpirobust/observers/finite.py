@@ -14,12 +14,12 @@ class FiniteWatch(Observer):
     the honest answers have outgrown the wire format, and the iterate would stand still for ever.
     """
 
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         return None if np.isfinite(moment.state.x).all() else Status.DIVERGED
 
-    def see(self, moment: Moment) -> Status | None:
+    def after_round(self, moment: Moment) -> Status | None:
         assert moment.exchange is not None
-        return self.begin(moment) if moment.exchange.inbox.sound.any() else Status.DIVERGED
+        return self.before_first_round(moment) if moment.exchange.inbox.sound.any() else Status.DIVERGED
 
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         pass

@@ -24,12 +24,12 @@ class Progress(Observer):
         self._bar: tqdm[NoReturn] | None = None
         self._said = perf_counter()
 
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         if sys.stderr.isatty():
             self._bar = tqdm(total=self._rounds, initial=moment.round, unit="round", dynamic_ncols=True)
         return None
 
-    def see(self, moment: Moment) -> Status | None:
+    def after_round(self, moment: Moment) -> Status | None:
         if self._bar is not None:
             self._bar.update()
             self._bar.set_postfix_str(self._figures(), refresh=False)
@@ -38,7 +38,7 @@ class Progress(Observer):
             self._said = perf_counter()
         return None
 
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         if self._bar is not None:
             self._bar.close()
 

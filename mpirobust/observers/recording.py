@@ -24,12 +24,12 @@ class Recorder(Observer):
         self._before = trace.elapsed
         self._began = self._flushed = perf_counter()
 
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         self._began = perf_counter()
         self._flush(moment)
         return None
 
-    def see(self, moment: Moment) -> Status | None:
+    def after_round(self, moment: Moment) -> Status | None:
         assert moment.exchange is not None
         assert moment.verdict is not None
         row = self._trace.rounds.append()
@@ -47,7 +47,7 @@ class Recorder(Observer):
             self._flush(moment)
         return None
 
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         self._status = status
         self._flush(moment)
 

@@ -35,13 +35,13 @@ class SignalWatch(Observer):
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         return Status.INTERRUPTED if self.asked else None
 
-    def see(self, moment: Moment) -> Status | None:
-        return self.begin(moment)
+    def after_round(self, moment: Moment) -> Status | None:
+        return self.before_first_round(moment)
 
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         pass
 
     def _note(self, number: int, frame: FrameType | None) -> None:

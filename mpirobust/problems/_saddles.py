@@ -7,7 +7,8 @@ from typing import Annotated, TypeAlias
 import numpy as np
 from pydantic import Field
 
-from mpirobust.types import Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
 
 Away: TypeAlias = Annotated[float, Field(ge=0)]  # ||x_0||, how far from 0 a run begins; 0 is the saddle itself
 

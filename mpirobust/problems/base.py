@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from mpirobust.types import Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
 
 
 class Loss(ABC):

@@ -9,7 +9,8 @@ import numpy as np
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
 
 
 @component

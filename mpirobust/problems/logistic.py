@@ -12,7 +12,8 @@ from scipy.special import expit
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
 
 
 @component

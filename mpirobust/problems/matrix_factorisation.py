@@ -10,7 +10,8 @@ from pydantic import Field
 from mpirobust.component import component
 from mpirobust.problems._saddles import Away, point_at
 from mpirobust.problems.base import Loss
-from mpirobust.types import Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
 
 
 @component

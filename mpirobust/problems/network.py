@@ -11,10 +11,11 @@ from pydantic import Field
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
-from mpirobust.types import Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
 
 Matrix: TypeAlias = NDArray[np.floating[Any]]
-Layer: TypeAlias = tuple[Matrix, Matrix]  # weights (inputs, outputs), biases (outputs,)
+Layer: TypeAlias = tuple[Matrix, Matrix]  # weights (inputs, run_folder), biases (run_folder,)
 
 _SLAB = 1024  # rows that go through the network together: bounds the memory for activations (benchmarks/network.py)
 
@@ -24,7 +25,7 @@ class Network(Loss):
     """Fully connected ReLU network with softmax cross-entropy (P1 §8).
 
     The parameters of the layers stand one after the other, weights (inputs,
-    outputs) before biases; the output layer has one unit per class. The start
+    run_folder) before biases; the output layer has one unit per class. The start
     is He's (2015): weights N(0, 2/inputs), biases zero.
     """
 
@@ -33,12 +34,12 @@ class Network(Loss):
     dtype: Literal["float32", "float64"] = "float32"  # of the arithmetic inside
 
     def dim(self, features: int) -> int:
-        return sum(inputs * outputs + outputs for inputs, outputs in self._shapes(features))
+        return sum(inputs * run_folder + run_folder for inputs, run_folder in self._shapes(features))
 
     def start(self, features: int, rng: np.random.Generator) -> Vector:
         parts = [
-            [np.sqrt(2 / inputs) * rng.standard_normal(inputs * outputs), np.zeros(outputs)]
-            for inputs, outputs in self._shapes(features)
+            [np.sqrt(2 / inputs) * rng.standard_normal(inputs * run_folder), np.zeros(run_folder)]
+            for inputs, run_folder in self._shapes(features)
         ]
         return np.concatenate([each for part in parts for each in part])
 
@@ -130,9 +131,9 @@ class Network(Loss):
 def _split(flat: Any, shapes: list[tuple[int, int]]) -> list[Layer]:
     """The layers of a parameter vector, as views."""
     layers, at = [], 0
-    for inputs, outputs in shapes:
-        middle, end = at + inputs * outputs, at + inputs * outputs + outputs
-        layers.append((flat[at:middle].reshape(inputs, outputs), flat[middle:end]))
+    for inputs, run_folder in shapes:
+        middle, end = at + inputs * run_folder, at + inputs * run_folder + run_folder
+        layers.append((flat[at:middle].reshape(inputs, run_folder), flat[middle:end]))
         at = end
     return layers
 

@@ -8,7 +8,8 @@ from mpirobust.component import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems._saddles import Away, mean_row, point_at
 from mpirobust.problems.base import Loss
-from mpirobust.types import Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
 
 
 @component

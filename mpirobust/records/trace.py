@@ -39,7 +39,7 @@ def _round_type(workers: int) -> np.dtype[np.void]:
     return np.dtype([*counted, *phases, *by_worker])
 
 
-class Table:
+class GrowingTable:
     """Rows of one type that grow by doubling."""
 
     def __init__(self, dtype: np.dtype[np.void]) -> None:
@@ -100,13 +100,13 @@ class Trace:
     workers: int
     byzantine: Rows
     facts: dict[str, Any]
-    rounds: Table = field(init=False)
-    audits: Table = field(init=False)
+    rounds: GrowingTable = field(init=False)
+    audits: GrowingTable = field(init=False)
     written: int = field(init=False, default=-1)
 
     def __post_init__(self) -> None:
-        self.rounds = Table(_round_type(self.workers))
-        self.audits = Table(_AUDIT)
+        self.rounds = GrowingTable(_round_type(self.workers))
+        self.audits = GrowingTable(_AUDIT)
 
     @property
     def elapsed(self) -> float:
@@ -135,7 +135,7 @@ class Trace:
             for name, table in self._tables()
         }
 
-    def recall(self, path: Path, tail: Tail, upto: int) -> None:
+    def restore(self, path: Path, tail: Tail, upto: int) -> None:
         """Take over the rows of an earlier session up to and with round `upto`, from its trace and a checkpoint's tail.
 
         Raises:
@@ -148,5 +148,5 @@ class Trace:
         if self.rounds.rows.size != upto:
             raise SetupFault(f"{path}: has {self.rounds.rows.size} of the {upto} rounds before the checkpoint")
 
-    def _tables(self) -> list[tuple[str, Table]]:
+    def _tables(self) -> list[tuple[str, GrowingTable]]:
         return [("rounds", self.rounds), ("audits", self.audits)]

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import share
+from mpirobust.answers import CLAIM
 from mpirobust.cluster.adversary import byzantine
-from mpirobust.cluster.summation import LIMBS
-from mpirobust.cluster.wire import HEADER
+from mpirobust.cluster.protocol import HEADER
 from mpirobust.data.sources.base import Dataset, Places
-from mpirobust.inbox import CLAIM
+from mpirobust.numerics.exact_sum import LIMBS
 from mpirobust.plan import load_plan
-from mpirobust.reports.regime import contraction, regime
+from mpirobust.reports.theorem_check import contraction, regime
 from mpirobust.types import Rows
 
 

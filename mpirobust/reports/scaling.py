@@ -1,4 +1,4 @@
-"""What more processes bring: the time of a round, from finished runs of one plan on several sizes."""
+"""What more processes bring: the time of a round, from finished runs of one plan on run_table sizes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
 from mpirobust.records.layout import PHASES, TRACE, open_record
-from mpirobust.records.outputs import identity
+from mpirobust.records.run_folder import identity
 from mpirobust.reports.curves import canvas
-from mpirobust.reports.several import Line, aligned
+from mpirobust.reports.run_table import RunRow, aligned
 
 WARM_UP = 10  # rounds at the start that are left out: pages, caches and connections are new
 _LEAST = 10  # rounds that a median is taken of
@@ -67,7 +67,7 @@ class Scaling:
         return self.speed_up() / paid
 
 
-def scaling(runs: Sequence[Line]) -> Scaling:
+def scaling(runs: Sequence[RunRow]) -> Scaling:
     """Compare the runs that are done.
 
     Raises:
@@ -93,7 +93,7 @@ def table(found: Scaling) -> list[list[str]]:
     return rows
 
 
-def as_text(found: Scaling, runs: Sequence[Line]) -> str:
+def as_text(found: Scaling, runs: Sequence[RunRow]) -> str:
     """The table for people, whether the sizes have the same numbers, and what was left out."""
     rows = table(found)
     shown = [index for index in range(len(rows[0])) if any(row[index] not in ("", "0") for row in rows[1:])]
@@ -132,7 +132,7 @@ def draw(found: Scaling, out: Path) -> None:
             panel.set_ylim(bottom=0)
 
 
-def _comparable(runs: Sequence[Line]) -> None:
+def _comparable(runs: Sequence[RunRow]) -> None:
     """Raise `SetupFault` unless the plans are one, or one whose workers and data grow."""
     first = runs[0]
     for run in runs[1:]:
@@ -145,7 +145,7 @@ def _comparable(runs: Sequence[Line]) -> None:
             raise SetupFault(f"{first.folder} and {run.folder} are of different experiments: {differing}")
 
 
-def _size(run: Line) -> Size:
+def _size(run: RunRow) -> Size:
     with open_record(run.folder / TRACE, "run") as file:
         steps = {step: file[f"rounds/seconds_{step}"][WARM_UP:] for step in _STEPS}
         nbytes = file["rounds/bytes_up"][WARM_UP:]
@@ -158,7 +158,7 @@ def _size(run: Line) -> Size:
     return Size(run.folder, len(hosts), len(set(hosts)), workers, seconds, phases, int(np.median(nbytes)))
 
 
-def _apart(runs: Sequence[Line]) -> str:
+def _apart(runs: Sequence[RunRow]) -> str:
     """Compares each with the first, over the rounds that both have."""
     first = _numbers(runs[0])
     for run in runs[1:]:
@@ -174,6 +174,6 @@ def _apart(runs: Sequence[Line]) -> str:
     return ""
 
 
-def _numbers(run: Line) -> dict[str, NDArray[Any]]:
+def _numbers(run: RunRow) -> dict[str, NDArray[Any]]:
     with open_record(run.folder / TRACE, "run") as file:
         return {name: file[name][:] for name in (*_SAME, "model/x")}

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mpirobust import experiment
-from mpirobust.cluster.placement import hosted
-from mpirobust.cluster.world import World
+from mpirobust.cluster.placement import assign_workers
+from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.observers.deadline import passed
 from mpirobust.observers.signals import SignalWatch
 from mpirobust.plan import load_plan
-from mpirobust.records import outputs
+from mpirobust.records import run_folder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.reports.summary import DONE
-from mpirobust.team import Request
+from mpirobust.run import experiment
+from mpirobust.run.setup import RunRequest
 
 
 @dataclass(frozen=True)
@@ -44,29 +44,29 @@ def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
     return Job(plan, tuple(overrides), effective.workers, runs / name)
 
 
-def carry_out(plan_jobs: Callable[[], Sequence[Job]], world: World, ends: float | None = None) -> int:
+def carry_out(plan_jobs: Callable[[], Sequence[Job]], comm: Communicator, ends: float | None = None) -> int:
     """Run on all ranks what `plan_jobs` (called on the center's) says; returns the exit code.
 
     A job that is done is passed over and one that was interrupted goes on. A run that diverges is a
-    result as any other. A signal or the time `ends` (as in `Request`) ends the run at hand after a round,
+    result as any other. A signal or the time `ends` (as in `RunRequest`) ends the run at hand after a round,
     with a checkpoint.
 
     Raises:
         Fault: of a plan, its data, or a run.
     """
-    todo = json.loads(world.at_center(lambda: _listed(plan_jobs(), world.size)))
+    todo = json.loads(comm.on_root(lambda: _listed(plan_jobs(), comm.size)))
     with SignalWatch() as watch:
         for at, (plan, overrides, name) in enumerate(todo, start=1):
             folder, label = Path(name), f"[{at}/{len(todo)}] {' '.join(overrides)}"
-            match world.at_center(partial(_next, folder, label, watch.asked or passed(ends))):
+            match comm.on_root(partial(_next, folder, label, watch.asked or passed(ends))):
                 case b"stop":
                     return Exit.INTERRUPTED
                 case b"run":
-                    request = Request(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends)
-                    code, _ = experiment.run(request, world, watch)
+                    request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends)
+                    code, _ = experiment.run(request, comm, watch)
                     if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
-                    world.at_center(partial(_cleared, folder))
+                    comm.on_root(partial(_cleared, folder))
     return Exit.OK
 
 
@@ -80,14 +80,14 @@ def _next(folder: Path, label: str, stop: bool) -> bytes:
 
 def _cleared(folder: Path) -> bytes:
     """A run that is done needs its trace alone."""
-    outputs.clear(folder, after=0)
+    run_folder.prune(folder, after=0)
     return b""
 
 
 def _listed(jobs: Sequence[Job], size: int) -> bytes:
     todo = {job.folder: job for job in jobs if not _is_done(job.folder)}  # two figures may share a run
     for job in todo.values():
-        hosted(job.workers, size)
+        assign_workers(job.workers, size)
     return json.dumps([(str(job.plan), job.overrides, str(job.folder)) for job in todo.values()]).encode()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpirobust.cluster.world import World
+from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import write_whole
 from mpirobust.reports.bands import draw_bands
@@ -30,7 +30,9 @@ class Figure:
     jobs: dict[str, list[Job]]
 
 
-def figures(folder: Path, out: Path, runs: Path, seeds: int | None, world: World, ends: float | None = None) -> int:
+def figures(
+    folder: Path, out: Path, runs: Path, seeds: int | None, comm: Communicator, ends: float | None = None
+) -> int:
     """Run what is missing on all ranks, then draw on the center's; returns the exit code.
 
     Args:
@@ -48,9 +50,9 @@ def figures(folder: Path, out: Path, runs: Path, seeds: int | None, world: World
         planned.extend(_planned(folder, runs, seeds))
         return [each for figure in planned for column in figure.jobs.values() for each in column]
 
-    code = carry_out(jobs, world, ends)
+    code = carry_out(jobs, comm, ends)
     if code == Exit.OK:
-        world.at_center(lambda: report(planned, out))
+        comm.on_root(lambda: report(planned, out))
     return code
 
 

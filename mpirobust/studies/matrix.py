@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.cluster.world import World
+from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit
 from mpirobust.files import write_whole
 from mpirobust.reports.heatmap import draw_heatmaps
@@ -30,7 +30,7 @@ class Cell:
     jobs: list[Job]
 
 
-def matrix(path: Path, out: Path, runs: Path, seeds: int | None, world: World, ends: float | None = None) -> int:
+def matrix(path: Path, out: Path, runs: Path, seeds: int | None, comm: Communicator, ends: float | None = None) -> int:
     """Run what is missing on all ranks, then draw on the center's; returns the exit code.
 
     Args:
@@ -47,9 +47,9 @@ def matrix(path: Path, out: Path, runs: Path, seeds: int | None, world: World, e
         cells.extend(_cells(path, load_matrix(path), runs, seeds))
         return [each for cell in cells for each in cell.jobs]
 
-    code = carry_out(jobs, world, ends)
+    code = carry_out(jobs, comm, ends)
     if code == Exit.OK:
-        world.at_center(lambda: _report(load_matrix(path), cells, out / path.stem))
+        comm.on_root(lambda: _report(load_matrix(path), cells, out / path.stem))
     return code
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from mpirobust.aggregators.bulyan import Bulyan
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.errors import PlanFault
-from tests.aggregators.rounds import a_round, krum_choice, over_codes, over_dims, vectors
+from tests.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
 from tests.test_plan import changed, fault
 
 

@@ -9,7 +9,7 @@ from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.errors import PlanFault
 from mpirobust.types import Vector
-from tests.aggregators.rounds import a_round, over_codes, over_dims, vectors
+from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
 from tests.test_plan import changed, fault
 
 

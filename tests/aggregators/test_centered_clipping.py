@@ -8,7 +8,7 @@ from mpirobust.aggregators.centered_clipping import CenteredClipping
 from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.types import Vector
-from tests.aggregators.rounds import a_round, over_codes, over_dims, vectors
+from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
 
 
 def clipped(said: NDArray[np.float64], start: Vector, radius: float, iterations: int) -> NDArray[np.float64]:

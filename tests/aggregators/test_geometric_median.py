@@ -5,7 +5,7 @@ import pytest
 
 from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.compressors.base import AnyCompressor
-from tests.aggregators.rounds import a_round, over_codes, over_dims, pull, vectors
+from tests.support.rule_rounds import a_round, over_codes, over_dims, pull, vectors
 
 
 @over_codes

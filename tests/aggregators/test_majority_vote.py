@@ -5,7 +5,7 @@ import pytest
 
 from mpirobust.aggregators.majority_vote import MajorityVote
 from mpirobust.compressors.base import AnyCompressor
-from tests.aggregators.rounds import a_round, over_codes, over_dims, vectors
+from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
 
 
 @over_codes

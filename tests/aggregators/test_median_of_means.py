@@ -6,7 +6,7 @@ import pytest
 from mpirobust.aggregators.median_of_means import MedianOfMeans
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.errors import PlanFault
-from tests.aggregators.rounds import a_round, over_codes, over_dims, pull, vectors
+from tests.support.rule_rounds import a_round, over_codes, over_dims, pull, vectors
 from tests.test_plan import changed, fault
 
 

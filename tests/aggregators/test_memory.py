@@ -9,9 +9,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from mpirobust.aggregators.base import Aggregator
+from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.l1_qsgd import L1QSGD
-from mpirobust.inbox import Inbox
 from mpirobust.types import Message, Norm
 from tests.contracts.examples import components
 

@@ -6,7 +6,7 @@ import pytest
 from mpirobust.aggregators.multi_krum import MultiKrum
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.errors import PlanFault
-from tests.aggregators.rounds import a_round, krum_choice, over_codes, over_dims, vectors
+from tests.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
 
 
 @over_codes

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from mpirobust import catalog
 from mpirobust.aggregators.base import Aggregator, Verdict
 from mpirobust.aggregators.nnm import NNM
+from mpirobust.answers import Answers
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.errors import PlanFault
-from mpirobust.inbox import Answers
 from mpirobust.plan import Plan
 from mpirobust.types import Norm
-from tests.aggregators.rounds import a_round, over_codes, over_dims, squared_distances, vectors
+from tests.support.rule_rounds import a_round, over_codes, over_dims, squared_distances, vectors
 from tests.test_plan import changed, fault
 
 RULES: list[dict[str, Any]] = [

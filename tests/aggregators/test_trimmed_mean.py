@@ -6,7 +6,7 @@ import pytest
 from mpirobust.aggregators.trimmed_mean import TrimmedMean
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.errors import PlanFault
-from tests.aggregators.rounds import a_round, over_codes, over_dims, vectors
+from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
 
 
 @over_codes

@@ -20,10 +20,11 @@ from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
 from mpirobust.problems.base import Loss
 from mpirobust.problems.logistic import Logistic
-from mpirobust.types import Shard, Vector
-from tests.shards import made_shard
-from tests.teams import Team, regression_plan
-from tests.test_center import ran
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
+from tests.run.test_rounds import ran
+from tests.support.clusters import LocalRun, regression_plan
+from tests.support.shards import made_shard
 
 EXACT = {"kind": "exact"}
 LOSS = Logistic()
@@ -33,50 +34,52 @@ def cubic(**fields: Any) -> dict[str, Any]:
     return {"kind": "cubic-newton", "rounds": 6, "M": 10.0, "solver": EXACT, **fields}
 
 
-def team_of(*, feedback: str = "none", compressor: str = "identity", k: int = 3, **fields: Any) -> Team:
+def run_of(*, feedback: str = "none", compressor: str = "identity", k: int = 3, **fields: Any) -> LocalRun:
     codes: dict[str, dict[str, Any]] = {"identity": {"kind": "identity"}, "topk": {"kind": "topk", "k": k}}
-    return Team(regression_plan(algorithm=cubic(**fields), feedback=feedback, compressor=codes[compressor]))
+    return LocalRun(regression_plan(algorithm=cubic(**fields), feedback=feedback, compressor=codes[compressor]))
 
 
-def local(team: Team, x: Vector, *, g: Vector | None = None, M: float = 10.0, gamma: float = 1.0) -> list[Vector]:
+def minimisers(
+    local: LocalRun, x: Vector, *, g: Vector | None = None, M: float = 10.0, gamma: float = 1.0
+) -> list[Vector]:
     """The exact `s_i` of every worker at `x`, for its own gradient or for `g`."""
-    loss, steps = team.orders.loss, []
-    for worker in team.workers:
+    loss, steps = local.config.loss, []
+    for worker in local.workers:
         here = loss.gradient(x, worker.clean) if g is None else g
         steps.append(Exact().solve(CubicModel(here, loss.hessian(x, worker.clean), M, gamma), np.random.default_rng(0)))
     return steps
 
 
-def gradient(team: Team, x: Vector) -> Vector:
-    mean: Vector = np.mean([team.orders.loss.gradient(x, worker.clean) for worker in team.workers], axis=0)
+def gradient(local: LocalRun, x: Vector) -> Vector:
+    mean: Vector = np.mean([local.config.loss.gradient(x, worker.clean) for worker in local.workers], axis=0)
     return mean
 
 
 def test_an_iteration_adds_eta_times_the_mean_of_the_local_minimisers() -> None:
     """P2 Alg. 1 l. 5-6."""
-    team = team_of(eta=0.7, gamma=1.3, M=4.0)
-    iterates = ran(team).iterates
-    x = team.x0
+    local = run_of(eta=0.7, gamma=1.3, M=4.0)
+    iterates = ran(local).iterates
+    x = local.x0
     for found in iterates[1:]:
-        x = x + 0.7 * np.mean(local(team, x, M=4.0, gamma=1.3), axis=0)
+        x = x + 0.7 * np.mean(minimisers(local, x, M=4.0, gamma=1.3), axis=0)
         np.testing.assert_allclose(found, x, rtol=1e-9, atol=1e-12)
     assert len(iterates) == 7
 
 
 def test_with_almost_no_cubic_term_one_worker_takes_the_newton_step() -> None:
-    team = Team(regression_plan(workers=1, algorithm=cubic(M=1e-12)))
-    X, y = team.workers[0].clean.X, team.workers[0].clean.y
-    np.testing.assert_allclose(ran(team).iterates[1], np.linalg.lstsq(X, y)[0], rtol=1e-6)
+    local = LocalRun(regression_plan(workers=1, algorithm=cubic(M=1e-12)))
+    X, y = local.workers[0].clean.X, local.workers[0].clean.y
+    np.testing.assert_allclose(ran(local).iterates[1], np.linalg.lstsq(X, y)[0], rtol=1e-6)
 
 
 def test_two_rounds_solve_for_the_global_gradient() -> None:
     """P2 Remark 10: the point stands still while the gradients come in."""
-    team = team_of(two_rounds=True, eta=0.7)
-    witness = ran(team)
-    x = team.x0
+    local = run_of(two_rounds=True, eta=0.7)
+    witness = ran(local)
+    x = local.x0
     for t in (1, 3, 5):
         np.testing.assert_array_equal(witness.iterates[t], witness.iterates[t - 1])
-        x = x + 0.7 * np.mean(local(team, x, g=gradient(team, x)), axis=0)
+        x = x + 0.7 * np.mean(minimisers(local, x, g=gradient(local, x)), axis=0)
         np.testing.assert_allclose(witness.iterates[t + 1], x, rtol=1e-9, atol=1e-12)
 
 
@@ -84,14 +87,14 @@ def test_two_rounds_end_where_the_gradient_is_zero_and_one_round_does_not() -> N
     data = {"kind": "regression", "rows": 600, "features": 8, "noise": 0.3}  # enough rows for Hessians that are alike
     norms = []
     for fields in ({"rounds": 40}, {"rounds": 80, "two_rounds": True}):
-        team = Team(regression_plan(data=data, algorithm=cubic(M=1.0, **fields)))
-        norms.append(np.linalg.norm(gradient(team, ran(team).iterates[-1])))
+        local = LocalRun(regression_plan(data=data, algorithm=cubic(M=1.0, **fields)))
+        norms.append(np.linalg.norm(gradient(local, ran(local).iterates[-1])))
     assert norms[1] < 1e-10 < 1e-4 < norms[0]
 
 
 def test_every_exchange_of_two_rounds_is_counted() -> None:
     """The step carries the gradient down beside the point."""
-    witness = ran(team_of(two_rounds=True))
+    witness = ran(run_of(two_rounds=True))
     down = [moment.exchange.bytes_down for moment in witness.moments[1:] if moment.exchange is not None]
     assert len(down) == 6
     assert down[1] - down[0] == 6 * 8 * 8  # workers, numbers, bytes
@@ -101,39 +104,39 @@ def test_every_exchange_of_two_rounds_is_counted() -> None:
 def test_the_gradients_of_two_rounds_are_trimmed_as_well() -> None:
     attack = {"kind": "gaussian", "alpha": 0.17, "variance": 1e6}
     rule = {"kind": "norm-trim", "beta": 0.17}
-    team = Team(regression_plan(algorithm=cubic(two_rounds=True), aggregator=rule, attack=attack))
-    kept = np.array(ran(team).kept)
-    assert team.byzantine.sum() == 1
-    assert not kept[:, team.byzantine].any()
+    local = LocalRun(regression_plan(algorithm=cubic(two_rounds=True), aggregator=rule, attack=attack))
+    kept = np.array(ran(local).kept)
+    assert local.byzantine.sum() == 1
+    assert not kept[:, local.byzantine].any()
     assert (kept.sum(axis=1) == 4).all()
 
 
 def test_residual_feedback_loses_nothing() -> None:
     """x_t + mean residual is the sum of all steps: what a message leaves out comes later (P1 Alg. 2)."""
-    team = team_of(feedback="residual", compressor="topk", rounds=5, eta=0.5)
-    witness = ran(team)
-    taken = team.x0.copy()
+    local = run_of(feedback="residual", compressor="topk", rounds=5, eta=0.5)
+    witness = ran(local)
+    taken = local.x0.copy()
     for x in witness.iterates[:-1]:
-        taken += 0.5 * np.mean(local(team, x), axis=0)
-    left = np.mean([worker.residual for worker in team.workers if worker.residual is not None], axis=0)
+        taken += 0.5 * np.mean(minimisers(local, x), axis=0)
+    left = np.mean([worker.residual for worker in local.workers if worker.residual is not None], axis=0)
     assert np.abs(left).max() > 1e-3
     np.testing.assert_allclose(witness.iterates[-1] + left, taken, rtol=1e-9, atol=1e-12)
 
 
 def test_differences_of_all_coordinates_are_the_answers() -> None:
-    plain, differences = (ran(team_of(feedback=feedback)).iterates[-1] for feedback in ("none", "difference"))
+    plain, differences = (ran(run_of(feedback=feedback)).iterates[-1] for feedback in ("none", "difference"))
     np.testing.assert_allclose(differences, plain, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("two_rounds", [False, True])
 def test_momentum_goes_on_from_where_the_step_ends(two_rounds: bool) -> None:
     """By no more than ρ, and by no more than the step is long (Wang et al. 2020)."""
-    team = team_of(rounds=12, momentum=0.3, two_rounds=two_rounds)
-    iterates = ran(team).iterates[:: 2 if two_rounds else 1]
-    x = y = team.x0
+    local = run_of(rounds=12, momentum=0.3, two_rounds=two_rounds)
+    iterates = ran(local).iterates[:: 2 if two_rounds else 1]
+    x = y = local.x0
     lengths = []
     for found in iterates[1:]:
-        step = np.mean(local(team, x, g=gradient(team, x) if two_rounds else None), axis=0)
+        step = np.mean(minimisers(local, x, g=gradient(local, x) if two_rounds else None), axis=0)
         lengths.append(np.sqrt(step @ step))
         y_before, y = y, x + step
         x = y + min(0.3, lengths[-1]) * (y - y_before)
@@ -145,7 +148,7 @@ def test_momentum_goes_on_from_where_the_step_ends(two_rounds: bool) -> None:
 def test_only_eta_over_gamma_matters(two_rounds: bool) -> None:
     """So the choice η = γ = c/T of P2 Thm 4 is η = γ = 1, here also under error feedback of what top-k leaves out."""
     fields: dict[str, Any] = {"two_rounds": two_rounds, "feedback": "none" if two_rounds else "residual"}
-    one, other = (ran(team_of(eta=2 * c, gamma=c, compressor="topk", **fields)).iterates[-1] for c in (1.0, 1 / 32))
+    one, other = (ran(run_of(eta=2 * c, gamma=c, compressor="topk", **fields)).iterates[-1] for c in (1.0, 1 / 32))
     np.testing.assert_allclose(other, one, rtol=1e-8)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mpirobust.errors import PlanFault
-from tests.teams import regression_plan
+from tests.support.clusters import regression_plan
 
 WITH_PAUSES: dict[str, dict[str, Any]] = {
     "byzantine-pgd": {"step": 0.1, "threshold": 0.1},

@@ -10,14 +10,15 @@ from mpirobust.algorithms.newton import Newton
 from mpirobust.problems.double_well import DoubleWell
 from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.problems.robust_regression import RobustRegression
-from mpirobust.types import Shard, Vector
-from tests.shards import made_shard
-from tests.teams import Team, regression_plan
-from tests.test_center import ran
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
+from tests.run.test_rounds import ran
+from tests.support.clusters import LocalRun, regression_plan
+from tests.support.shards import made_shard
 
 
 def direction(newton: Newton, loss: Any, shard: Shard, x: Vector) -> Vector:
-    state = replace(newton.start(x, Team(regression_plan()).cluster), x=x)
+    state = replace(newton.start(x, LocalRun(regression_plan()).cluster), x=x)
     return newton.answer(newton.query(state), loss, shard, np.random.default_rng(0))
 
 
@@ -31,16 +32,16 @@ def newton(**fields: Any) -> dict[str, Any]:
 
 
 def test_one_worker_solves_least_squares_in_one_step() -> None:
-    team = Team(regression_plan(workers=1, algorithm=newton()))
-    pooled = team.dataset.train(np.arange(60))
+    local = LocalRun(regression_plan(workers=1, algorithm=newton()))
+    pooled = local.dataset.train(np.arange(60))
     solution = np.linalg.lstsq(pooled.X, pooled.y, rcond=None)[0]
-    np.testing.assert_allclose(ran(team).iterates[-1], solution, rtol=1e-9)
+    np.testing.assert_allclose(ran(local).iterates[-1], solution, rtol=1e-9)
 
 
 def test_the_step_is_the_mean_of_the_local_directions() -> None:
-    team = Team(regression_plan(algorithm=newton(step=0.5)))
-    wanted = [np.linalg.lstsq(worker.clean.X, worker.clean.y, rcond=None)[0] for worker in team.workers]
-    np.testing.assert_allclose(ran(team).iterates[-1], 0.5 * np.mean(wanted, axis=0), rtol=1e-6)
+    local = LocalRun(regression_plan(algorithm=newton(step=0.5)))
+    wanted = [np.linalg.lstsq(worker.clean.X, worker.clean.y, rcond=None)[0] for worker in local.workers]
+    np.testing.assert_allclose(ran(local).iterates[-1], 0.5 * np.mean(wanted, axis=0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("damping", [0.0, 0.1, 10.0])
@@ -95,15 +96,15 @@ def test_no_gradient_no_direction() -> None:
 
 
 def test_trimming_by_norm_drops_noise() -> None:
-    team = Team(
+    local = LocalRun(
         regression_plan(
             algorithm=newton(rounds=10, damping=0.1),
             aggregator={"kind": "norm-trim", "beta": 0.34},
             attack={"kind": "gaussian", "alpha": 0.34, "variance": 1e6},
         )
     )
-    witness = ran(team)
-    assert not np.array(witness.kept)[:, team.byzantine].any()
-    solution = team.dataset.solution()
+    witness = ran(local)
+    assert not np.array(witness.kept)[:, local.byzantine].any()
+    solution = local.dataset.solution()
     assert solution is not None
     assert np.linalg.norm(witness.iterates[-1] - solution) < 0.2 * np.linalg.norm(solution)

@@ -9,9 +9,9 @@ import pytest
 from mpirobust.algorithms._ball import uniform_in_ball
 from mpirobust.algorithms.base import escaping
 from mpirobust.plan import Plan
-from tests.algorithms.wells import well, went_on
-from tests.teams import Team, regression_plan
-from tests.test_center import falls_silent, first_order, ran
+from tests.run.test_rounds import falls_silent, first_order, ran
+from tests.support.clusters import LocalRun, regression_plan
+from tests.support.wells import well, went_on
 
 
 def perturbed(**fields: Any) -> Plan:
@@ -28,19 +28,19 @@ def test_without_a_threshold_it_is_gradient_descent(feedback: str) -> None:
         "attack": {"kind": "gaussian", "alpha": 0.3},
         "feedback": feedback,
     }
-    plain = ran(Team(regression_plan(algorithm=first_order(rounds=60), **tables)))
-    ours = ran(Team(perturbed(threshold=0.0, **tables)))
+    plain = ran(LocalRun(regression_plan(algorithm=first_order(rounds=60), **tables)))
+    ours = ran(LocalRun(perturbed(threshold=0.0, **tables)))
     np.testing.assert_array_equal(ours.iterates, plain.iterates)
     assert ours.kept == plain.kept
 
 
 @pytest.mark.parametrize("wait", [0, 1, 4, 100])
 def test_perturbs_where_the_gradient_is_small_and_the_wait_is_over(wait: int) -> None:
-    team = Team(perturbed(wait=wait))
-    pooled = team.dataset.train(np.arange(60))
-    witness, last, perturbations = ran(team), None, 0
+    local = LocalRun(perturbed(wait=wait))
+    pooled = local.dataset.train(np.arange(60))
+    witness, last, perturbations = ran(local), None, 0
     for t, (x, after) in enumerate(zip(witness.iterates, witness.iterates[1:], strict=False)):
-        gradient = team.plan.problem.gradient(x, pooled)
+        gradient = local.plan.problem.gradient(x, pooled)
         waiting = last is not None and t - last <= wait
         assert escaping(witness.moments[t + 1].state) == waiting
         if np.linalg.norm(gradient) <= 0.3 and not waiting:
@@ -52,22 +52,24 @@ def test_perturbs_where_the_gradient_is_small_and_the_wait_is_over(wait: int) ->
 
 
 def test_leaves_a_saddle_where_gradient_descent_stays() -> None:
-    team = well(perturbed(step=0.3, threshold=1e-3, radius=0.1, wait=50))
-    assert np.linalg.norm(team.x0) == 0
-    np.testing.assert_allclose(np.abs(ran(team).iterates[51]), np.eye(8)[0], atol=1e-2)
+    local = well(perturbed(step=0.3, threshold=1e-3, radius=0.1, wait=50))
+    assert np.linalg.norm(local.x0) == 0
+    np.testing.assert_allclose(np.abs(ran(local).iterates[51]), np.eye(8)[0], atol=1e-2)
 
 
 def test_goes_on_from_the_middle(tmp_path: Path) -> None:
     plan = perturbed(attack={"kind": "gaussian", "alpha": 0.3}, aggregator={"kind": "trimmed-mean", "beta": 0.3})
-    whole = ran(Team(plan))
+    whole = ran(LocalRun(plan))
     for at in range(0, 60, 3):
-        np.testing.assert_array_equal(went_on(Team(plan), whole.moments[at], tmp_path).iterates, whole.iterates[at:])
+        np.testing.assert_array_equal(
+            went_on(LocalRun(plan), whole.moments[at], tmp_path).iterates, whole.iterates[at:]
+        )
 
 
 def test_a_round_without_anybody_perturbs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    team = Team(perturbed(rounds=10, threshold=0.01, aggregator={"kind": "norm-trim", "beta": 0.2}))
-    falls_silent(monkeypatch, team.workers)
-    iterates = ran(team).iterates
+    local = LocalRun(perturbed(rounds=10, threshold=0.01, aggregator={"kind": "norm-trim", "beta": 0.2}))
+    falls_silent(monkeypatch, local.workers)
+    iterates = ran(local).iterates
     for t in (3, 4, 5):
         np.testing.assert_array_equal(iterates[t + 1], iterates[3])
 

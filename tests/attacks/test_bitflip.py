@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpirobust.attacks.bitflip import Bitflip
-from mpirobust.types import Purpose, stream
+from mpirobust.streams import Purpose, stream
 
 
 def flipped(rate: float, message: bytes, round: int = 0) -> np.ndarray:

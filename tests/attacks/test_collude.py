@@ -9,9 +9,9 @@ from mpirobust.attacks.collude import Collude
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.types import Norm
-from tests.attacks.rounds import Round, parallel, run, vectors
 from tests.contracts.examples import fitting
-from tests.teams import Team, regression_plan
+from tests.support.attack_rounds import Round, parallel, run, vectors
+from tests.support.clusters import LocalRun, regression_plan
 
 CODES = fitting("compressor", [9])
 
@@ -31,7 +31,7 @@ def test_the_center_measures_no_more_than_that_fraction(compressor: AnyCompresso
     game = Round(Collude(alpha=0.2), vectors(20, 9), compressor, norm)
     norms = game.inbox(game.forged()).norms
     wanted = 0.9 * np.median(norms[game.honest])
-    sent = norms[game.orders.byzantine]
+    sent = norms[game.config.byzantine]
     if np.ptp(norms[game.honest]) == 0 and (sent == norms[game.honest[0]]).all():
         pytest.skip("the norm is always the same: no scale is sent")
     assert (sent <= wanted).all()
@@ -44,7 +44,7 @@ def test_a_mean_that_overflows_has_no_direction() -> None:
         game = Round(Collude(alpha=0.25), vectors, norm=Norm(np.inf))
         norms = game.inbox(game.forged()).norms
     assert np.isfinite(norms).all()
-    assert not norms[game.orders.byzantine].any()
+    assert not norms[game.config.byzantine].any()
 
 
 def distances(attack: dict[str, Any]) -> list[float]:
@@ -57,10 +57,10 @@ def distances(attack: dict[str, Any]) -> list[float]:
         aggregator={"kind": "norm-trim", "beta": 0.11},
         attack={"alpha": 0.1, **attack},
     )
-    team = Team(plan)
-    solution = team.dataset.solution()
+    local = LocalRun(plan)
+    solution = local.dataset.solution()
     assert solution is not None
-    return [float(np.linalg.norm(x - solution)) for x in run(team)]
+    return [float(np.linalg.norm(x - solution)) for x in run(local)]
 
 
 def test_makes_trimming_by_norm_diverge_at_one_in_ten() -> None:
@@ -77,4 +77,4 @@ def test_others_do_not(attack: dict[str, Any]) -> None:
 def test_colluders_agree_to_the_bit() -> None:
     game = Round(Collude(alpha=0.2), vectors(20, 9), L1QSGD())
     sent = game.forged()
-    assert len({bytes(sent[worker]) for worker in game.orders.byzantine}) == 1
+    assert len({bytes(sent[worker]) for worker in game.config.byzantine}) == 1

@@ -13,8 +13,8 @@ from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
 from mpirobust.types import Message, Norm
-from tests.attacks.rounds import Round, vectors
 from tests.contracts.examples import fitting
+from tests.support.attack_rounds import Round, vectors
 
 WHERE: dict[str, tuple[AnyCompressor, int, str]] = {
     "identity": (Identity(), 0, "<f8"),
@@ -29,7 +29,7 @@ WHERE: dict[str, tuple[AnyCompressor, int, str]] = {
 def lies(game: Round) -> list[tuple[Message, Message]]:
     """What was due and what was sent, by the Byzantine workers."""
     sent = game.forged()
-    return [(game.due[worker], sent[worker]) for worker in game.orders.byzantine]
+    return [(game.due[worker], sent[worker]) for worker in game.config.byzantine]
 
 
 @pytest.mark.parametrize("name", WHERE)
@@ -72,7 +72,7 @@ def test_under_option_one_it_is_the_claim(compressor: AnyCompressor) -> None:
 def test_no_lie_is_kept_by_the_norm_but_a_zero() -> None:
     """A scale is the whole of the norm of signs: negative and NaN are unsound, huge is trimmed, zero does nothing."""
     game = Round(LyingScale(alpha=0.4), vectors(100, 123), L1QSGD())
-    norms = game.inbox(game.forged()).norms[game.orders.byzantine]
+    norms = game.inbox(game.forged()).norms[game.config.byzantine]
     assert set(np.unique(norms > 0)) == {False, True}
     assert ((norms == 0) | (norms > 1e30)).all()
 

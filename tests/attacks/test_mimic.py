@@ -10,7 +10,7 @@ from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
 from mpirobust.types import Norm
-from tests.attacks.rounds import Round, vectors
+from tests.support.attack_rounds import Round, vectors
 
 
 @pytest.mark.parametrize("claimed", [False, True], ids=["II", "I"])
@@ -18,15 +18,15 @@ from tests.attacks.rounds import Round, vectors
 def test_sends_the_bytes_and_the_claim_of_the_first_honest_worker(compressor: AnyCompressor, claimed: bool) -> None:
     game = Round(Mimic(alpha=0.2), vectors(20, 9), compressor, Norm(1.0, claimed))
     sent = game.forged()
-    for worker in game.orders.byzantine:
+    for worker in game.config.byzantine:
         assert sent[worker] == game.due[game.honest[0]]
-    assert game.inbox(sent).norms[game.orders.byzantine].tolist() == [game.inbox(sent).norms[game.honest[0]]] * 4
+    assert game.inbox(sent).norms[game.config.byzantine].tolist() == [game.inbox(sent).norms[game.honest[0]]] * 4
 
 
 def test_an_unsound_worker_is_passed_over() -> None:
     first, second = Round(Mimic(alpha=0.2), vectors(20, 9)).honest[:2]
     game = Round(Mimic(alpha=0.2), vectors(20, 9), instead={int(first): b"\xff" * 72})
-    assert all(game.forged()[worker] == game.due[second] for worker in game.orders.byzantine)
+    assert all(game.forged()[worker] == game.due[second] for worker in game.config.byzantine)
 
 
 def test_with_codes_of_their_own_the_vector_is_coded_anew() -> None:

@@ -11,9 +11,9 @@ from mpirobust.attacks.saddle_point import SaddlePoint
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.types import Norm, Vector
-from tests.attacks.rounds import Round, parallel, run, vectors
 from tests.contracts.examples import fitting
-from tests.teams import Team, regression_plan
+from tests.support.attack_rounds import Round, parallel, run, vectors
+from tests.support.clusters import LocalRun, regression_plan
 
 CODES = fitting("compressor", [9])
 each_code = pytest.mark.parametrize("compressor", [CODES[name][0] for name in CODES], ids=list(CODES))
@@ -30,14 +30,14 @@ def test_the_plain_mean_is_zero_where_reach_allows(seed: int) -> None:
     game = Round(SaddlePoint(alpha=0.2, beta=0.0), near_a_saddle(seed))
     inbox = game.inbox(game.forged())
     np.testing.assert_allclose(inbox.average(np.ones(20, bool)), 0, atol=1e-12)
-    assert inbox.norms[game.orders.byzantine].max() < inbox.norms[game.honest].max()
+    assert inbox.norms[game.config.byzantine].max() < inbox.norms[game.honest].max()
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("beta", [0.2, 0.23, 0.3])
 def test_what_norm_trimming_keeps_cancels(beta: float, seed: int) -> None:
     game = Round(SaddlePoint(alpha=0.2, beta=beta), near_a_saddle(seed))
-    inbox, attackers = game.inbox(game.forged()), game.orders.byzantine
+    inbox, attackers = game.inbox(game.forged()), game.config.byzantine
     verdict = NormTrim(beta=beta).judge(inbox)
     assert verdict.kept[attackers].all()
     np.testing.assert_allclose(verdict.step, 0, atol=1e-12)
@@ -49,7 +49,7 @@ def test_what_norm_trimming_keeps_cancels(beta: float, seed: int) -> None:
 @pytest.mark.parametrize("answers", [vectors(20, 9), near_a_saddle()], ids=["far", "near"])
 def test_all_are_kept(compressor: AnyCompressor, norm: Norm, beta: float, answers: Any) -> None:
     game = Round(SaddlePoint(alpha=0.2, beta=beta), answers, compressor, norm)
-    sent, attackers = game.forged(), game.orders.byzantine
+    sent, attackers = game.forged(), game.config.byzantine
     inbox = game.inbox(sent)
     honest = np.sort(inbox.norms[game.honest])
     if honest[0] == honest[-1]:
@@ -73,7 +73,7 @@ def test_out_of_reach_it_pulls_as_hard_as_the_cut_allows(beta: float) -> None:
 def test_compressed_differences_cancel_in_their_states() -> None:
     game = Round(SaddlePoint(alpha=0.2, beta=0.2), near_a_saddle(), states=vectors(20, 9, seed=1))
     verdict = NormTrim(beta=0.2).judge(game.inbox(game.forged()))
-    assert verdict.kept[game.orders.byzantine].all()
+    assert verdict.kept[game.config.byzantine].all()
     np.testing.assert_allclose(verdict.step, 0, atol=1e-12)
 
 
@@ -85,7 +85,7 @@ def test_coded_differences_cancel_in_some_rounds() -> None:
         inbox = game.inbox(game.forged())
         states = np.concatenate([block.copy() for _, block in inbox.blocks(np.arange(20))], axis=1)
     verdict = NormTrim(beta=0.2).judge(inbox)
-    assert verdict.kept[game.orders.byzantine].all()
+    assert verdict.kept[game.config.byzantine].all()
     assert np.linalg.norm(verdict.step) < 0.01 * np.linalg.norm(states[game.honest].mean(axis=0))
 
 
@@ -95,7 +95,7 @@ def test_unsound_messages_fill_the_cut(unsound: int) -> None:
     game = Round(SaddlePoint(alpha=0.2, beta=0.2), near_a_saddle(), instead=bad)
     inbox = game.inbox(game.forged())
     verdict = NormTrim(beta=0.2).judge(inbox)
-    assert verdict.kept[game.orders.byzantine].all()
+    assert verdict.kept[game.config.byzantine].all()
     uncut = np.linalg.norm(near_a_saddle()[game.honest[unsound:]].sum(axis=0)) / 4
     if unsound == 4:  # nobody else is dropped, and the cut is the longest that is left
         assert uncut < inbox.norms[game.honest[4:]].max()
@@ -112,7 +112,7 @@ def wells(attack: dict[str, Any] | None, rule: dict[str, Any], **algorithm: Any)
         aggregator=rule,
         **({} if attack is None else {"attack": attack}),
     )
-    return run(Team(plan))[-1]
+    return run(LocalRun(plan))[-1]
 
 
 @pytest.mark.parametrize("rule", [{"kind": "mean"}, {"kind": "norm-trim", "beta": 0.3}], ids=["mean", "norm-trim"])

@@ -4,7 +4,7 @@ import numpy as np
 
 from mpirobust.attacks.sign_flip import SignFlip
 from mpirobust.compressors.l1_qsgd import L1QSGD
-from tests.attacks.rounds import vectors
+from tests.support.attack_rounds import vectors
 
 RNG = np.random.default_rng(0)
 

@@ -11,8 +11,8 @@ from mpirobust.compressors.base import AnyCompressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.topk import TopK
 from mpirobust.types import Norm
-from tests.attacks.rounds import Round, parallel, vectors
 from tests.contracts.examples import fitting
+from tests.support.attack_rounds import Round, parallel, vectors
 
 CODES = fitting("compressor", [9])
 each_code = pytest.mark.parametrize("compressor", [CODES[name][0] for name in CODES], ids=list(CODES))
@@ -23,7 +23,7 @@ each_code = pytest.mark.parametrize("compressor", [CODES[name][0] for name in CO
 @pytest.mark.parametrize("beta", [0.2, 0.3, 0.49])
 def test_all_are_kept_and_none_could_be_longer(compressor: AnyCompressor, norm: Norm, beta: float) -> None:
     game = Round(UnderCut(alpha=0.2, beta=beta), vectors(20, 9), compressor, norm)
-    sent, attackers = game.forged(), game.orders.byzantine
+    sent, attackers = game.forged(), game.config.byzantine
     inbox = game.inbox(sent)
     honest = np.sort(inbox.norms[game.honest])
     if honest[0] == honest[-1]:
@@ -40,8 +40,8 @@ def test_all_are_kept_among_few(m: int, alpha: float) -> None:
     for seed in range(5):
         game = Round(UnderCut(alpha=alpha, beta=0.49), vectors(m, 9, seed), TopK(k=2))
         kept = NormTrim(beta=0.49).judge(game.inbox(game.forged())).kept
-        assert game.orders.byzantine.size >= 1
-        assert kept[game.orders.byzantine].all()
+        assert game.config.byzantine.size >= 1
+        assert kept[game.config.byzantine].all()
 
 
 def test_the_direction_is_minus_the_honest_mean() -> None:
@@ -53,7 +53,7 @@ def test_the_direction_is_minus_the_honest_mean() -> None:
 @pytest.mark.parametrize("beta", [0.2, 0.3])
 def test_under_differences_it_is_the_state_that_is_measured(beta: float) -> None:
     game = Round(UnderCut(alpha=0.2, beta=beta), vectors(20, 9), states=vectors(20, 9, seed=1))
-    inbox, attackers = game.inbox(game.forged()), game.orders.byzantine
+    inbox, attackers = game.inbox(game.forged()), game.config.byzantine
     cut = np.sort(inbox.norms[game.honest])[-ceil(beta * 20 - 1e-9)]
     assert (inbox.norms[attackers] < cut).all()
     np.testing.assert_allclose(inbox.norms[attackers], cut, rtol=1e-6)
@@ -66,9 +66,9 @@ def test_a_state_that_moves_slowly_gets_there_in_some_rounds() -> None:
         game = Round(UnderCut(alpha=0.2, beta=0.2), honest, L1QSGD(), states=states)
         inbox = game.inbox(game.forged())
         states = np.concatenate([block.copy() for _, block in inbox.blocks(np.arange(20))], axis=1)
-    assert NormTrim(beta=0.2).judge(inbox).kept[game.orders.byzantine].all()
-    np.testing.assert_allclose(inbox.norms[game.orders.byzantine], np.sort(inbox.norms[game.honest])[-4], rtol=0.05)
-    for worker in game.orders.byzantine:
+    assert NormTrim(beta=0.2).judge(inbox).kept[game.config.byzantine].all()
+    np.testing.assert_allclose(inbox.norms[game.config.byzantine], np.sort(inbox.norms[game.honest])[-4], rtol=0.05)
+    for worker in game.config.byzantine:
         assert parallel(states[worker], -states[game.honest].mean(axis=0)) > 0.95
 
 
@@ -83,10 +83,10 @@ def test_unsound_messages_fill_the_cut(unsound: int) -> None:
     bad = dict.fromkeys(honest[:unsound].tolist(), b"")
     game = Round(UnderCut(alpha=0.2, beta=0.2), vectors(20, 9), instead=bad)
     inbox = game.inbox(game.forged())
-    assert NormTrim(beta=0.2).judge(inbox).kept[game.orders.byzantine].all()
+    assert NormTrim(beta=0.2).judge(inbox).kept[game.config.byzantine].all()
     sound = np.sort(inbox.norms[honest[unsound:]])
     cut = sound[-max(1, 4 - unsound)]
-    np.testing.assert_allclose(inbox.norms[game.orders.byzantine], cut, rtol=1e-9)
+    np.testing.assert_allclose(inbox.norms[game.config.byzantine], cut, rtol=1e-9)
 
 
 def test_equal_norms_leave_room_below() -> None:
@@ -94,8 +94,8 @@ def test_equal_norms_leave_room_below() -> None:
     v /= np.linalg.norm(v, axis=1, keepdims=True)
     game = Round(UnderCut(alpha=0.2, beta=0.2), v)
     inbox = game.inbox(game.forged())
-    assert NormTrim(beta=0.2).judge(inbox).kept[game.orders.byzantine].all()
-    np.testing.assert_allclose(inbox.norms[game.orders.byzantine], 1, rtol=1e-6)
+    assert NormTrim(beta=0.2).judge(inbox).kept[game.config.byzantine].all()
+    np.testing.assert_allclose(inbox.norms[game.config.byzantine], 1, rtol=1e-6)
 
 
 def test_the_share_is_rounded_up_but_not_for_rounding_errors() -> None:

@@ -14,7 +14,7 @@ from mpirobust.compressors.terngrad import TernGrad
 from mpirobust.compressors.topk import TopK
 from mpirobust.compressors.vqsgd import VQSGD
 from mpirobust.types import Norm
-from tests.attacks.rounds import Round, vectors
+from tests.support.attack_rounds import Round, vectors
 
 DIM = 123
 # The bytes that are left as they are.
@@ -33,14 +33,14 @@ def test_the_numbers_stay_and_nothing_else_does(name: str, claimed: bool) -> Non
     compressor, numbers = NUMBERS[name]
     game = Round(WrongIndex(alpha=0.4), vectors(20, DIM), compressor, Norm(2.0, claimed))
     sent, lead = game.forged(), 8 * claimed
-    for worker in game.orders.byzantine:
+    for worker in game.config.byzantine:
         due, got = bytes(game.due[worker]), bytes(sent[worker])
         assert got[:lead] == due[:lead]
         assert got[lead:][numbers] == due[lead:][numbers]
         rest = np.ones(len(due) - lead, bool)
         rest[numbers] = False
         assert set(np.frombuffer(got, np.uint8)[lead:][rest]) == {0xFF}
-    assert not game.inbox(sent).sound[game.orders.byzantine].any()
+    assert not game.inbox(sent).sound[game.config.byzantine].any()
 
 
 @pytest.mark.parametrize("compressor", [Identity(), Identity(dtype="float32"), RandomK(k=7)])

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Query
 from mpirobust.attacks.zero import Zero
-from tests.attacks.rounds import run
-from tests.teams import Team, regression_plan
+from tests.support.attack_rounds import run
+from tests.support.clusters import LocalRun, regression_plan
 
 
 def test_sends_nothing() -> None:
@@ -25,11 +25,11 @@ def test_is_always_kept_by_the_norm(compressor: dict[str, object], feedback: str
         aggregator={"kind": "norm-trim", "beta": 0.34},
         attack={"kind": "zero", "alpha": 0.34},
     )
-    team = Team(plan)
+    local = LocalRun(plan)
     norms: list[NDArray[np.float64]] = []
-    for x in run(team)[:3]:
-        inbox = team.cluster.ask(len(norms), Query((x,))).inbox
-        assert plan.aggregator.judge(inbox).kept[team.byzantine].all()
-        assert not inbox.norms[team.byzantine].any()
+    for x in run(local)[:3]:
+        inbox = local.cluster.ask(len(norms), Query((x,))).inbox
+        assert plan.aggregator.judge(inbox).kept[local.byzantine].all()
+        assert not inbox.norms[local.byzantine].any()
         norms.append(inbox.norms)
     assert all(not np.array_equal(one, other) for one, other in pairwise(norms))

@@ -5,7 +5,7 @@ import pytest
 
 from mpirobust.compressors.pca import PCA
 from mpirobust.errors import PlanFault
-from tests.compressors.statistics import draws, message_of
+from tests.support.statistics import draws, message_of
 
 
 @pytest.mark.parametrize(("k", "rows", "columns"), [(1, 10, 10), (3, 10, 12), (10, 10, 11)])

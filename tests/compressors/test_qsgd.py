@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mpirobust.compressors._rice import Packed, max_nbytes, pack
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.qsgd import QSGD
-from mpirobust.types import Malformed
-from tests.compressors.statistics import assert_unbiased, draws, message_of
+from mpirobust.errors import Malformed
+from tests.support.statistics import assert_unbiased, draws, message_of
 
 
 def unpack(code: bytes, count: int, top: int) -> NDArray[np.int64]:

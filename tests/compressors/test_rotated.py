@@ -7,8 +7,8 @@ from scipy import linalg
 from mpirobust.compressors._hadamard import hadamard
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.rotated import Rotated
-from mpirobust.types import Malformed
-from tests.compressors.statistics import assert_unbiased, code_at, draws, message_of
+from mpirobust.errors import Malformed
+from tests.support.statistics import assert_unbiased, code_at, draws, message_of
 
 
 @pytest.mark.parametrize("n", [1, 2, 8, 64])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpirobust.compressors.sign import Sign
-from tests.compressors.statistics import message_of
+from tests.support.statistics import message_of
 
 
 def test_is_the_sign_and_nothing_else() -> None:

@@ -5,9 +5,8 @@ import pytest
 
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.sketch import Sketch
-from mpirobust.errors import PlanFault
-from mpirobust.types import Malformed
-from tests.compressors.statistics import assert_unbiased, code_at, draws, message_of
+from mpirobust.errors import Malformed, PlanFault
+from tests.support.statistics import assert_unbiased, code_at, draws, message_of
 
 
 def test_one_row_is_unbiased() -> None:

@@ -5,8 +5,8 @@ import pytest
 
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.terngrad import TernGrad
-from mpirobust.types import Malformed
-from tests.compressors.statistics import assert_unbiased, draws, message_of
+from mpirobust.errors import Malformed
+from tests.support.statistics import assert_unbiased, draws, message_of
 
 
 def test_certain_entries_come_through() -> None:

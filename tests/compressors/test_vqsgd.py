@@ -7,8 +7,8 @@ import pytest
 
 from mpirobust.compressors._sparse import pack_positions
 from mpirobust.compressors.vqsgd import VQSGD
-from mpirobust.types import Malformed
-from tests.compressors.statistics import assert_unbiased, draws, message_of
+from mpirobust.errors import Malformed
+from tests.support.statistics import assert_unbiased, draws, message_of
 
 
 def _message(norm: float, corners: list[int], dim: int) -> bytes:

@@ -21,14 +21,15 @@ from mpirobust.aggregators.multi_krum import MultiKrum
 from mpirobust.aggregators.nnm import NNM
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.aggregators.trimmed_mean import TrimmedMean
+from mpirobust.answers import CLAIM, Inbox
 from mpirobust.compressors.base import AnyCompressor, code_of
 from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
 from mpirobust.errors import PlanFault
-from mpirobust.inbox import CLAIM, Inbox
-from mpirobust.types import Message, Norm, Purpose, Vector, stream
+from mpirobust.streams import Purpose, stream
+from mpirobust.types import Message, Norm, Vector
 from tests.contracts.examples import components
 
 ALL: dict[str, Aggregator] = components("aggregator")
@@ -130,11 +131,11 @@ def test_leaves_the_inbox_alone(rule: Aggregator) -> None:
     np.testing.assert_array_equal(one.kept, other.kept)
 
 
-def outlying(m: int, number: int, size: float, together: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def outlying(m: int, number: int, size: float, all_or_fail: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What `m` workers say, `number` of them far away and on one spot or not, and what the honest say."""
     said = vectors(m, seed=number)
     outliers = np.random.default_rng(number).permutation(m)[:number]
-    said[outliers] = size * (np.ones(DIM) if together else np.sign(said[outliers]))
+    said[outliers] = size * (np.ones(DIM) if all_or_fail else np.sign(said[outliers]))
     return said, np.delete(said, outliers, axis=0)
 
 
@@ -158,8 +159,8 @@ def admits(rule: Aggregator, workers: int, byzantine: int) -> bool:
 def test_outliers_do_not_move_the_step_out_of_the_honest_range(rule: Aggregator, m: int, size: float) -> None:
     """Up to β m of them, however long and whether they collude or not."""
     for number in range(most(rule, m) + 1):
-        for together in (False, True):
-            said, honest = outlying(m, number, size, together)
+        for all_or_fail in (False, True):
+            said, honest = outlying(m, number, size, all_or_fail)
             step = rule.judge(inbox(said)).step
             assert (step >= honest.min(axis=0) - 1e-9).all()
             assert (step <= honest.max(axis=0) + 1e-9).all()
@@ -171,8 +172,8 @@ def test_outliers_do_not_move_the_step_out_of_the_honest_range(rule: Aggregator,
 def test_outliers_move_the_step_no_further_however_far_they_are(rule: Aggregator, m: int, size: float) -> None:
     """The geometric median of honest vectors in a ball of radius r moves by less than 2 (1 - α)/(1 - 2α) r."""
     for number in range(most(rule, m) + 1):
-        for together in (False, True):
-            said, honest = outlying(m, number, size, together)
+        for all_or_fail in (False, True):
+            said, honest = outlying(m, number, size, all_or_fail)
             alpha, radius = number / m, np.linalg.norm(honest - honest.mean(axis=0), axis=1).max()
             bound = 2 * (1 - alpha) / (1 - 2 * alpha) * radius + np.sqrt(DIM) * isinstance(rule, MajorityVote)
             radius = getattr(rule, "radius", 0.0) * getattr(rule, "iterations", 0)  # clipped, they still pull

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mpirobust import center
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import State
 from mpirobust.observers.base import Moment
 from mpirobust.plan import Plan
 from mpirobust.records import checkpoint
 from mpirobust.records.trace import Trace
-from mpirobust.types import CENTER, Purpose, Vector, stream
+from mpirobust.run import rounds
+from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.types import Vector
 from tests.contracts.examples import EXAMPLES
-from tests.shards import contents
-from tests.teams import Team, regression_plan
-from tests.test_center import Witness, ran
+from tests.run.test_rounds import Witness, ran
+from tests.support.clusters import LocalRun, regression_plan
+from tests.support.shards import contents
 
 PLANS: dict[str, Plan] = {
     "-".join([kind, *(f"{key}={value}" for key, value in settings.items())]): regression_plan(
@@ -53,7 +54,7 @@ def sealed(vector: Vector) -> Vector:
 
 
 def states(plan: Plan) -> list[State]:
-    return [moment.state for moment in ran(Team(plan)).moments]
+    return [moment.state for moment in ran(LocalRun(plan)).moments]
 
 
 @each
@@ -79,22 +80,22 @@ def test_state_is_frozen_and_made_of_arrays_and_numbers(plan: Plan) -> None:
 
 @each
 def test_goes_on_from_a_checkpoint_of_any_round(plan: Plan, tmp_path: Path) -> None:
-    whole = ran(Team(plan)).moments
+    whole = ran(LocalRun(plan)).moments
     tail = Trace(plan.workers, np.array([1]), {}).tail()
     for at, moment in enumerate(whole):
-        team, rest = Team(plan), Witness()
-        checkpoint.save(tmp_path, at, moment.state, team.cluster, tail, "plan")
+        local, rest = LocalRun(plan), Witness()
+        checkpoint.save(tmp_path, at, moment.state, local.cluster, tail, "plan")
         state = checkpoint.read(tmp_path / f"checkpoint-{at:09d}.h5", plan.algorithm.state, "plan").state
         assert same(state, moment.state)
         if at % 4 == 1:
-            center.run(plan.algorithm, plan.aggregator, team.cluster, [rest], state, at, plan.seed)
+            rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [rest], state, at, plan.seed)
             assert len(rest.moments) == len(whole) - at
             assert same(rest.moments[-1].state, whole[-1].state)
 
 
 @each
 def test_advance_leaves_state_and_verdict_alone_and_draws_from_its_stream_only(plan: Plan) -> None:
-    moments: list[Moment] = ran(Team(plan)).moments
+    moments: list[Moment] = ran(LocalRun(plan)).moments
     for before, after in pairwise(moments):
         assert after.verdict is not None
         named = zip(fields(before.state), values(before.state), strict=True)
@@ -107,8 +108,8 @@ def test_advance_leaves_state_and_verdict_alone_and_draws_from_its_stream_only(p
 
 @each
 def test_answer_is_a_new_vector_and_a_function_of_its_arguments(plan: Plan) -> None:
-    team = Team(plan)
-    shard = team.workers[0].clean
+    local = LocalRun(plan)
+    shard = local.workers[0].clean
     before = contents(shard)
     for state in states(plan)[:-1]:
         query = plan.algorithm.query(state)
@@ -116,7 +117,7 @@ def test_answer_is_a_new_vector_and_a_function_of_its_arguments(plan: Plan) -> N
         assert all(vector.shape == state.x.shape for vector in query.vectors)
         query = replace(query, vectors=tuple(map(sealed, query.vectors)))
         one, other = (
-            plan.algorithm.answer(query, team.orders.loss, shard, stream(5, 0, 0, Purpose.ANSWER)) for _ in range(2)
+            plan.algorithm.answer(query, local.config.loss, shard, stream(5, 0, 0, Purpose.ANSWER)) for _ in range(2)
         )
         assert one.shape == state.x.shape
         assert np.isfinite(one).all()

@@ -22,10 +22,11 @@ from mpirobust.cluster.adversary import byzantine
 from mpirobust.component import component
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.errors import PlanFault
-from mpirobust.types import Norm, Purpose, stream
-from tests.attacks.rounds import Round, vectors
+from mpirobust.streams import Purpose, stream
+from mpirobust.types import Norm
 from tests.contracts.examples import admits, components, fitting
-from tests.shards import contents, made_shard
+from tests.support.attack_rounds import Round, vectors
+from tests.support.shards import contents, made_shard
 
 ALL: dict[str, Attack] = components("attack")
 
@@ -116,9 +117,9 @@ def test_message_attack(attack: MessageAttack, code: str, claimed: bool) -> None
     assert list(map(bytes, game.due)) == before
     assert sent == game.forged()
     for worker, message in enumerate(sent):
-        if worker in game.orders.byzantine:
+        if worker in game.config.byzantine:
             assert isinstance(message, bytes)
-            assert len(message) <= game.orders.message_limit()
+            assert len(message) <= game.config.message_limit()
         else:
             assert message is game.due[worker]
     if not isinstance(attack, LyingScale | WrongIndex):
@@ -130,11 +131,11 @@ def test_message_attack(attack: MessageAttack, code: str, claimed: bool) -> None
 def test_message_attack_among_unsound_messages(attack: MessageAttack, code: str) -> None:
     game = honest_round(attack, CODES[code][0], instead=BAD)
     sent = game.forged()
-    honest = np.setdiff1d(np.arange(10), game.orders.byzantine)
+    honest = np.setdiff1d(np.arange(10), game.config.byzantine)
     sound = game.inbox(sent).sound
     assert not sound[np.intersect1d(honest, list(BAD))].any()
     if not isinstance(attack, LyingScale | WrongIndex):
-        assert sound[game.orders.byzantine].all()
+        assert sound[game.config.byzantine].all()
 
 
 @of(MessageAttack)
@@ -154,8 +155,8 @@ def test_message_attack_on_compressed_differences(attack: MessageAttack, code: s
     game = honest_round(attack, CODES[code][0], states=states)
     sent = game.forged()
     assert sent == game.forged()
-    assert max(map(len, sent)) <= game.orders.message_limit()
-    np.testing.assert_array_equal(game.reception.states, before)
+    assert max(map(len, sent)) <= game.config.message_limit()
+    np.testing.assert_array_equal(game.receiver.states, before)
     if not isinstance(attack, LyingScale | WrongIndex):
         assert game.inbox(sent).sound.all()
 
@@ -169,7 +170,7 @@ def test_message_attack_at_the_ends_of_the_numbers(attack: MessageAttack, code: 
             game = honest_round(attack, CODES[code][0], size=size)
             sent = game.forged()
             assert sent == game.forged()
-            assert max(map(len, sent)) <= game.orders.message_limit()
+            assert max(map(len, sent)) <= game.config.message_limit()
             game.inbox(sent).norms  # noqa: B018
 
 
@@ -187,14 +188,14 @@ class Flood(MessageAttack):
 def test_what_is_forged_is_cut_one_byte_above_the_longest_honest_message() -> None:
     game = honest_round(Flood(alpha=0.2), CODES["l1-qsgd-d9"][0])
     sent = game.forged()
-    assert [len(sent[worker]) for worker in game.orders.byzantine] == [game.orders.message_limit() + 1] * 2
-    assert not game.inbox(sent).sound[game.orders.byzantine].any()
+    assert [len(sent[worker]) for worker in game.config.byzantine] == [game.config.message_limit() + 1] * 2
+    assert not game.inbox(sent).sound[game.config.byzantine].any()
 
 
 @of(MessageAttack)
 def test_message_attack_by_nobody(attack: MessageAttack) -> None:
     game = Round(attack, vectors(4, 9), CODES["l1-qsgd-d9"][0])
-    assert game.orders.byzantine.size == 0
+    assert game.config.byzantine.size == 0
     assert game.forged() == game.due
 
 

@@ -18,8 +18,9 @@ from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.sign import Sign
 from mpirobust.compressors.topk import TopK
-from mpirobust.errors import PlanFault
-from mpirobust.types import Malformed, Message, Purpose, Vector, stream
+from mpirobust.errors import Malformed, PlanFault
+from mpirobust.streams import Purpose, stream
+from mpirobust.types import Message, Vector
 from tests.contracts.examples import fitting
 
 CASES = fitting("compressor", [1, 2, 7, 8, 9, 123, 1000])

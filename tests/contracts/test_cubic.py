@@ -10,7 +10,7 @@ import pytest
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.types import Vector
 from tests.contracts.examples import components
-from tests.cubic.models import Matrix, with_spectrum
+from tests.support.models import Matrix, with_spectrum
 
 MODELS = {
     "convex": with_spectrum([0.1, 1.0, 2.0, 5.0], [1.0, -1.0, 0.5, 0.2], M=10.0),

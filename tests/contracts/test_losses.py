@@ -11,9 +11,10 @@ from mpirobust.problems.base import Loss
 from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.problems.logistic import Logistic
 from mpirobust.problems.robust_regression import RobustRegression
-from mpirobust.types import Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
 from tests.contracts.examples import admits, components
-from tests.shards import contents, dense, made_shard
+from tests.support.shards import contents, dense, made_shard
 
 ROWS, FEATURES = 11, 6
 

@@ -16,7 +16,8 @@ from mpirobust.data.partitions.contiguous import Contiguous
 from mpirobust.data.partitions.dirichlet import Dirichlet
 from mpirobust.data.partitions.iid import IID
 from mpirobust.errors import PlanFault
-from mpirobust.types import CENTER, Purpose, Rows, stream
+from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.types import Rows
 from tests.contracts.examples import components
 
 ALL: dict[str, Partition] = components("partition")

@@ -42,7 +42,7 @@ _PRELOADED = ["cli", "cluster.local", "lead", "reports.summary", "algorithms.fir
 _PRELOADED += ["compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian", "data.sources.libsvm"]
 
 
-class Death:
+class RankFailure:
     """Counts the write points of this process, and ends it at one of them."""
 
     def __init__(self, at: int, how: str) -> None:
@@ -154,7 +154,7 @@ class Death:
 class _Torn:
     """A file whose writes may arrive by half."""
 
-    def __init__(self, file: Any, path: Any, death: Death) -> None:
+    def __init__(self, file: Any, path: Any, death: RankFailure) -> None:
         self._file = file
         self._path = path
         self._death = death
@@ -202,7 +202,7 @@ def run(at: int, how: str, often: bool, arguments: list[str], passed: Path | Non
     recording.Recorder.__init__.__defaults__ = (0.0 if often else 1e9,)  # else on a slow disk more often than on others
     if often:
         recording._SHARE = 0
-    death = Death(at, how)
+    death = RankFailure(at, how)
     sys.argv = ["mpirobust", *arguments]
     if os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0":
         death.arm()

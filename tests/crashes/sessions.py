@@ -15,8 +15,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tests.launching import REPOSITORY
 from tests.mpirun.test_rank_count import SAME
+from tests.support.launching import REPOSITORY
 
 DYING = str(REPOSITORY / "tests" / "crashes" / "dying.py")
 HERE = {"PYTHONPATH": str(REPOSITORY)}  # a script finds the package that stands beside the tests

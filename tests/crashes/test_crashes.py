@@ -24,7 +24,7 @@ from tests.crashes.sessions import (
     carry_out,
     crash_and_resume,
 )
-from tests.launching import finish, mpirobust, start
+from tests.support.launching import finish, mpirobust, start
 
 pytestmark = pytest.mark.slow
 

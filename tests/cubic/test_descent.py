@@ -11,7 +11,7 @@ from mpirobust.cubic.lanczos import Lanczos
 from mpirobust.errors import PlanFault
 from mpirobust.problems.network import Network
 from mpirobust.types import Vector
-from tests.cubic.models import Matrix, with_spectrum
+from tests.support.models import Matrix, with_spectrum
 
 RNG = np.random.default_rng(0)
 MODEL = with_spectrum([-0.5, 0.1, 1.0, 6.0], [0.2, 0.3, -0.4, 1.0], M=10.0, gamma=0.5)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mpirobust.cubic.base import CubicModel
 from mpirobust.cubic.exact import Exact
 from mpirobust.types import Vector
-from tests.cubic.models import matrix_of, with_spectrum
+from tests.support.models import matrix_of, with_spectrum
 
 
 def solved(model: CubicModel) -> Vector:

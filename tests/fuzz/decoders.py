@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.algorithms.base import Query
+from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK, AnyCompressor, Compressor, code_of
-from mpirobust.inbox import Inbox
-from mpirobust.types import Feedback, Malformed, Message, Norm, Purpose, Vector, stream
-from tests.attacks.rounds import vectors
+from mpirobust.errors import Malformed
+from mpirobust.streams import Purpose, stream
+from mpirobust.types import Feedback, Message, Norm, Vector
 from tests.contracts.examples import EXAMPLES, fitting
-from tests.fuzz.orders import reception
+from tests.fuzz.config import receiver
+from tests.support.attack_rounds import vectors
 
 ORDERS = (1.0, 2.0, np.inf)
 _DIMS = [1, 9, 123]
@@ -150,7 +152,7 @@ def inbox_takes(case: Case, message: bytes, norm: Norm) -> None:
 def rounds_take(case: Case, message: bytes, feedback: Feedback, norm: Norm) -> None:
     """Two rounds of a center to which one worker of four sends `message` each time."""
     m, dim = 4, case.dim
-    center = reception(case.compressor, dim, m, feedback, norm)
+    center = receiver(case.compressor, dim, m, feedback, norm)
     answers = vectors(m, dim)
     for round in range(2):
         before = center.states.copy()
@@ -185,7 +187,7 @@ class Mode:
     """One thing that is done with a message."""
 
     judge: Callable[[Case, bytes], object]
-    claimed: bool = False  # whether a message leads with its norm
+    claimed: bool = False  # whether a message is_root with its norm
 
 
 MODES = [

@@ -14,19 +14,19 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from mpirobust.algorithms.first_order import Descent
+from mpirobust.algorithms.first_order import Iterate
 from mpirobust.data.sources.libsvm import _parse
 from mpirobust.data.sources.mnist import read_idx
 from mpirobust.data.store import Store, write_csr_store, write_pixel_store
 from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan, load_plan
-from mpirobust.records import checkpoint, outputs
+from mpirobust.records import checkpoint, run_folder
 from mpirobust.records.layout import TRACE, checkpoint_path
 from mpirobust.records.trace import Trace
 from mpirobust.reports.curves import curve
 from mpirobust.reports.summary import as_text, summary
-from tests.launching import CONFIGS
-from tests.teams import Team, regression_plan
+from tests.support.clusters import LocalRun, regression_plan
+from tests.support.launching import CONFIGS
 
 M, DIM, ID = 3, 4, "0123abcd"
 TEXT = b"# rows\n+1 1:0.5 3:-2\n-1 2:1e-3 # a remark\n\n-1\n+1 1:1 2:2 3:3 4:4\n"
@@ -104,14 +104,14 @@ def store(path: Path) -> None:
 
 
 def kept(path: Path) -> None:
-    found = checkpoint.read(path, Descent, ID, DIM)
+    found = checkpoint.read(path, Iterate, ID, DIM)
     assert (found.state.x.shape, found.state.x.dtype.kind) == ((DIM,), "f")
-    assert isinstance(found.state, Descent)
+    assert isinstance(found.state, Iterate)
     assert (type(found.state.t), type(found.round)) == (int, int)
     for residual in checkpoint.residuals_of(path, range(M), DIM):
         assert (residual.shape, residual.dtype) == ((DIM,), np.dtype(np.float64))
     trace = Trace(M, np.array([1]), {})
-    trace.recall(_whole_trace(path.parent), found.tail, 5)
+    trace.restore(_whole_trace(path.parent), found.tail, 5)
 
 
 def trace(path: Path) -> None:
@@ -119,8 +119,8 @@ def trace(path: Path) -> None:
     readers: list[Callable[[], object]] = [
         lambda: json.dumps(summary(path), allow_nan=False),
         lambda: as_text(summary(path), path).encode(),
-        lambda: Trace(M, np.array([1]), {}).recall(path, Trace(M, np.array([1]), {}).tail(), 5),
-        lambda: outputs.check_continues(path.parent, _plan().table()),
+        lambda: Trace(M, np.array([1]), {}).restore(path, Trace(M, np.array([1]), {}).tail(), 5),
+        lambda: run_folder.check_continues(path.parent, _plan().table()),
         lambda: curve(path.parent, "loss", "bytes"),
         lambda: curve(path.parent, "loss", "seconds"),
     ]
@@ -139,11 +139,11 @@ def write_pixels(path: Path) -> None:
 
 
 def write_checkpoint(path: Path) -> None:
-    team = Team(
+    local = LocalRun(
         regression_plan(workers=M, feedback="residual", data={"kind": "regression", "rows": 9, "features": DIM})
     )
     tail = _made_trace(5).tail()
-    checkpoint.save(path.parent, 5, Descent(np.arange(DIM) + 0.5, 5, 1.5), team.cluster, tail, ID)
+    checkpoint.save(path.parent, 5, Iterate(np.arange(DIM) + 0.5, 5, 1.5), local.cluster, tail, ID)
     if path != checkpoint_path(path.parent, 5):
         checkpoint_path(path.parent, 5).replace(path)
 

@@ -32,7 +32,7 @@ class Target:
 
 
 def decoder(kind: str) -> Target:
-    """The decoder of one kind of code, with the inbox and the reception around it."""
+    """The decoder of one kind of code, with the inbox and the receiver around it."""
 
     def seeds() -> list[bytes]:
         made = []

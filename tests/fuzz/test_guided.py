@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.targets import TARGETS
-from tests.launching import finish, start
+from tests.support.launching import finish, start
 
 _SECONDS = int(os.environ.get("MPIROBUST_FUZZ_SECONDS", "3"))
 

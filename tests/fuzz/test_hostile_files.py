@@ -15,7 +15,7 @@ import pytest
 
 from mpirobust.errors import SetupFault
 from tests.fuzz.readers import KINDS, Kind, or_one_fault
-from tests.sealing import resealed
+from tests.support.sealing import resealed
 
 _ROOM = 2**24  # bytes; an honest file of a few kilobytes takes a hundredth
 _SECRET = np.full(100, 42.5)

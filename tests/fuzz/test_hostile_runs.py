@@ -12,10 +12,11 @@ import pytest
 import tomli_w
 from numpy.typing import NDArray
 
-from mpirobust import catalog, experiment
-from mpirobust.cluster.local import LocalWorld
-from mpirobust.team import Request
-from tests.launching import mpirobust
+from mpirobust import catalog
+from mpirobust.comm.local import LocalCommunicator
+from mpirobust.run import experiment
+from mpirobust.run.setup import RunRequest
+from tests.support.launching import mpirobust
 
 M, ROUNDS, FEATURES = 10, 40, 40
 
@@ -116,7 +117,9 @@ def outcome(folder: Path) -> tuple[Mask, Mask, float]:
 
 def run(table: dict[str, Any], folder: Path) -> tuple[Mask, Mask, float]:
     folder.mkdir(exist_ok=True)
-    code, _ = experiment.run(Request(write(table, folder), out=folder, quiet=True, overwrite=True), LocalWorld())
+    code, _ = experiment.run(
+        RunRequest(write(table, folder), out=folder, quiet=True, overwrite=True), LocalCommunicator()
+    )
     assert code == 0
     return outcome(folder)
 
@@ -153,11 +156,11 @@ def test_a_claimed_norm_does_not_save_what_is_unsound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("code", "attack"), [("qsgd", "garbage"), ("l1-qsgd", "oversized"), ("topk", "wrong-index")])
 def test_the_same_on_several_processes(code: str, attack: str, tmp_path: Path) -> None:
-    alone, together = tmp_path / "alone", tmp_path / "together"
+    alone, all_or_fail = tmp_path / "alone", tmp_path / "all_or_fail"
     run(plan(code, attack), alone)
-    done = mpirobust("run", str(alone / "plan.toml"), "--out", str(together), ranks=3, timeout=300)
+    done = mpirobust("run", str(alone / "plan.toml"), "--out", str(all_or_fail), ranks=3, timeout=300)
     assert done.returncode == 0, done.stderr
-    outcome(together)
-    with h5py.File(alone / "run.h5") as one, h5py.File(together / "run.h5") as other:
+    outcome(all_or_fail)
+    with h5py.File(alone / "run.h5") as one, h5py.File(all_or_fail / "run.h5") as other:
         for name in ("rounds/norms", "rounds/kept", "rounds/bytes_up", "model/x"):
             np.testing.assert_array_equal(one[name][:], other[name][:])

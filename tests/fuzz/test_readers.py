@@ -18,7 +18,7 @@ from mpirobust.data.sources.mnist import read_idx
 from mpirobust.errors import DataFault, PlanFault, SetupFault
 from mpirobust.plan import load_plan, with_overrides
 from tests.fuzz.readers import TEXT
-from tests.launching import CONFIGS
+from tests.support.launching import CONFIGS
 
 _ROOM = 2**22
 

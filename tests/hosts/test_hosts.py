@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from tests.hosts.network import Network, missing, network
-from tests.launching import REPOSITORY, finish, mpirobust, start, until
 from tests.mpirun import test_deaths, test_deaths_in_set_up
 from tests.mpirun.test_deaths import ULFM, assert_as_replayed, plan_of
+from tests.support.launching import REPOSITORY, finish, mpirobust, start, until
 
 pytestmark = pytest.mark.slow
 

@@ -12,18 +12,18 @@ from mpirobust import cli
 
 
 def main() -> None:
-    world = cli._world()  # as a command starts MPI
-    from mpirobust import experiment
-    from mpirobust.team import Request
+    comm = cli._comm()  # as a command starts MPI
+    from mpirobust.run import experiment
+    from mpirobust.run.setup import RunRequest
 
     for plan, out in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         try:
-            code, _ = experiment.run(Request(Path(plan), out=Path(out), quiet=True), world)
+            code, _ = experiment.run(RunRequest(Path(plan), out=Path(out), quiet=True), comm)
         except Exception as error:
-            raise RuntimeError(f"{plan} on {world.size} ranks") from error
+            raise RuntimeError(f"{plan} on {comm.size} ranks") from error
         if code:
-            raise RuntimeError(f"{plan} on {world.size} ranks: exit code {code}")
-    world.leave(0)
+            raise RuntimeError(f"{plan} on {comm.size} ranks: exit code {code}")
+    comm.leave(0)
 
 
 if __name__ == "__main__":

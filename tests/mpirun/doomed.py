@@ -33,9 +33,9 @@ def die() -> None:
 
 def dies(owner: Any, name: str, count: int, after: int) -> None:
     """This rank dies instead of the call of `owner.name` number `count` since the reply of round `after` began."""
-    from mpirobust.cluster.host import Host
+    from mpirobust.cluster.worker_group import WorkerGroup
 
-    clock, method, reply = Clock(), getattr(owner, name), Host.reply
+    clock, method, reply = Clock(), getattr(owner, name), WorkerGroup.reply
 
     def replying(*arguments: Any) -> Any:
         clock.round, clock.calls = arguments[1], 0
@@ -47,22 +47,22 @@ def dies(owner: Any, name: str, count: int, after: int) -> None:
             die()
         return method(*arguments)
 
-    replace(Host, "reply", replying)
+    replace(WorkerGroup, "reply", replying)
     replace(owner, name, counted)
 
 
 def dies_soon(after: int) -> None:
     """This rank dies half a second after the reply of round `after` began."""
-    from mpirobust.cluster.host import Host
+    from mpirobust.cluster.worker_group import WorkerGroup
 
-    reply = Host.reply
+    reply = WorkerGroup.reply
 
     def replying(*arguments: Any) -> Any:
         if arguments[1] == after:
             Timer(0.5, die).start()
         return reply(*arguments)
 
-    replace(Host, "reply", replying)
+    replace(WorkerGroup, "reply", replying)
 
 
 def sleeps(owner: Any, name: str, count: int) -> None:
@@ -84,29 +84,29 @@ def replace(owner: Any, name: str, by: Any) -> None:
 
 def doom(instant: str, round: int) -> None:
     """Prepare this rank's end."""
-    from mpirobust.cluster.host import Host
-    from mpirobust.cluster.mpi import MpiRanks
-    from mpirobust.worker import Worker
+    from mpirobust.cluster.worker import Worker
+    from mpirobust.cluster.worker_group import WorkerGroup
+    from mpirobust.comm.mpi import MpiCommunicator
 
     match instant:
         case "before the broadcast":
-            dies(MpiRanks, "broadcast", 1, after=round - 1)
+            dies(MpiCommunicator, "broadcast", 1, after=round - 1)
         case "while it computes":
             dies(Worker, "reply", 3, after=round)
         case "between lengths and messages":
-            dies(MpiRanks, "gather", 2, after=round)
+            dies(MpiCommunicator, "gather", 2, after=round)
         case "while the center aggregates" | "while the center writes":
             dies_soon(after=round)
         case "in an audit":
-            dies(Host, "gradients", 1, after=round)
+            dies(WorkerGroup, "gradients", 1, after=round)
         case "in a Hessian product":
-            dies(Host, "hessian_products", 1, after=round)
+            dies(WorkerGroup, "hessian_products", 1, after=round)
         case "while residuals are saved":
-            dies(MpiRanks, "send", 3, after=round)
+            dies(MpiCommunicator, "send", 3, after=round)
         case "before the dismissal":  # the center has told of an audit and of residuals since the last reply
-            dies(MpiRanks, "broadcast", 3, after=round)
+            dies(MpiCommunicator, "broadcast", 3, after=round)
         case "at the dismissal":
-            dies(MpiRanks, "part", 1, after=round)
+            dies(MpiCommunicator, "confirm", 1, after=round)
         case _:
             raise ValueError(instant)
 
@@ -126,7 +126,7 @@ def prepare_center(instant: str, round: int, doomed: bool) -> None:
 
 def main() -> None:
     instant, round, ranks, *arguments = sys.argv[1:]
-    cli._world()  # as a command starts MPI
+    cli._comm()  # as a command starts MPI
     rank = os.environ["OMPI_COMM_WORLD_RANK"]
     doomed = rank in ranks.split(",")
     if rank == "0":

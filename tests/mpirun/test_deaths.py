@@ -15,16 +15,16 @@ import h5py
 import numpy as np
 import pytest
 
-from mpirobust.cluster.host import Host, summarise
-from mpirobust.cluster.placement import hosted, rehomed
-from mpirobust.cluster.ranks import Mended
-from mpirobust.cluster.reception import Reception
+from mpirobust.cluster.placement import assign_workers, reassign
+from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.worker import Worker
+from mpirobust.cluster.worker_group import WorkerGroup, summarise
+from mpirobust.comm.communicator import Survivors
 from mpirobust.plan import load_plan
-from mpirobust.types import CENTER, Purpose, stream
-from mpirobust.worker import Worker
-from tests.launching import finish, mpirobust, ranks_of, start, until
+from mpirobust.streams import CENTER, Purpose, stream
 from tests.mpirun.test_rank_count import SAME
-from tests.teams import Team
+from tests.support.clusters import LocalRun
+from tests.support.launching import finish, mpirobust, ranks_of, start, until
 
 ULFM = ("--with-ft", "ulfm")
 _DOOMED = Path(__file__).with_name("doomed.py")
@@ -63,7 +63,7 @@ every = 10
 
 _FAILING = """
 from mpirobust.cli import main
-from mpirobust.worker import Worker
+from mpirobust.cluster.worker import Worker
 answer = Worker._answer
 def failing(self, round, query):
     if round >= 14 and WHOM:
@@ -101,11 +101,11 @@ main()
 _LATE = """
 import os, pathlib, signal, sys, time
 from threading import Timer
-from mpirobust import lead
+from mpirobust.run import root
 from mpirobust.cli import main
-from mpirobust.cluster.mpi import MpiRanks
+from mpirobust.comm.mpi import MpiCommunicator
 note, rank = pathlib.Path(sys.argv.pop(1), "stopped"), os.environ["OMPI_COMM_WORLD_RANK"]
-restore, lowest, calls = lead.restore, MpiRanks.lowest, []
+restore, lowest, calls = lead.restore, MpiCommunicator.lowest, []
 def slowly(*arguments):
     time.sleep(3.0)
     return restore(*arguments)
@@ -120,7 +120,7 @@ def stopping(self, value):
 if rank == "0":
     lead.restore = slowly
 if rank == "1":
-    MpiRanks.lowest = stopping
+    MpiCommunicator.lowest = stopping
 main()
 """
 
@@ -185,39 +185,41 @@ def assert_as_replayed(
 ) -> None:
     """The trace of `out` is what one process makes of the plan when the workers `gone` are lost from that round on."""
     plan, _ = load_plan(path, overrides)
-    team = Team(plan)
+    local = LocalRun(plan)
     adopt = plan.on_failure == "adopt"
-    reception = Reception(team.orders, plan.workers)
-    workers = list(team.workers)
+    receiver = RoundReceiver(local.config, plan.workers)
+    workers = list(local.workers)
     algorithm, rule = plan.algorithm, plan.aggregator
-    state = algorithm.start(team.x0, team.cluster)
+    state = algorithm.start(local.x0, local.cluster)
     with h5py.File(out / "run.h5") as run:
         assert run.attrs["status"] == "finished"
         assert run["rounds/round"].shape == (_ROUNDS,)
         for t in range(_ROUNDS):
             if t == absent_from:
-                reception.lose(*((), gone) if adopt else (gone, ()))
+                receiver.lose(*((), gone) if adopt else (gone, ()))
                 for index in gone:
-                    workers[index] = Worker(index, team.orders, workers[index].clean, workers[index].test)
+                    workers[index] = Worker(index, local.config, workers[index].clean, workers[index].test)
             query = algorithm.query(state)
-            sent = [worker.reply(t, query)[0] if reception.present[worker.index] else b"" for worker in workers]
-            exchange = reception.exchange(t, query, list(sent), {})
+            sent = [worker.reply(t, query)[0] if receiver.present[worker.index] else b"" for worker in workers]
+            exchange = receiver.exchange(t, query, list(sent), {})
             verdict = rule.judge(exchange.inbox)
             state = algorithm.advance(state, verdict, stream(plan.seed, CENTER, t, Purpose.ADVANCE))
             np.testing.assert_array_equal(run["rounds/norms"][t], exchange.inbox.norms, err_msg=f"round {t}")
             np.testing.assert_array_equal(run["rounds/kept"][t], verdict.kept)
-            np.testing.assert_array_equal(run["rounds/absent"][t], ~reception.present)
+            np.testing.assert_array_equal(run["rounds/absent"][t], ~receiver.present)
             assert run["rounds/bytes_up"][t] == exchange.bytes_up
             assert run["rounds/bytes_down"][t] == exchange.bytes_down
         np.testing.assert_array_equal(run["model/x"][:], state.x)
         if plan.feedback == "difference":  # both ends have the same states, also of workers that moved
-            honest = np.setdiff1d(np.flatnonzero(reception.present), team.orders.byzantine).tolist()
+            honest = np.setdiff1d(np.flatnonzero(receiver.present), local.config.byzantine).tolist()
             for index in honest:
                 kept = workers[index].residual
                 assert kept is not None
-                np.testing.assert_array_equal(reception.states[index], kept)
+                np.testing.assert_array_equal(receiver.states[index], kept)
         if absent_from < _ROUNDS:
-            present = Host(team.orders, [worker for worker in workers if reception.present[worker.index]], lambda _: ())
+            present = WorkerGroup(
+                local.config, [worker for worker in workers if receiver.present[worker.index]], lambda _: ()
+            )
             audit = summarise(present.scores(state.x), present.gradients(state.x), len(present.workers))
             assert run["audits/gradient_norm"][-1] == audit.gradient_norm
             assert run["audits/loss"][-1] == pytest.approx(audit.loss, rel=1e-12)
@@ -401,7 +403,7 @@ def test_three_of_21_ranks_killed_at_random(on_failure: str, tmp_path: Path) -> 
         os.kill(ranks_of(process)[rank], signal.SIGKILL)
     done = finish(process, timeout=300)
     assert done.returncode == 0, done.stderr
-    # Two that die in one round are told together, and one that had adopted takes more than its own worker along.
+    # Two that die in one round are told all_or_fail, and one that had adopted takes more than its own worker along.
     told = re.findall(r"mpirobust: ranks? ([\d, -]+) died in round \d+; workers? ", done.stderr)
     assert sorted(number for numbers in told for number in unnamed(numbers)) == sorted(killed.values())
     with h5py.File(out / "run.h5") as run, h5py.File(honest / "run.h5") as undisturbed:
@@ -435,10 +437,15 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 def test_rehoming() -> None:
-    placement = hosted(7, 4)  # 0-1, 2-3, 4-6
-    dead = Mended(left=[0, 1, 3])
-    assert rehomed(placement, dead, adopt=False) == [[], [0, 1], [4, 5, 6]]
-    assert rehomed(placement, dead, adopt=True) == [[], [0, 1, 2, 3], [4, 5, 6]]
-    assert rehomed(placement, Mended(left=[0]), adopt=True) == [[]]
-    assert rehomed(placement, Mended(left=[0, 1, 2, 3], failed=5), adopt=True) == [[], [0, 1], [2, 3], [4, 6]]
-    assert rehomed(placement, Mended(left=[0, 1, 3], failed=2), adopt=True) == [[], [0, 1, 3], [4, 5, 6]]
+    placement = assign_workers(7, 4)  # 0-1, 2-3, 4-6
+    dead = Survivors(ranks=[0, 1, 3])
+    assert reassign(placement, dead, adopt=False) == [[], [0, 1], [4, 5, 6]]
+    assert reassign(placement, dead, adopt=True) == [[], [0, 1, 2, 3], [4, 5, 6]]
+    assert reassign(placement, Survivors(ranks=[0]), adopt=True) == [[]]
+    assert reassign(placement, Survivors(ranks=[0, 1, 2, 3], failed_worker=5), adopt=True) == [
+        [],
+        [0, 1],
+        [2, 3],
+        [4, 6],
+    ]
+    assert reassign(placement, Survivors(ranks=[0, 1, 3], failed_worker=2), adopt=True) == [[], [0, 1, 3], [4, 5, 6]]

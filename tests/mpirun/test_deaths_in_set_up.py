@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mpirobust.records.layout import LOCK
-from tests.launching import finish, mpirobust, start
 from tests.mpirun.test_deaths import ULFM, assert_same, plan_of
+from tests.support.launching import finish, mpirobust, start
 
 # How a rank dies at a chosen instant; argv: the instant, the rank, then what goes to mpirobust.
 _DYING = """
@@ -26,7 +26,7 @@ def die(*_):
 
 class Deadly:
     def find_spec(self, name, *_):
-        if name == "mpirobust.team":
+        if name == "mpirobust.run.setup":
             die()
 
 def dying_soon(method):
@@ -49,7 +49,7 @@ def last(method):
 
 from mpirobust import cli
 if instant == "before MPI starts":
-    from mpirobust.cluster import launch
+    from mpirobust.comm import launch
     launch._START_SECONDS = 3
     if mine == doomed:
         die()
@@ -58,15 +58,15 @@ elif instant == "while it imports":
         sys.meta_path.insert(0, Deadly())
 else:
     cli._world()  # as a command starts MPI
-    from mpirobust import lead, team
-    from mpirobust.cluster.mpi import MpiWorld
+    from mpirobust import lead, local
+    from mpirobust.comm.mpi import MpiCommunicator
     if mine == doomed:
         if instant == "when MPI has started":
             die()
         elif instant == "while it assembles":
-            team._hire = die
+            local._build_workers = die
         elif instant == "while the center restores" and mine:
-            MpiWorld.gather = dying_soon(MpiWorld.gather)
+            MpiCommunicator.gather = dying_soon(MpiCommunicator.gather)
         elif instant == "while the center restores":
             lead.restore = last(lead.restore)
     elif mine == 0 and instant == "while the center restores":

@@ -8,18 +8,18 @@ from pathlib import Path
 import h5py
 import pytest
 
-from tests.launching import finish, mpirobust, start
 from tests.mpirun.test_deaths import ULFM, assert_same
-from tests.studies.small import PLAN
+from tests.support.launching import finish, mpirobust, start
+from tests.support.small_studies import PLAN
 
 # A rank dies in round 5 of the first run, or after that run, or in the last broadcast.
 _DYING = """
 import os, signal, sys
 from mpirobust import cli
 cli._world()  # as a command starts MPI
-from mpirobust.cluster.mpi import MpiRanks, MpiWorld
+from mpirobust.comm.mpi import MpiCommunicator, MpiCommunicator
 from mpirobust.studies import figures
-from mpirobust.worker import Worker
+from mpirobust.cluster.worker import Worker
 
 instant, rank = sys.argv.pop(1).split(", rank ")
 doomed = os.environ["OMPI_COMM_WORLD_RANK"] == rank
@@ -41,12 +41,12 @@ def after(method):
 if doomed and instant == "in a run":
     Worker.reply = in_a_round(Worker.reply)
 elif doomed and instant == "between runs":
-    MpiWorld.serve = after(MpiWorld.serve)
+    MpiCommunicator.serve = after(MpiCommunicator.serve)
 elif doomed:
     carry_out = figures.carry_out
     def then(*arguments):
         code = carry_out(*arguments)
-        MpiRanks.broadcast = die
+        MpiCommunicator.broadcast = die
         return code
     figures.carry_out = then
 cli.main()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import CONFIGS, finish, mpirobust, start
+from tests.support.launching import CONFIGS, finish, mpirobust, start
 
 _QUICK = str(CONFIGS / "quickstart.toml")
 
 _RAISING = """
 import sys
 from mpirobust.cli import main
-from mpirobust.worker import Worker
+from mpirobust.cluster.worker import Worker
 
 answer = Worker._answer
 
@@ -56,7 +56,7 @@ _WRONG = {
 @pytest.mark.parametrize("name", _WRONG)
 def test_a_wrong_plan_is_one_message_and_exit_2(name: str, ranks: int | None, tmp_path: Path) -> None:
     overrides, message = _WRONG[name]
-    sets = [part for each in overrides for part in ("--set", each)]
+    sets = [confirm for each in overrides for confirm in ("--set", each)]
     done = mpirobust("run", _QUICK, "--out", str(tmp_path / "out"), *sets, ranks=ranks, timeout=60)
     assert done.returncode == 2, done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith("mpirobust:")]
@@ -83,7 +83,7 @@ def test_a_refused_plan_leaves_the_run_that_was_there(wrong: list[str], tmp_path
     out = str(tmp_path / "out")
     assert mpirobust("run", _QUICK, "--out", out, "--set", "algorithm.rounds=2").returncode == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    sets = [part for each in wrong for part in ("--set", each)]
+    sets = [confirm for each in wrong for confirm in ("--set", each)]
     assert mpirobust("run", _QUICK, "--out", out, "--overwrite", *sets).returncode == 2
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 

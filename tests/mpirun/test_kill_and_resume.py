@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.launching import finish, kill_group, mpirobust, start
 from tests.mpirun.test_rank_count import SAME
+from tests.support.launching import finish, kill_group, mpirobust, start
 
 _PLAN = """
 seed = 11

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.launching import CONFIGS, mpirobust
+from tests.support.launching import CONFIGS, mpirobust
 
 _DATA = os.environ.get("MPIROBUST_DATA")
 needs_a9a = pytest.mark.skipif(
@@ -20,7 +20,7 @@ needs_a9a = pytest.mark.skipif(
 
 
 def outcome(plan: str, folder: Path, *sets: str, ranks: int | None = None) -> dict[str, Any]:
-    overrides = [part for each in sets for part in ("--set", each)]
+    overrides = [confirm for each in sets for confirm in ("--set", each)]
     env = {"MPIROBUST_CACHE": str(folder.parent / "cache")}
     done = mpirobust("run", str(CONFIGS / plan), "--out", str(folder), *overrides, ranks=ranks, env=env)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.launching import finish, start
+from tests.support.launching import finish, start
 
 RANKS = (1, 2, 3, 5, 21)
 _BATCH = Path(__file__).with_name("batch.py")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from mpirobust.data.store import write_csr_store
-from tests.launching import finish, mpirobust, start
 from tests.mpirun.test_rank_count import SAME
+from tests.support.launching import finish, mpirobust, start
 
 _PLAN = """
 seed = 2

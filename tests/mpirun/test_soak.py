@@ -16,7 +16,7 @@ import pytest
 
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.records.trace import Trace
-from tests.launching import finish, start
+from tests.support.launching import finish, start
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.launching import REPOSITORY, finish, start
+from tests.support.launching import REPOSITORY, finish, start
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5])

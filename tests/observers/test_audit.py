@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mpirobust.algorithms.first_order import Descent
+from mpirobust.algorithms.first_order import Iterate
 from mpirobust.observers.audit import Auditor
 from mpirobust.observers.base import Moment
 from mpirobust.records.trace import Trace
 from mpirobust.types import Vector
-from tests.teams import Team, regression_plan
+from tests.support.clusters import LocalRun, regression_plan
 
 
 def audited(problem: dict[str, Any], x: Vector) -> float:
-    team = Team(regression_plan(problem=problem))
-    w = team.dataset.solution()
+    local = LocalRun(regression_plan(problem=problem))
+    w = local.dataset.solution()
     assert w is not None
     trace = Trace(6, np.zeros(0, np.intp), {})
-    auditor = Auditor(trace, 1, team.plan.problem.solutions(w), None, None, None, None)
-    auditor.begin(Moment(0, Descent(x, 0, 0.0), team.cluster))
+    auditor = Auditor(trace, 1, local.plan.problem.solutions(w), None, None, None, None)
+    auditor.before_first_round(Moment(0, Iterate(x, 0, 0.0), local.cluster))
     return float(trace.audits.rows[-1]["distance"])
 
 
-W = Team(regression_plan()).dataset.solution()
+W = LocalRun(regression_plan()).dataset.solution()
 OFF = 0.1 * np.eye(8)[2]
 
 

@@ -11,18 +11,18 @@ import h5py
 import numpy as np
 import pytest
 
-from mpirobust import center
-from mpirobust.cluster.local import LocalWorld
-from mpirobust.experiment import run
+from mpirobust.comm.local import LocalCommunicator
 from mpirobust.observers import deadline
 from mpirobust.observers.base import Moment, Observer, Status
 from mpirobust.observers.deadline import Deadline, end_of, passed
 from mpirobust.records.trace import Trace
-from mpirobust.team import Request
-from tests.launching import mpirobust
+from mpirobust.run import rounds
+from mpirobust.run.experiment import run
+from mpirobust.run.setup import RunRequest
 from tests.mpirun.test_rank_count import SAME
-from tests.studies.small import lay_out
-from tests.teams import Team, regression_plan
+from tests.support.clusters import LocalRun, regression_plan
+from tests.support.launching import mpirobust
+from tests.support.small_studies import lay_out
 
 _EVERY = 7  # rounds from checkpoint to checkpoint, and from audit to audit
 
@@ -36,17 +36,17 @@ class Work(Observer):
         self._spread = spread
         self.saved: float | None = None
 
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         self._take(moment, audit=3.0, record=0.5)
         return None
 
-    def see(self, moment: Moment) -> Status | None:
+    def after_round(self, moment: Moment) -> Status | None:
         self.now += 1.0 * self._rng.uniform(1, self._spread)
         due = moment.round % _EVERY == 0
         self._take(moment, **{"record": 0.5, "audit": 3.0, "checkpoint": 4.0} if due else {})
         return None
 
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         self._take(moment, record=0.5, checkpoint=4.0)
         self.saved = self.now
 
@@ -59,26 +59,26 @@ class Work(Observer):
 
 def ended(work: Work, limit: float, nbytes: float = 4 * deadline._BYTES_PER_SECOND) -> tuple[Status, float, int]:
     """Status, seconds until all was saved, and rounds done within `limit` seconds; a checkpoint is guessed at 4 s."""
-    team = Team(regression_plan(algorithm={"kind": "first-order", "rounds": 500, "step": 0.1}))
-    plan, began = team.plan, work.now
-    watch = Deadline(began + limit, Trace(6, team.orders.byzantine, {}), int(nbytes), lambda: work.now)
-    rounds: list[int] = []
+    local = LocalRun(regression_plan(algorithm={"kind": "first-order", "rounds": 500, "step": 0.1}))
+    plan, began = local.plan, work.now
+    watch = Deadline(began + limit, Trace(6, local.config.byzantine, {}), int(nbytes), lambda: work.now)
+    done: list[int] = []
 
     class Count(Observer):
-        def begin(self, moment: Moment) -> Status | None:
+        def before_first_round(self, moment: Moment) -> Status | None:
             return None
 
-        def see(self, moment: Moment) -> Status | None:
+        def after_round(self, moment: Moment) -> Status | None:
             return None
 
-        def end(self, moment: Moment, status: Status) -> None:
-            rounds.append(moment.round)
+        def after_last_round(self, moment: Moment, status: Status) -> None:
+            done.append(moment.round)
 
-    state = plan.algorithm.start(team.x0, team.cluster)
+    state = plan.algorithm.start(local.x0, local.cluster)
     observers = [Count(), work, watch]
-    status = center.run(plan.algorithm, plan.aggregator, team.cluster, observers, state, 0, plan.seed)
+    status = rounds.loop(plan.algorithm, plan.aggregator, local.cluster, observers, state, 0, plan.seed)
     assert work.saved is not None
-    return status, work.saved - began, rounds[0]
+    return status, work.saved - began, done[0]
 
 
 @pytest.mark.parametrize("limit", [30.0, 33.3, 60.0, 61.5, 100.0, 250.0])
@@ -111,24 +111,24 @@ def test_the_size_says_what_the_first_checkpoint_takes() -> None:
 
 
 def test_what_earlier_sessions_took_counts() -> None:
-    team = Team(regression_plan())
-    trace = Trace(6, team.orders.byzantine, {})
+    local = LocalRun(regression_plan())
+    trace = Trace(6, local.config.byzantine, {})
     row = trace.rounds.append()
     row["seconds_audit"], row["seconds_checkpoint"] = 5.0, 7.0
-    moment = Moment(1, team.plan.algorithm.start(team.x0, team.cluster), team.cluster)
+    moment = Moment(1, local.plan.algorithm.start(local.x0, local.cluster), local.cluster)
     need = 1.5 * (5.0 + 2 * 7.0) + deadline.MARGIN
-    assert Deadline(need + 0.1, trace, 0, lambda: 0.0).begin(moment) is None
-    assert Deadline(need - 0.1, trace, 0, lambda: 0.0).begin(moment) is Status.INTERRUPTED
-    assert Deadline(None, trace, 0, lambda: 1e9).begin(moment) is None
+    assert Deadline(need + 0.1, trace, 0, lambda: 0.0).before_first_round(moment) is None
+    assert Deadline(need - 0.1, trace, 0, lambda: 0.0).before_first_round(moment) is Status.INTERRUPTED
+    assert Deadline(None, trace, 0, lambda: 1e9).before_first_round(moment) is None
 
 
 def test_an_audit_that_hung_in_an_earlier_session_does_not_keep_this_one_from_its_first_round() -> None:
-    team = Team(regression_plan())
-    trace = Trace(6, team.orders.byzantine, {})
+    local = LocalRun(regression_plan())
+    trace = Trace(6, local.config.byzantine, {})
     for seconds in (0.0, 5.0, 0.0, 3600.0):
         trace.rounds.append()["seconds_audit"] = seconds
-    moment = Moment(4, team.plan.algorithm.start(team.x0, team.cluster), team.cluster)
-    assert Deadline(60.0, trace, 0, lambda: 0.0).begin(moment) is None
+    moment = Moment(4, local.plan.algorithm.start(local.x0, local.cluster), local.cluster)
+    assert Deadline(60.0, trace, 0, lambda: 0.0).before_first_round(moment) is None
 
 
 @pytest.mark.parametrize(
@@ -194,12 +194,12 @@ def test_cut_again_and_again_it_ends_in_the_same_bits(tmp_path: Path, monkeypatc
     """Each session has the time for a few rounds, each of a second on the clock."""
     path = plan(tmp_path, 40)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert run(Request(path, out=whole, quiet=True), LocalWorld())[0] == 0
+    assert run(RunRequest(path, out=whole, quiet=True), LocalCommunicator())[0] == 0
     sessions = 0
     code = 75
     while code == 75:
         monkeypatch.setattr(Deadline.__init__, "__defaults__", (count(0.0).__next__,))
-        code, _ = run(Request(path, out=cut, resume=True, quiet=True, ends=11.5), LocalWorld())
+        code, _ = run(RunRequest(path, out=cut, resume=True, quiet=True, ends=11.5), LocalCommunicator())
         sessions += 1
         assert sessions < 20
     assert code == 0

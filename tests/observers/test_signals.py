@@ -6,27 +6,27 @@ import signal
 
 import pytest
 
-from mpirobust.algorithms.first_order import Descent
+from mpirobust.algorithms.first_order import Iterate
 from mpirobust.observers.base import Moment, Status
 from mpirobust.observers.signals import SignalWatch
-from tests.teams import Team, regression_plan
+from tests.support.clusters import LocalRun, regression_plan
 
 _NUMBERS = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
 
 
 @pytest.fixture
 def moment() -> Moment:
-    team = Team(regression_plan())
-    return Moment(0, Descent(team.x0, 0, 0.0), team.cluster)
+    local = LocalRun(regression_plan())
+    return Moment(0, Iterate(local.x0, 0, 0.0), local.cluster)
 
 
 @pytest.mark.parametrize("number", _NUMBERS)
 def test_a_signal_before_the_first_round_ends_the_run(number: signal.Signals, moment: Moment) -> None:
     with SignalWatch() as watch:
-        assert watch.begin(moment) is None
+        assert watch.before_first_round(moment) is None
         signal.raise_signal(number)
-        assert watch.begin(moment) is Status.INTERRUPTED
-        assert watch.see(moment) is Status.INTERRUPTED
+        assert watch.before_first_round(moment) is Status.INTERRUPTED
+        assert watch.after_round(moment) is Status.INTERRUPTED
 
 
 def test_a_second_interrupt_ends_at_once() -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mpirobust import center
 from mpirobust.cluster.base import Audit
 from mpirobust.data.sources.base import Places
 from mpirobust.observers.base import Moment, Observer, Status
 from mpirobust.plan import Plan, read_table, with_overrides
+from mpirobust.run import rounds
 from mpirobust.types import Vector
-from tests.launching import CONFIGS
-from tests.teams import Team
+from tests.support.clusters import LocalRun
+from tests.support.launching import CONFIGS
 
 PATH = Path(os.environ.get("MPIROBUST_DATA", "")) / "libsvm" / "a9a"
 NEEDED = pytest.mark.skipif(not PATH.is_file(), reason="no libsvm/a9a below $MPIROBUST_DATA")
@@ -32,11 +32,11 @@ class _Witness(Observer):
         self.kept: list[Any] = []
         self.audits: dict[int, Audit] = {}
 
-    def begin(self, moment: Moment) -> Status | None:
+    def before_first_round(self, moment: Moment) -> Status | None:
         self.iterates.append(moment.state.x)
         return None
 
-    def see(self, moment: Moment) -> Status | None:
+    def after_round(self, moment: Moment) -> Status | None:
         assert moment.verdict is not None
         self.iterates.append(moment.state.x)
         self.kept.append(moment.verdict.kept)
@@ -44,7 +44,7 @@ class _Witness(Observer):
             self.audits[moment.round] = moment.cluster.audit(moment.state.x)
         return None
 
-    def end(self, moment: Moment, status: Status) -> None:
+    def after_last_round(self, moment: Moment, status: Status) -> None:
         self.audits[moment.round] = moment.cluster.audit(moment.state.x)
 
 
@@ -52,7 +52,7 @@ class _Witness(Observer):
 class Run:
     """What came of a run: the iterates from x_0 on, the audits by round, and the Byzantine workers kept in all."""
 
-    team: Team
+    local: LocalRun
     iterates: list[Vector]
     audits: dict[int, Audit]
     byzantine_kept: int
@@ -68,18 +68,18 @@ class A9a:
     def __init__(self, cache: Path) -> None:
         self._places = Places(CONFIGS, PATH.parent.parent, cache)
 
-    def team(self, *overrides: str) -> Team:
+    def local(self, *overrides: str) -> LocalRun:
         """Workers of `configs/a9a-cubic.toml` with overrides."""
         table, _ = with_overrides(read_table(CONFIGS / "a9a-cubic.toml"), overrides)
         plan = Plan.of(table)
-        return Team(plan, plan.data.prepare(self._places))
+        return LocalRun(plan, plan.data.prepare(self._places))
 
     def run(self, *overrides: str, every: int = 10**9) -> Run:
         """A whole run."""
-        team = self.team(*overrides)
-        plan, witness = team.plan, _Witness(every)
-        state = plan.algorithm.start(team.x0, team.cluster)
+        local = self.local(*overrides)
+        plan, witness = local.plan, _Witness(every)
+        state = plan.algorithm.start(local.x0, local.cluster)
         with np.errstate(over="ignore", invalid="ignore"):  # as in a run
-            center.run(plan.algorithm, plan.aggregator, team.cluster, [witness], state, 0, plan.seed)
-        kept = sum(int(kept[team.byzantine].sum()) for kept in witness.kept)
-        return Run(team, witness.iterates, witness.audits, kept)
+            rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [witness], state, 0, plan.seed)
+        kept = sum(int(kept[local.byzantine].sum()) for kept in witness.kept)
+        return Run(local, witness.iterates, witness.audits, kept)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.launching import CONFIGS, mpirobust
+from tests.support.launching import CONFIGS, mpirobust
 
 pytestmark = pytest.mark.slow
 

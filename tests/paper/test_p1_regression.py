@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from mpirobust.plan import Plan, read_table, with_overrides
 from mpirobust.types import Vector
-from tests.launching import CONFIGS
-from tests.teams import Team
-from tests.test_center import ran
+from tests.run.test_rounds import ran
+from tests.support.clusters import LocalRun
+from tests.support.launching import CONFIGS
 
 SEEDS = range(1, 6)
 ONE_BIT = ["algorithm.step=0.1"]
@@ -28,10 +28,10 @@ def plan_of(*overrides: str) -> Plan:
 
 def iterates(*overrides: str) -> tuple[Vector, list[Vector]]:
     """w*, and the iterates of a run."""
-    team = Team(plan_of(*overrides))
-    solution = team.dataset.solution()
+    local = LocalRun(plan_of(*overrides))
+    solution = local.dataset.solution()
     assert solution is not None
-    return solution, ran(team).iterates
+    return solution, ran(local).iterates
 
 
 def distances(rounds: list[int], *overrides: str) -> NDArray[np.float64]:
@@ -87,17 +87,17 @@ def test_printed_at_a_step_is_standard_at_its_square() -> None:
     gamma, rounds = 0.5, 12
     size = ["workers=10", "data.rows=200", "data.features=30", "attack.alpha=0.0", "aggregator.kind=mean"]
     code = ["compressor.kind=topk", "compressor.k=3"]
-    team = Team(plan_of(*size, *code, RESIDUAL, f"algorithm.step={gamma**2}", f"algorithm.rounds={rounds}"))
-    w, shards = team.x0.copy(), [worker.clean for worker in team.workers]
+    local = LocalRun(plan_of(*size, *code, RESIDUAL, f"algorithm.step={gamma**2}", f"algorithm.rounds={rounds}"))
+    w, shards = local.x0.copy(), [worker.clean for worker in local.workers]
     residuals = [np.zeros_like(w) for _ in shards]
     for _ in range(rounds):
         sent: list[Any] = []
         for at, shard in enumerate(shards):
-            p = gamma * team.plan.problem.gradient(w, shard) + residuals[at]
+            p = gamma * local.plan.problem.gradient(w, shard) + residuals[at]
             largest = np.argsort(-np.abs(p), kind="stable")[:3]
             q = np.zeros_like(p)
             q[largest] = p[largest].astype(np.float32)
             sent.append(q)
             residuals[at] = p - q
         w = w - gamma * np.mean(sent, axis=0)
-    np.testing.assert_allclose(ran(team).iterates[-1], w, rtol=1e-13)
+    np.testing.assert_allclose(ran(local).iterates[-1], w, rtol=1e-13)

@@ -40,7 +40,7 @@ def test_honest_workers_arrive_in_nine_rounds(honest: Run) -> None:
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_no_attacker_is_kept_and_little_is_lost(attack: str, a9a: A9a, honest: Run) -> None:
     run = a9a.run(PLAIN, f"attack.kind={attack}")
-    assert run.team.byzantine.sum() == 4
+    assert run.local.byzantine.sum() == 4
     assert run.byzantine_kept == 0
     assert run.last.loss <= 1.01 * honest.last.loss
 
@@ -89,7 +89,7 @@ def test_shards_sorted_by_label_need_two_rounds(solver: str, a9a: A9a) -> None:
     """At w = 0 a shard of zeros has no gradient at all; after 40 rounds of communication, which are 20 iterations."""
     sorted_ = (PLAIN, *HONEST, "data.partition.kind=by-label", "algorithm.rounds=40", f"algorithm.solver.kind={solver}")
     one, two = a9a.run(*sorted_), a9a.run(*sorted_, "algorithm.two_rounds=true")
-    assert any(not one.team.orders.loss.gradient(one.iterates[0], each.clean).any() for each in one.team.workers)
+    assert any(not one.local.config.loss.gradient(one.iterates[0], each.clean).any() for each in one.local.workers)
     for run in (one, two):
         assert np.isfinite(run.iterates).all()
     assert two.last.loss <= 0.053 < 0.06 < one.last.loss
@@ -99,12 +99,12 @@ def test_shards_sorted_by_label_need_two_rounds(solver: str, a9a: A9a) -> None:
 def _least(a9a: A9a) -> list[list[tuple[CubicModel, float]]]:
     """The models of the workers in the first five rounds of a run by descent, and their least values."""
     run = a9a.run(PLAIN, *HONEST, "algorithm.rounds=4", "algorithm.solver.kind=descent")
-    loss = run.team.orders.loss
+    loss = run.local.config.loss
     bound = loss.curvature()
     assert bound is not None
     rounds = []
     for x in run.iterates:
-        shards = [worker.clean for worker in run.team.workers]
+        shards = [worker.clean for worker in run.local.workers]
         models = [CubicModel(loss.gradient(x, s), loss.hessian(x, s), 10.0, 1.0, partial(bound, s)) for s in shards]
         rounds.append([(model, model.value(Exact().solve(model, np.random.default_rng(0)))) for model in models])
     return rounds

@@ -9,9 +9,9 @@ import pytest
 
 from mpirobust.data.sources.regression import Regression
 from mpirobust.plan import Plan, read_table
-from tests.attacks.rounds import run
-from tests.launching import CONFIGS
-from tests.teams import Team
+from tests.support.attack_rounds import run
+from tests.support.clusters import LocalRun
+from tests.support.launching import CONFIGS
 
 DESCENT = {"kind": "first-order", "rounds": 20, "step": 0.2}  # about 1/L at the minima of the matrix problem
 ONE_ROUND = {"kind": "cubic-newton", "rounds": 20, "M": 5.0, "solver": {"kind": "exact"}}
@@ -23,8 +23,8 @@ def losses(
 ) -> list[float]:
     """The audited loss round by round, of honest workers."""
     table = {"seed": seed, "workers": workers, "data": data, "problem": problem, "aggregator": {"kind": "mean"}}
-    team = Team(Plan.of({**table, "algorithm": algorithm}))
-    return [team.cluster.audit(x).loss for x in run(team)]
+    local = LocalRun(Plan.of({**table, "algorithm": algorithm}))
+    return [local.cluster.audit(x).loss for x in run(local)]
 
 
 @pytest.mark.parametrize("start_norm", [1e-2, 0.0])
@@ -58,7 +58,7 @@ def escapes(rule: dict[str, Any] | None = None, **algorithm: Any) -> int:
     table = read_table(CONFIGS / "saddle.toml")
     if rule is not None:
         table["aggregator"] = rule
-    ended = [run(Team(Plan.of(table | {"seed": seed, "algorithm": algorithm})))[-1][0] for seed in range(1, 21)]
+    ended = [run(LocalRun(Plan.of(table | {"seed": seed, "algorithm": algorithm})))[-1][0] for seed in range(1, 21)]
     return sum(abs(each) > 0.5 for each in ended)
 
 

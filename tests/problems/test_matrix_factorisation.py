@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from mpirobust.problems.matrix_factorisation import MatrixFactorisation
-from mpirobust.types import Shard, Vector
-from tests.attacks.rounds import run
-from tests.shards import made_shard
-from tests.teams import Team, regression_plan
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
+from tests.support.attack_rounds import run
+from tests.support.clusters import LocalRun, regression_plan
+from tests.support.shards import made_shard
 
 SHARD = made_shard(40, 5, 0)
 S = SHARD.X.T @ SHARD.X / 40
@@ -42,18 +43,18 @@ def test_eigenvectors_are_critical_and_all_but_the_first_are_strict_saddles(chos
     assert lowest > -1e-12 if chosen == (3, 4) else lowest < -0.01
 
 
-def team(**changes: Any) -> Team:
-    return Team(regression_plan(problem={"kind": "matrix-factorisation", "columns": 2}, **changes))
+def local(**changes: Any) -> LocalRun:
+    return LocalRun(regression_plan(problem={"kind": "matrix-factorisation", "columns": 2}, **changes))
 
 
-def floor(team: Team) -> float:
+def floor(local: LocalRun) -> float:
     """-1/4 (λ_1² + λ_2²) of the mean second-moment matrix of the workers."""
-    moments = [worker.clean.X.T @ worker.clean.X / worker.clean.rows for worker in team.workers]
+    moments = [worker.clean.X.T @ worker.clean.X / worker.clean.rows for worker in local.workers]
     return float(-(np.linalg.eigvalsh(np.mean(moments, axis=0))[-2:] ** 2).sum() / 4)
 
 
 def test_the_workers_factorise_the_mean_of_their_matrices() -> None:
-    unequal = team(workers=7)
+    unequal = local(workers=7)
     assert len({worker.clean.rows for worker in unequal.workers}) > 1
-    ended = run(team(workers=7, algorithm={"kind": "first-order", "rounds": 400, "step": 0.2}))[-1]
+    ended = run(local(workers=7, algorithm={"kind": "first-order", "rounds": 400, "step": 0.2}))[-1]
     np.testing.assert_allclose(unequal.cluster.audit(ended).loss, floor(unequal), rtol=1e-6)

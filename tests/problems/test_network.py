@@ -7,8 +7,8 @@ import pytest
 
 from mpirobust.problems import network
 from mpirobust.problems.network import Network
-from mpirobust.types import Shard
-from tests.shards import made_shard
+from mpirobust.shard import Shard
+from tests.support.shards import made_shard
 
 FEATURES = 6
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from mpirobust.problems.phase_retrieval import PhaseRetrieval
-from mpirobust.types import Shard
-from tests.attacks.rounds import run
-from tests.shards import made_shard
-from tests.teams import Team, regression_plan
+from mpirobust.shard import Shard
+from tests.support.attack_rounds import run
+from tests.support.clusters import LocalRun, regression_plan
+from tests.support.shards import made_shard
 
 
-def team(**problem: Any) -> Team:
-    return Team(
+def local(**problem: Any) -> LocalRun:
+    return LocalRun(
         regression_plan(
             data={"kind": "regression", "rows": 600, "features": 4},
             problem={"kind": "phase-retrieval", **problem},
@@ -50,7 +50,7 @@ def test_across_the_solution_there_are_strict_saddles() -> None:
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_a_run_ends_at_one_of_the_two_solutions(side: float) -> None:
-    game = team()
+    game = local()
     w = game.dataset.solution()
     assert w is not None
     game.x0 = side * 0.01 * w

@@ -12,8 +12,9 @@ from mpirobust.problems.double_well import DoubleWell
 from mpirobust.problems.matrix_factorisation import MatrixFactorisation
 from mpirobust.problems.phase_retrieval import PhaseRetrieval
 from mpirobust.problems.saddle import Saddle
-from mpirobust.types import Shard, Vector
-from tests.teams import Team, regression_plan
+from mpirobust.shard import Shard
+from mpirobust.types import Vector
+from tests.support.clusters import LocalRun, regression_plan
 
 W = np.array([0.3, -1.7])
 
@@ -83,12 +84,12 @@ def rounds_to_escape(start_norm: float) -> int | None:
         problem={"kind": "saddle", "start_norm": start_norm},
         algorithm={"kind": "first-order", "rounds": 20, "step": 1 / 3},
     )
-    team = Team(plan)
-    state = plan.algorithm.start(team.x0, team.cluster)
+    local = LocalRun(plan)
+    state = plan.algorithm.start(local.x0, local.cluster)
     for t in range(20):
-        if team.cluster.audit(state.x).loss < -1:
+        if local.cluster.audit(state.x).loss < -1:
             return t
-        inbox = team.cluster.ask(t, plan.algorithm.query(state)).inbox
+        inbox = local.cluster.ask(t, plan.algorithm.query(state)).inbox
         state = plan.algorithm.advance(state, plan.aggregator.judge(inbox), np.random.default_rng(0))
     return None
 

@@ -9,23 +9,23 @@ import h5py
 import numpy as np
 import pytest
 
-from mpirobust.algorithms.first_order import Descent
+from mpirobust.algorithms.first_order import Iterate
 from mpirobust.cluster.local import LocalCluster
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.records import checkpoint
 from mpirobust.records.layout import checkpoint_path
 from mpirobust.records.trace import Tail, Trace
-from tests.sealing import resealed
-from tests.teams import Team, regression_plan
+from tests.support.clusters import LocalRun, regression_plan
+from tests.support.sealing import resealed
 
 M, DIM = 6, 8
 ID = "0123abcd"
 
 
-def state(round: int) -> Descent:
+def state(round: int) -> Iterate:
     x = np.random.default_rng(round).standard_normal(DIM)
     x[0] = np.nextafter(1.0, 2)
-    return Descent(x, round, 1 / 3)
+    return Iterate(x, round, 1 / 3)
 
 
 def tail(round: int) -> Tail:
@@ -38,12 +38,12 @@ def tail(round: int) -> Tail:
 
 def cluster(feedback: bool, seed: int = 0) -> LocalCluster:
     """A cluster whose workers have residuals that no run has to make first."""
-    team = Team(regression_plan(feedback="residual" if feedback else "none"))
+    local = LocalRun(regression_plan(feedback="residual" if feedback else "none"))
     rng = np.random.default_rng(seed)
-    for worker in team.workers:
+    for worker in local.workers:
         if worker.residual is not None:
             worker.residual = rng.standard_normal(DIM)
-    return team.cluster
+    return local.cluster
 
 
 def save(folder: Path, round: int, *, feedback: bool = True, plan_id: str = ID) -> Path:
@@ -52,13 +52,13 @@ def save(folder: Path, round: int, *, feedback: bool = True, plan_id: str = ID) 
 
 
 def newest(folder: Path, plan_id: str = ID) -> tuple[int | None, list[str]]:
-    found, passed_over = checkpoint.newest(folder, Descent, plan_id)
+    found, passed_over = checkpoint.newest(folder, Iterate, plan_id)
     return (None if found is None else found.round), passed_over
 
 
 def equal(found: checkpoint.Checkpoint, round: int) -> None:
     expected = state(round)
-    assert isinstance(found.state, Descent)
+    assert isinstance(found.state, Iterate)
     np.testing.assert_array_equal(found.state.x, expected.x)
     assert (found.round, found.state.t, found.state.smoothness) == (round, expected.t, expected.smoothness)
     assert (type(found.state.t), type(found.state.smoothness)) == (int, float)
@@ -70,8 +70,8 @@ def equal(found: checkpoint.Checkpoint, round: int) -> None:
 @pytest.mark.parametrize("feedback", [False, True])
 def test_round_trip(tmp_path: Path, feedback: bool) -> None:
     path = save(tmp_path, 25, feedback=feedback)
-    equal(checkpoint.read(path, Descent, ID), 25)
-    found, passed_over = checkpoint.newest(tmp_path, Descent, ID)
+    equal(checkpoint.read(path, Iterate, ID), 25)
+    found, passed_over = checkpoint.newest(tmp_path, Iterate, ID)
     assert found is not None
     assert (found.path, passed_over) == (path, [])
     equal(found, 25)
@@ -206,7 +206,7 @@ class TestDamage:
 def test_another_plan_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path, 5, plan_id="another")
     with pytest.raises(SetupFault, match="belongs to another plan"):
-        checkpoint.read(path, Descent, ID)
+        checkpoint.read(path, Iterate, ID)
     assert newest(tmp_path) == (None, [f"{path}: belongs to another plan"])
 
 

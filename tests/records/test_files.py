@@ -11,7 +11,7 @@ import pytest
 
 from mpirobust.errors import Exit, StorageFault
 from mpirobust.files import write_whole
-from mpirobust.records.outputs import clear
+from mpirobust.records.run_folder import prune
 
 
 def new(scratch: Path) -> None:
@@ -147,6 +147,6 @@ def test_leftovers_of_the_killed_are_removed_and_nothing_else(tmp_path: Path) ->
     write_whole(tmp_path / "run.h5", killed)
     (tmp_path / "notes.part").touch()
     assert left.exists()
-    clear(tmp_path, after=0)
+    prune(tmp_path, after=0)
     assert names(tmp_path) == ["notes.part", "run.h5"]
-    clear(tmp_path / "no such folder")
+    prune(tmp_path / "no such folder")

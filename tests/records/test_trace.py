@@ -1,4 +1,4 @@
-"""The trace: what is written is what is recalled, up to the round that is asked for."""
+"""The trace: what is written is what is restored, up to the round that is asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from mpirobust.errors import SetupFault
 from mpirobust.records.layout import PHASES, open_record
 from mpirobust.records.trace import Tail, Trace
-from tests.sealing import resealed
+from tests.support.sealing import resealed
 
 WORKERS = 3
 FACTS = {"plan": "seed = 1\n", "started": "now"}
@@ -52,11 +52,11 @@ def same(one: Trace, other: Trace) -> None:
 def test_round_trip(tmp_path: Path, rounds: int) -> None:
     path, written = tmp_path / "run.h5", trace(rounds)
     written.write(path, "running", rounds, np.arange(4.0))
-    recalled = trace(0)
-    recalled.audits = Trace(WORKERS, np.array([1]), FACTS).audits
-    recalled.recall(path, NOTHING, rounds)
-    same(recalled, written)
-    assert recalled.elapsed == written.elapsed
+    restored = trace(0)
+    restored.audits = Trace(WORKERS, np.array([1]), FACTS).audits
+    restored.restore(path, NOTHING, rounds)
+    same(restored, written)
+    assert restored.elapsed == written.elapsed
 
 
 def test_what_is_in_the_file(tmp_path: Path) -> None:
@@ -77,19 +77,19 @@ def test_what_is_in_the_file(tmp_path: Path) -> None:
 def test_later_rounds_are_forgotten(tmp_path: Path, upto: int, audited: list[int]) -> None:
     path = tmp_path / "run.h5"
     trace(5, audit_every=2).write(path, "running", 5, np.zeros(4))
-    recalled = Trace(WORKERS, np.array([1]), FACTS)
-    recalled.recall(path, NOTHING, upto)
-    same(recalled, trace(upto, audit_every=2))
-    assert recalled.audits.rows["round"].tolist() == audited
+    restored = Trace(WORKERS, np.array([1]), FACTS)
+    restored.restore(path, NOTHING, upto)
+    same(restored, trace(upto, audit_every=2))
+    assert restored.audits.rows["round"].tolist() == audited
 
 
 def test_goes_on_after_a_recall(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     trace(70).write(path, "running", 70, np.zeros(4))
-    recalled = Trace(WORKERS, np.array([1]), FACTS)
-    recalled.recall(path, NOTHING, 67)
-    extend(recalled, 67, 200)
-    same(recalled, trace(200))
+    restored = Trace(WORKERS, np.array([1]), FACTS)
+    restored.restore(path, NOTHING, 67)
+    extend(restored, 67, 200)
+    same(restored, trace(200))
 
 
 class TestTail:
@@ -124,16 +124,16 @@ class TestTail:
         tail = {name: {column: rows.copy() for column, rows in table.items()} for name, table in made.tail().items()}
         if on_disk > 2:
             trace(on_disk).write(path, "running", on_disk, np.zeros(4))
-        recalled = Trace(WORKERS, np.array([1]), FACTS)
-        recalled.recall(path, tail, 5)
-        same(recalled, trace(5))
+        restored = Trace(WORKERS, np.array([1]), FACTS)
+        restored.restore(path, tail, 5)
+        same(restored, trace(5))
 
 
 def test_a_gap_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     trace(5).write(path, "running", 5, np.zeros(4))
     with pytest.raises(SetupFault, match=r"run\.h5: has 5 of the 7 rounds before the checkpoint"):
-        Trace(WORKERS, np.array([1]), FACTS).recall(path, NOTHING, 7)
+        Trace(WORKERS, np.array([1]), FACTS).restore(path, NOTHING, 7)
 
 
 @pytest.mark.parametrize("name", ["rounds", "audits", "rounds/norms", "rounds/round", "audits/loss"])
@@ -143,7 +143,7 @@ def test_a_missing_part_is_refused(tmp_path: Path, name: str) -> None:
     with resealed(path) as file:
         del file[name]
     with pytest.raises(SetupFault, match=r"run\.h5: not a whole trace"):
-        Trace(WORKERS, np.array([1]), FACTS).recall(path, NOTHING, 5)
+        Trace(WORKERS, np.array([1]), FACTS).restore(path, NOTHING, 5)
 
 
 @pytest.mark.parametrize(("name", "instead"), [("audits/lambda_min", np.nan), ("rounds/escape", False)])
@@ -156,12 +156,12 @@ def test_a_column_of_later_versions_may_be_missing(tmp_path: Path, name: str, in
     tail = {each: {at: rows for at, rows in made.tail()[each].items() if at != column} for each in made.tail()}
     with resealed(path) as file:
         del file[name]
-    recalled = Trace(WORKERS, np.array([1]), FACTS)
-    recalled.recall(path, tail, 7)
+    restored = Trace(WORKERS, np.array([1]), FACTS)
+    restored.restore(path, tail, 7)
     wanted = getattr(made, table).rows.copy()
     wanted[column] = instead
     for each in wanted.dtype.names:
-        np.testing.assert_array_equal(getattr(recalled, table).rows[each], wanted[each])
+        np.testing.assert_array_equal(getattr(restored, table).rows[each], wanted[each])
 
 
 @pytest.mark.parametrize(
@@ -189,14 +189,14 @@ def test_a_column_of_another_type_or_length_is_refused(tmp_path: Path, name: str
         del file[name]
         file[name] = instead
     with pytest.raises(SetupFault, match=r"run\.h5: not a whole trace"), np.errstate(invalid="ignore"):
-        Trace(WORKERS, np.array([1]), FACTS).recall(path, NOTHING, 5)
+        Trace(WORKERS, np.array([1]), FACTS).restore(path, NOTHING, 5)
 
 
 def test_other_workers_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     trace(5).write(path, "running", 5, np.zeros(4))
     with pytest.raises(SetupFault, match=r"run\.h5: not a whole trace"):
-        Trace(WORKERS + 1, np.array([1]), FACTS).recall(path, NOTHING, 5)
+        Trace(WORKERS + 1, np.array([1]), FACTS).restore(path, NOTHING, 5)
 
 
 @pytest.mark.parametrize(("name", "value"), [("kind", "checkpoint"), ("format", 2), ("kind", None), ("format", None)])
@@ -208,7 +208,7 @@ def test_other_files_are_refused(tmp_path: Path, name: str, value: object) -> No
         if value is not None:
             file.attrs[name] = value
     with pytest.raises(SetupFault, match="expected a run of format 1"):
-        Trace(WORKERS, np.array([1]), FACTS).recall(path, NOTHING, 5)
+        Trace(WORKERS, np.array([1]), FACTS).restore(path, NOTHING, 5)
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
@@ -218,4 +218,4 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     for nbytes in range(0, len(whole), 997):
         path.write_bytes(whole[:nbytes])
         with pytest.raises(SetupFault, match=r"run\.h5"):
-            Trace(WORKERS, np.array([1]), FACTS).recall(path, NOTHING, 5)
+            Trace(WORKERS, np.array([1]), FACTS).restore(path, NOTHING, 5)

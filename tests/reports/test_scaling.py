@@ -1,4 +1,4 @@
-"""Times of runs on several numbers of processes: medians without the first rounds, and the same numbers."""
+"""Times of runs on run_table numbers of processes: medians without the first rounds, and the same numbers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import tomli_w
 from mpirobust.errors import SetupFault
 from mpirobust.records.layout import TRACE
 from mpirobust.records.trace import Trace
+from mpirobust.reports.run_table import rows
 from mpirobust.reports.scaling import WARM_UP, Scaling, as_text, draw, scaling, table
-from mpirobust.reports.several import lines
 
 
 def run(
@@ -45,7 +45,7 @@ def run(
 
 
 def compare(*folders: Path) -> Scaling:
-    return scaling(lines(folders))
+    return scaling(rows(folders))
 
 
 def test_strong(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_strong(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.speed_up(), [1, 2, 3])
     np.testing.assert_allclose(found.efficiency(), [1, 1, 1.2])
     assert [row[-1] for row in table(found)[1:]] == ["28"] * 3
-    text = as_text(found, lines([*sizes, cut]))
+    text = as_text(found, rows([*sizes, cut]))
     assert "same numbers on all sizes" in text
     assert f"left out: {cut}: interrupted" in text
     assert "forge" not in text  # took no time anywhere

@@ -11,7 +11,7 @@ import pytest
 
 from mpirobust.records.trace import Trace
 from mpirobust.reports.summary import as_text, summary
-from tests.sealing import resealed
+from tests.support.sealing import resealed
 
 _PLAN = '[aggregator]\nkind = "mean"\n'
 

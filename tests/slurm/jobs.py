@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tests.launching import REPOSITORY, mpirobust
+from tests.support.launching import REPOSITORY, mpirobust
 
 JOBS = REPOSITORY / "jobs"
 

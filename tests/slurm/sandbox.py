@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.launching import until
+from tests.support.launching import until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo", "sbatch", "scancel", "scontrol", "squeue", "setpriv")
 _OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import mpirobust, until
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
 from tests.slurm.sandbox import Sandbox
+from tests.support.launching import mpirobust, until
 
 pytestmark = pytest.mark.slow
 

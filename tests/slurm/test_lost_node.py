@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import until
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
 from tests.slurm.sandbox import missing, sandbox
+from tests.support.launching import until
 
 pytestmark = pytest.mark.slow
 

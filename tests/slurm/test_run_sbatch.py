@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.launching import CONFIGS, ranks_in_job, until
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
 from tests.slurm.sandbox import Job, Sandbox
+from tests.support.launching import CONFIGS, ranks_in_job, until
 
 pytestmark = pytest.mark.slow
 

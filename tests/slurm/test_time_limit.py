@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import ranks_in_job, until
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
 from tests.slurm.sandbox import Job, Sandbox
+from tests.support.launching import ranks_in_job, until
 
 pytestmark = pytest.mark.slow
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from mpirobust import center
-from mpirobust.cluster.local import LocalWorld
+from mpirobust.comm.local import LocalCommunicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.records.layout import TRACE
 from mpirobust.reports.summary import summary
+from mpirobust.run import rounds
 from mpirobust.studies import campaign
 from mpirobust.studies.campaign import Job, carry_out, job
-from tests.launching import mpirobust
-from tests.studies.small import FAMILY, lay_out
+from tests.support.launching import mpirobust
+from tests.support.small_studies import FAMILY, lay_out
 
 
 def jobs(folder: Path, count: int) -> list[Job]:
@@ -32,16 +32,16 @@ def test_a_signal_after_the_last_look_of_a_run_ends_the_campaign(
         os.kill(os.getpid(), signal.SIGTERM)
         return status
 
-    honest = center.run
-    monkeypatch.setattr(center, "run", ran)
+    honest = rounds.loop
+    monkeypatch.setattr(rounds, "loop", ran)
     todo = jobs(lay_out(tmp_path / "study"), 2)
-    assert carry_out(lambda: todo, LocalWorld()) == Exit.INTERRUPTED
+    assert carry_out(lambda: todo, LocalCommunicator()) == Exit.INTERRUPTED
     assert [each.folder.exists() for each in todo] == [True, False]
 
 
 def test_what_another_command_has_done_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     todo = jobs(lay_out(tmp_path / "study"), 2)
-    assert carry_out(lambda: todo[1:], LocalWorld()) == Exit.OK
+    assert carry_out(lambda: todo[1:], LocalCommunicator()) == Exit.OK
     before = (todo[1].folder / TRACE).stat().st_mtime_ns
     told, asked = campaign._is_done, []
 
@@ -50,7 +50,7 @@ def test_what_another_command_has_done_meanwhile_is_left_alone(tmp_path: Path, m
         return len(asked) > 2 and told(folder)  # while the list is made, neither is done
 
     monkeypatch.setattr(campaign, "_is_done", late)
-    assert carry_out(lambda: todo, LocalWorld()) == Exit.OK
+    assert carry_out(lambda: todo, LocalCommunicator()) == Exit.OK
     assert (todo[1].folder / TRACE).stat().st_mtime_ns == before
     assert summary(todo[1].folder)["status"] == "finished"
 
@@ -60,7 +60,7 @@ def test_a_damaged_trace_is_named_with_what_to_do(tmp_path: Path) -> None:
     todo.folder.mkdir(parents=True)
     (todo.folder / TRACE).write_bytes(b"no trace")
     with pytest.raises(SetupFault, match=f"remove {todo.folder} to run it again"):
-        carry_out(lambda: [todo], LocalWorld())
+        carry_out(lambda: [todo], LocalCommunicator())
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from mpirobust.errors import SetupFault
 from mpirobust.plan import load_plan
 from mpirobust.studies.family import load_family, load_matrix, locate
-from tests.launching import CONFIGS
-from tests.studies.small import FAMILY, MATRIX, lay_out
+from tests.support.launching import CONFIGS
+from tests.support.small_studies import FAMILY, MATRIX, lay_out
 
 FAMILIES = sorted(CONFIGS.glob("p*/figure-*.toml"))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import finish, mpirobust, start
-from tests.studies.small import FAMILY, lay_out
+from tests.support.launching import finish, mpirobust, start
+from tests.support.small_studies import FAMILY, lay_out
 
 
 def made(folder: Path, *more: str, ranks: int | None = None) -> tuple[str, list[str]]:

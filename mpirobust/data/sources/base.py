@@ -15,7 +15,8 @@ from mpirobust.component import component
 from mpirobust.data.partitions.base import Partition
 from mpirobust.data.partitions.iid import IID
 from mpirobust.errors import DataFault
-from mpirobust.types import Rows, Shard, Vector
+from mpirobust.shard import Shard
+from mpirobust.types import Rows, Vector
 
 
 @dataclass(frozen=True)

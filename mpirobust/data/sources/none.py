@@ -10,7 +10,9 @@ from pydantic import Field
 
 from mpirobust.component import component
 from mpirobust.data.sources.base import Dataset, Facts, Places, Source
-from mpirobust.types import Purpose, Rows, Shard, Vector, stream
+from mpirobust.shard import Shard
+from mpirobust.streams import Purpose, stream
+from mpirobust.types import Rows, Vector
 
 
 @component

@@ -1,0 +1,123 @@
+"""The workers that live in one process, and what they do all_or_fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.algorithms.base import Query
+from mpirobust.cluster.base import Audit
+from mpirobust.cluster.worker import Worker, WorkerConfig
+from mpirobust.errors import WorkerFault
+from mpirobust.numerics.exact_sum import ExactSum
+from mpirobust.types import Vector
+
+SCORES = 3  # columns of `WorkerGroup.scores`: weighted loss, correct, test rows
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The messages of one group in worker order, and the seconds it took to compute and to encode them."""
+
+    messages: list[bytes]
+    compute: float
+    encode: float
+
+
+class WorkerGroup:
+    """Some of the workers; one process has one group.
+
+    Args:
+        workers: in worker order.
+        recruit: makes new workers of these numbers, as they are before the first round, one after the other.
+    """
+
+    def __init__(
+        self, config: WorkerConfig, workers: Sequence[Worker], recruit: Callable[[Sequence[int]], Iterable[Worker]]
+    ) -> None:
+        self.config = config
+        self.workers = workers
+        self._recruit = recruit
+
+    def set_workers(self, workers: Sequence[int]) -> None:
+        """Let these live here and no others; raises `WorkerFault` where the rows of a new one cannot be read."""
+        here = {worker.index: worker for worker in self.workers}
+        wanted = [index for index in workers if index not in here]
+        recruits = iter(self._recruit(wanted))
+        for index in wanted:
+            with _blaming(index, "cannot move here"):
+                here[index] = next(recruits)
+        self.workers = [here[index] for index in workers]
+
+    def reply(self, round: int, query: Query) -> Batch:
+        """The message of every worker here; raises `WorkerFault` naming the one that failed."""
+        messages = []
+        compute = encode = 0.0
+        for worker in self.workers:
+            try:
+                message, answering, encoding = worker.reply(round, query)
+            except Exception as error:
+                raise _fault(worker.index, f"failed in round {round + 1}", error) from error
+            messages.append(message)
+            compute += answering
+            encode += encoding
+        return Batch(messages, compute, encode)
+
+    def scores(self, x: Vector) -> NDArray[np.float64]:
+        """One row per worker here: weight times loss on its clean shard, correct test rows, test rows."""
+        table = np.zeros((len(self.workers), SCORES))
+        for row, worker in zip(table, self.workers, strict=True):
+            with _blaming(worker.index, "failed in an audit"):
+                row[0] = self._weight(worker) * self.config.loss.value(x, worker.clean)
+                if worker.test is not None:
+                    metrics = self.config.loss.metrics(x, worker.test)
+                    row[1:] = metrics.get("correct", 0.0), metrics.get("rows", 0.0)
+        return table
+
+    def gradients(self, x: Vector) -> ExactSum:
+        """The weighted sum of the workers' gradients on their clean shards."""
+        total = ExactSum(x.size)
+        for worker in self.workers:
+            with _blaming(worker.index, "failed in an audit"):
+                total.add(self._weight(worker) * self.config.loss.gradient(x, worker.clean))
+        return total
+
+    def hessian_products(self, x: Vector, v: Vector) -> ExactSum:
+        """The weighted sum of the workers' `∇²F_i(x) v` on their clean shards."""
+        total = ExactSum(x.size)
+        for worker in self.workers:
+            with _blaming(worker.index, "failed in a Hessian product"):
+                total.add(self._weight(worker) * self.config.loss.hessian(x, worker.clean)(v))
+        return total
+
+    def _weight(self, worker: Worker) -> np.float64:
+        """As a float64, so that a float32 gradient is not rounded again."""
+        weight: np.float64 = self.config.weights[worker.index]
+        return weight
+
+
+@contextmanager
+def _blaming(worker: int, how: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _fault(worker, how, error) from error
+
+
+def _fault(worker: int, how: str, error: Exception) -> WorkerFault:
+    return WorkerFault(worker, f"{how}: {type(error).__name__}: {error}")
+
+
+def summarise(scores: NDArray[np.float64], gradients: ExactSum, weight: float) -> Audit:
+    """The audit from the scores of all workers, shape (m, SCORES), in worker order, and the weight of all."""
+    loss, correct, rows = scores.sum(axis=0)
+    gradient = gradients.total() / weight
+    return Audit(
+        loss=float(loss / weight),
+        gradient_norm=float(np.sqrt(gradient @ gradient)),
+        test_accuracy=float(correct / rows) if rows else np.nan,
+    )

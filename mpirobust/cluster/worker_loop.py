@@ -1,0 +1,69 @@
+"""The workers' end of a cluster of comm."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from mpirobust.algorithms.base import Query
+from mpirobust.cluster.placement import Placement, reassign
+from mpirobust.cluster.protocol import Channel, Command, Header
+from mpirobust.cluster.worker_group import WorkerGroup
+from mpirobust.comm.communicator import Communicator, RankFailure
+from mpirobust.errors import WorkerFault
+from mpirobust.types import Vector
+
+
+def serve(comm: Communicator, group: WorkerGroup, placement: Placement) -> int:
+    """Do as the center says until dismissed; returns the exit code.
+
+    Where a rank dies or a worker fails, the center asks again; `placement`, the workers of each rank, is then worked
+    out anew, by every rank for itself.
+    """
+    while True:
+        try:
+            group.set_workers(placement[comm.rank])
+            return _until_dismissed(comm, group)
+        except WorkerFault as fault:
+            if not comm.survives:
+                raise
+            print(f"mpirobust: {fault}", file=sys.stderr, flush=True)
+            comm.report_failed_worker(fault.worker)
+        except RankFailure:
+            pass
+        placement = reassign(placement, comm.recover(), group.config.on_failure == "adopt")
+
+
+def _until_dismissed(comm: Communicator, group: WorkerGroup) -> int:
+    channel = Channel(comm, group.config.dim)
+    while True:
+        header, vectors = channel.receive()
+        if header["command"] == Command.DISMISS:
+            comm.confirm()
+            return int(header["number"])
+        _obey(comm, group, header, vectors)
+
+
+def _obey(comm: Communicator, group: WorkerGroup, header: Header, vectors: tuple[Vector, ...]) -> None:
+    match Command(int(header["command"])):
+        case Command.ASK:
+            _answer(comm, group, header, vectors)
+        case Command.AUDIT:
+            comm.gather(group.scores(vectors[0]))
+            comm.sum_to_root(group.gradients(vectors[0]).parts)
+        case Command.CURVATURE:
+            comm.sum_to_root(group.hessian_products(*vectors).parts)
+        case Command.RESIDUALS:
+            for worker in group.workers:
+                residual = worker.residual_before(int(header["round"]))
+                if worker.index >= header["number"] and residual is not None:
+                    comm.send(residual)
+
+
+def _answer(comm: Communicator, group: WorkerGroup, header: Header, vectors: tuple[Vector, ...]) -> None:
+    batch = group.reply(int(header["round"]), Query(vectors, float(header["scale"]), int(header["kind"])))
+    if group.config.lengths_vary:
+        comm.gather(np.array([len(message) for message in batch.messages], np.int64))
+    seconds = np.array([batch.compute, batch.encode]).astype("<f8")
+    comm.gather(np.frombuffer(b"".join([*batch.messages, seconds.tobytes()]), np.uint8))

@@ -1,0 +1,85 @@
+"""How this process was started: alone, or as one of many by an MPI launcher."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+from mpirobust.comm.communicator import Communicator
+from mpirobust.comm.local import LocalCommunicator
+from mpirobust.errors import ReportedFault, SetupFault
+
+# (size, rank) as Open MPI, MPICH and its kin, MVAPICH, PALS, Flux, and srun set them; the first that is set counts.
+_LAUNCHERS = [
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    ("PMI_SIZE", "PMI_RANK"),
+    ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
+    ("PALS_SIZE", "PALS_RANKID"),
+    ("FLUX_JOB_SIZE", "FLUX_TASK_RANK"),
+    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+]
+
+# Over several hosts, `han` crashes if a rank has failed, or returns success with anything in the buffer
+# (https://github.com/open-mpi/ompi/issues/11794). The other two are what Open MPI itself leaves out under ULFM.
+_COLLECTIVES = ("OMPI_MCA_coll", "^han,hcoll,portals4")
+_ULFM = "OMPI_MCA_mpi_ft_enable"  # set by `mpirun --with-ft ulfm`
+_START_SECONDS = 300  # until all ranks have to be in MPI
+
+
+def launched_as() -> tuple[int, int] | None:
+    """Return (number of processes, number of this one) as the launcher says; None without a launcher."""
+    for size, rank in _LAUNCHERS:
+        if os.environ.get(size, "").isdigit() and os.environ.get(rank, "").isdigit():
+            return int(os.environ[size]), int(os.environ[rank])
+    return None
+
+
+def survives_rank_failure() -> bool:
+    """Whether the launcher was `mpirun --with-ft ulfm`."""
+    return os.environ.get(_ULFM) == "1"
+
+
+def open_communicator() -> Communicator:
+    """Return the communicator of this job; MPI is loaded only under a launcher.
+
+    Raises:
+        SetupFault: there is no MPI library, or the launcher started several processes and MPI sees only this one.
+        ReportedFault: the same, on all ranks but the first.
+    """
+    launched = launched_as()
+    if launched is None:
+        return LocalCommunicator()
+    if survives_rank_failure():
+        os.environ.setdefault(*_COLLECTIVES)
+        _end_unless_started()
+    try:
+        os.environ.setdefault("MPI4PY_RC_THREAD_LEVEL", "funneled")  # only one thread of ours calls MPI
+        from mpirobust.comm.mpi import MpiCommunicator
+    except (ImportError, RuntimeError) as error:
+        raise _once(launched, f"mpi4py cannot load an MPI library: {error}") from error
+    signal.alarm(0)
+    comm = MpiCommunicator()
+    if comm.size == 1 and launched[0] > 1:
+        raise _once(
+            launched,
+            f"the launcher started {launched[0]} processes, but MPI sees one: launcher and MPI library do not belong "
+            f"together ({comm.versions()['mpi']}); use the mpirun of that library, or srun with the right --mpi",
+        )
+    return comm
+
+
+def _end_unless_started() -> None:
+    """End this process if MPI_Init hangs: if another rank has failed by now, it waits, and no Python handler runs.
+
+    The launcher treats death by signal as survivable, so install `_exit` as the handler: the process then exits with
+    code 14 (SIGALRM).
+    """
+    libc = ctypes.CDLL(None)
+    libc.signal(signal.SIGALRM, libc._exit)
+    signal.alarm(_START_SECONDS)
+
+
+def _once(launched: tuple[int, int], message: str) -> Exception:
+    """Return the fault that makes one rank print `message` and all end with the same code."""
+    return SetupFault(message) if launched[1] == 0 else ReportedFault(SetupFault.code)

@@ -1,0 +1,112 @@
+"""The processes that mpirun or srun started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Any, NoReturn
+
+import mpi4py
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from mpirobust.comm.communicator import Communicator, RankFailure, Survivors
+from mpirobust.comm.launch import survives_rank_failure
+from mpirobust.comm.recovery import Recovery
+from mpirobust.errors import Fault
+
+_TO_ROOT = 1  # the tag of vectors sent to the root
+_LAST_SECONDS = 60  # for the other ranks to learn that the root ends
+
+
+class MpiCommunicator(Communicator):
+    """The ranks of MPI_COMM_WORLD that are left."""
+
+    def __init__(self) -> None:
+        # The launcher decides: the ULFM calls exist, and return, in libraries that cannot keep what they promise.
+        self.survives = survives_rank_failure()
+        self._recovery = Recovery(self.survives)
+        self._renumber()
+        self.number = self.rank
+
+    def _renumber(self) -> None:
+        self.rank, self.size = self._recovery.comm.Get_rank(), self._recovery.comm.Get_size()
+
+    def broadcast(self, buffer: NDArray[Any]) -> None:
+        with self._recovery.guard(buffer):
+            self._recovery.comm.Bcast(buffer)
+
+    def gather(self, mine: NDArray[Any], into: NDArray[Any] | None = None, counts: NDArray[Any] | None = None) -> None:
+        with self._recovery.guard(mine, into, counts):
+            self._recovery.comm.Gatherv(mine, [into, (counts, None)] if self.is_root else None)
+
+    def sum_to_root(self, parts: NDArray[np.int64]) -> None:
+        with self._recovery.guard(parts):
+            if self.is_root:
+                self._recovery.comm.Reduce(MPI.IN_PLACE, parts, MPI.SUM)
+            else:
+                self._recovery.comm.Reduce(parts, None, MPI.SUM)
+
+    def minimum(self, value: int) -> int:
+        mine, least = np.array([value], np.int64), np.empty(1, np.int64)
+        with self._recovery.guard(mine, least):
+            self._recovery.comm.Allreduce(mine, least, MPI.MIN)
+        return int(least[0])
+
+    def send(self, vector: NDArray[Any]) -> None:
+        with self._recovery.guard(vector):
+            self._recovery.comm.Send(vector, dest=0, tag=_TO_ROOT)
+
+    def receive(self, vector: NDArray[Any], rank: int) -> None:
+        with self._recovery.guard(vector):
+            self._recovery.comm.Recv(vector, source=rank, tag=_TO_ROOT)
+
+    def confirm(self) -> None:
+        self._recovery.confirm()
+
+    def report_failed_worker(self, worker: int) -> None:
+        self._recovery.report_failed_worker(worker)
+
+    def recover(self) -> Survivors:
+        try:
+            return self._recovery.recover()
+        finally:
+            self._renumber()
+
+    def abort(self, code: int) -> None:
+        if not self.survives:
+            MPI.COMM_WORLD.Abort(code)
+        if self.is_root:  # under ULFM, MPI_Abort would hang
+            signal.alarm(_LAST_SECONDS)
+            with suppress(MPI.Exception):
+                self._recovery.end(code)
+            self.leave(code)
+        os.kill(os.getpid(), signal.SIGKILL)  # only an end by a signal is noticed as a failure
+
+    def leave(self, code: int) -> NoReturn:
+        if self.survives:  # MPI_Finalize may hang if a rank has failed
+            with suppress(MPI.Exception):
+                code = self._agree_on_exit(code)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)
+
+    def _agree_on_exit(self, code: int) -> int:
+        """Wait for all survivors; return the exit code, the root's if it failed after the dismissal."""
+        while True:
+            try:
+                self.confirm()
+            except RankFailure:
+                try:
+                    self.recover()
+                except Fault as fault:
+                    code = fault.code
+            else:
+                return code
+
+    def versions(self) -> dict[str, str]:
+        return {"mpi": MPI.Get_library_version().split("\n")[0].strip("\x00 "), "mpi4py": mpi4py.__version__}

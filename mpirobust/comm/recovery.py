@@ -1,0 +1,166 @@
+"""Recovery from rank failure, by ULFM (Bland et al. 2013): the states, the agreement bits, and who may be where.
+
+States. A rank is
+  *active*      its calls go through `Recovery.guard`, and `Recovery.confirm` succeeds;
+  *interrupted* a call of its failed because of a rank failure, or it has something to report. It has revoked the
+                communicator, so that every pending call of another rank returns, and has taken part in one agreement.
+                `RankFailure` was raised; the next call has to be `recover`;
+  *recovering*  in `recover`: shrink the communicator, exchange reports if there are any, agree that the exchange
+                succeeded on all, and begin again if it did not. Then it is active under a new number, or it ends.
+
+Agreements. `MPI_Comm_agree` is a bitwise AND over the survivors that returns the same on all of them, whoever fails
+meanwhile. Between two shrinks every rank takes part in exactly one agreement that says "not complete". Two bits:
+  COMPLETED          this rank completed the call that is confirmed
+  NOTHING_TO_REPORT  this rank has no report
+and the votes are
+  both               `confirm`, by a rank whose last call succeeded; or the exchange of reports in `recover` succeeded
+  NOTHING_TO_REPORT  a call failed on this rank because of a rank failure
+  neither            this rank reports a failed worker, or it is the root and ends; or the exchange of reports failed
+Without COMPLETED in the result, `confirm` raises `RankFailure` on all. Without NOTHING_TO_REPORT, an exchange of
+reports follows the next shrink on all.
+
+Reports. (failed worker, exit code of the root), combined over the survivors in one Allreduce. If two workers were
+reported at once, the one of lower number is told; the other fails again when the call is repeated.
+
+Who may be where when a rank fails. In a buffer call: the call fails here, or succeeds here and the next one fails. In
+`confirm`: the agreement returns "not complete". In `recover`: the shrink leaves the failed rank out, or the exchange
+fails on some rank and all begin again. In worker code, outside of any call: the rank's next call fails. So every
+survivor comes to `recover`, and no rank waits for one that is elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+import numpy as np
+from mpi4py import MPI
+
+from mpirobust.comm.communicator import RankFailure, Survivors
+from mpirobust.errors import Exit, RankFault, ReportedFault
+
+COMPLETED, NOTHING_TO_REPORT = 1, 2
+
+_PATIENCE = 5.0  # seconds until the runtime knows of a failed rank
+_FAILURES = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
+_NO_WORKER = 2**31  # in a report, in place of a worker
+
+
+class Recovery:
+    """The communicator of the ranks that are left, and the way to the next one.
+
+    Attributes:
+        comm: the current communicator. Without survival (`mpirun` without `--with-ft ulfm`) it is never replaced.
+        survives: whether the MPI library survives a rank failure.
+    """
+
+    def __init__(self, survives: bool) -> None:
+        self.survives = survives
+        # No other traffic matches that of a duplicate; but duplicating is a call in which a rank may fail.
+        self.comm: MPI.Comm = MPI.COMM_WORLD if survives else MPI.COMM_WORLD.Dup()
+        self._numbers = list(range(self.comm.Get_size()))  # the launcher's, of the ranks that are left
+        self._reports_follow = False
+        self._failed_worker, self._exit_code = _NO_WORKER, 0  # the report of this rank
+        # The library may still write to the buffers of a call that failed: they are never freed.
+        self._retired: list[object] = []
+
+    @contextmanager
+    def guard(self, *buffers: object) -> Iterator[None]:
+        """Turn a failure of the MPI call inside that comes from a rank failure into `RankFailure`.
+
+        Args:
+            buffers: those of the call.
+        """
+        try:
+            yield
+        except MPI.Exception as error:
+            if not self.survives or not self._is_rank_failure(error):
+                raise
+            self._retired += buffers
+            self._interrupt(NOTHING_TO_REPORT)
+            raise RankFailure from error
+
+    def confirm(self) -> None:
+        """See `Communicator.confirm`."""
+        if self.survives and not self._agree(COMPLETED | NOTHING_TO_REPORT) & COMPLETED:
+            raise RankFailure
+
+    def report_failed_worker(self, worker: int) -> None:
+        """See `Communicator.report_failed_worker`."""
+        self._failed_worker = worker
+        self._interrupt(0)
+
+    def end(self, code: int) -> None:
+        """On the root: make all ranks raise `ReportedFault` with this exit code."""
+        self._exit_code = code
+        self._interrupt(0)
+        self.recover()
+
+    def recover(self) -> Survivors:
+        """See `Communicator.recover`."""
+        former = self.comm.Get_group()
+        report: tuple[int, int] | None = None
+        while report is None:
+            self._retired.append(self.comm)
+            self.comm = self.comm.Shrink()
+            report = self._exchange_reports() if self._reports_follow else (_NO_WORKER, 0)
+        failed_worker, exit_code = report
+        self._reports_follow, self._failed_worker = False, _NO_WORKER
+        rank, size = self.comm.Get_rank(), self.comm.Get_size()
+        if exit_code and rank:
+            raise ReportedFault(exit_code)
+        ranks = list(MPI.Group.Translate_ranks(self.comm.Get_group(), range(size), former))
+        failed_ranks = [number for at, number in enumerate(self._numbers) if at not in ranks]
+        self._numbers = [self._numbers[at] for at in ranks]
+        if ranks[0] != 0:
+            if rank:
+                raise ReportedFault(Exit.LOST)
+            raise RankFault("rank 0, the center, died; another start goes on from the newest checkpoint")
+        return Survivors(ranks, failed_ranks, None if failed_worker == _NO_WORKER else failed_worker)
+
+    def _exchange_reports(self) -> tuple[int, int] | None:
+        """Allreduce (failed worker, exit code) over the survivors; None on all of them if another rank fails meanwhile.
+
+        MIN, with the exit code negated: the lowest worker, and the code of the one rank that may have one.
+        """
+        mine, least = np.array([self._failed_worker, -self._exit_code]), np.empty(2, np.int64)
+        self._retired += [mine, least]
+        try:
+            self.comm.Allreduce(mine, least, MPI.MIN)
+            vote = COMPLETED
+        except MPI.Exception:
+            self.comm.Revoke()
+            vote = 0
+        completed = self._agree(vote) & COMPLETED  # NOTHING_TO_REPORT stays unset: if all begin again, reports follow
+        return (int(least[0]), -int(least[1])) if completed else None
+
+    def _interrupt(self, vote: int) -> None:
+        """Revoke the communicator so that pending calls return, then make pending confirmations fail."""
+        self.comm.Revoke()
+        self._agree(vote)
+
+    def _agree(self, vote: int) -> int:
+        """Return the bits that all survivors have set; the same on every rank, whoever fails meanwhile."""
+        while True:
+            self.comm.Ack_failed()
+            try:
+                agreed = int(self.comm.Agree(vote))
+            except MPI.Exception as error:
+                if error.Get_error_class() != MPI.ERR_PROC_FAILED:
+                    raise
+            else:
+                self._reports_follow = not agreed & NOTHING_TO_REPORT
+                return agreed
+
+    def _is_rank_failure(self, error: MPI.Exception) -> bool:
+        """Whether a rank failure is behind `error`.
+
+        Open MPI raises MPI_ERR_OTHER if a connection breaks before its runtime knows why.
+        """
+        patience = monotonic() + _PATIENCE
+        while error.Get_error_class() not in _FAILURES and self.comm.Get_failed().Get_size() == 0:
+            if monotonic() > patience:
+                return False
+            sleep(0.01)
+        return True

@@ -1,0 +1,1 @@
+"""Sums, eigenvalues and norms."""

@@ -1,0 +1,189 @@
+"""Whether a theorem of P1 covers a plan, and by what margin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from mpirobust.aggregators.base import share
+from mpirobust.attacks.base import MessageAttack, WireAttack
+from mpirobust.cluster.adversary import byzantine
+from mpirobust.compressors.base import Compressor, code_of
+from mpirobust.data.sources.base import Dataset
+from mpirobust.errors import Malformed
+from mpirobust.numerics.norms import q_norm
+from mpirobust.plan import Plan
+from mpirobust.reports.theory import THEOREM1, THEOREM2, THEOREM3, Theorem, largest_alpha, smallest_delta
+from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.types import Rows, Vector
+
+_WORKERS = 8  # whose gradients are encoded
+_DRAWS = 8  # for each, of a code with randomness in it
+_ROUNDING = 1e-12  # a margin below this is none
+
+# Omniscient attacks that send the code of some vector, as P1 Option I wants it; others may send any bytes.
+_ADHERING = {"alie", "collude", "ipm", "mimic", "saddle-point", "under-cut"}
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """δ of the plan's code.
+
+    Attributes:
+        dim: d.
+        workers: how many were measured.
+        measured: at the starting point; -inf where a gradient or its code is not finite.
+        worst: over all vectors; None where there is none above 0.
+    """
+
+    dim: int
+    workers: int
+    measured: float
+    worst: float | None
+
+    def __str__(self) -> str:
+        worst = "none at worst: not a contraction" if self.worst is None else f"{self.worst:.3g} at worst"
+        return f"{self.measured:.3g} measured at the start on {self.workers} workers, {worst}"
+
+
+def contraction(plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> Contraction:
+    """`1 - max_i E||Q(g_i) - g_i||²/||g_i||²` over some workers, evenly spaced, at the starting point.
+
+    The mean is over what they would send in the first rounds; where so few draws fall short of what is proved, that
+    holds. A zero gradient has no say.
+    """
+    x = plan.problem.start(dataset.facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
+    chosen = np.unique(np.linspace(0, plan.workers - 1, _WORKERS).astype(int))
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is unsound, and counts so
+        errors = [
+            _relative_error(plan, worker, plan.problem.gradient(x, dataset.train(dealt[worker])))
+            for worker in chosen.tolist()
+        ]
+    worst = plan.compressor.delta(x.size)
+    return Contraction(x.size, chosen.size, max(1 - max(errors), -inf if worst is None else worst), worst)
+
+
+def _relative_error(plan: Plan, worker: int, g: Vector) -> float:
+    """`E||Q(g) - g||²/||g||²`; a code that draws nothing is the same every time."""
+    largest = float(np.abs(g).max(initial=0.0))
+    if largest == 0:
+        return 0.0
+    if not np.isfinite(largest):
+        return inf
+    errors = []
+    for draw in range(_DRAWS):
+        rng, untouched = (stream(plan.seed, worker, draw, Purpose.ENCODE) for _ in range(2))
+        code = code_of(plan.compressor, g.size, partial(stream, plan.seed, worker, draw, Purpose.SHARED))
+        try:
+            decoded = code.decode(code.encode(g, rng), g.size)
+        except Malformed:
+            return inf
+        errors.append((q_norm((decoded - g) / largest, 2.0) / q_norm(g / largest, 2.0)) ** 2)
+        if isinstance(plan.compressor, Compressor) and rng.random() == untouched.random():
+            break
+    return float(np.mean(errors))
+
+
+def regime(plan: Plan, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
+    """Which theorem covers the plan, whether the plan is inside, by what margin, and what would bring it inside."""
+    table = plan.table()
+    bad = byzantine(plan.attack, plan.workers, plan.seed).size
+    trimmed = _trimmed(table["aggregator"], plan.workers, bad)
+    foreign = _foreign(plan, table, trimmed, max(rows.size for rows in dealt))
+    said = [f"outside P1's theorems: {'; '.join(foreign)}"] if foreign else []
+    if table["algorithm"]["kind"] != "first-order" or plan.feedback == "difference":
+        return said
+    if trimmed is None or 2 * trimmed >= plan.workers:
+        return said
+    if not delta.measured > 0:
+        return [*said, f"no theorem of P1 holds for this code: {delta.measured:.3g} is measured, and all want δ > 0"]
+    theorem = THEOREM3 if plan.feedback == "residual" else THEOREM1 if plan.algorithm.norm().claimed else THEOREM2
+    verdict = _verdict(theorem, delta, bad / plan.workers, trimmed / plan.workers)
+    if foreign:
+        verdict[0] = f"but for that, {verdict[0]}"
+    granted = "gradients that stay bounded" if theorem is THEOREM3 else "gradients with light tails"
+    n = sum(rows.size for rows in dealt) / plan.workers
+    return [
+        *said,
+        *verdict,
+        f"taken for granted: i.i.d. rows, a smooth loss, {granted}, a small step, δ as at the start",
+        f"even inside, ||∇F||² falls to a floor that grows with d²/n, here {delta.dim**2 / n:.3g}",
+    ]
+
+
+def _verdict(theorem: Theorem, delta: Contraction, alpha: float, beta: float) -> list[str]:
+    """What a theorem says of (δ, α, β), as it is stated and by its proof."""
+    name, at = f"P1 Theorem {theorem.number}", f"at α = {alpha:.4g}, β = {beta:.4g}"
+    needed, proved = (smallest_delta(each, alpha, beta) for each in (theorem.stated, theorem.proved))
+    margin, by_proof = _margin(delta.measured, needed), _margin(delta.measured, proved)
+    asks = "not even δ = 1 is enough" if needed is None else f"it asks for δ > {needed:.3g}"
+    if margin > 0:
+        said = [f"inside {name} by {margin:.3g}: {at} {asks}, and {delta.measured:.3g} is measured"]
+        if delta.worst is not None and _margin(delta.worst, needed) > 0:
+            said[0] += "; so it is for any vector"
+        if not by_proof > 0:
+            said.append(f"its proof needs a little more: {_asked(proved)} (docs/PAPER.md)")
+        return said
+    short = "" if needed is None else f" by {abs(margin):.3g}"
+    said = [f"outside {name}{short}: {at} {asks}, and {delta.measured:.3g} is measured"]
+    if by_proof > 0:
+        said.append(f"its proof needs less, {_asked(proved)}, and that holds by {by_proof:.3g} (docs/PAPER.md)")
+    slack = beta - alpha
+    most = largest_alpha(theorem.stated, delta.measured, slack)
+    trims = f"β = α + {slack:.4g}" if slack else "β = α"
+    if most is None:
+        said.append(f"with {trims} it asks for {_asked(smallest_delta(theorem.stated, 0.0, slack))} at α = 0 already")
+    else:
+        said.append(f"with {trims} this δ is enough for α < {most:.3g}")
+    return said
+
+
+def _margin(delta: float, needed: float | None) -> float:
+    margin = -inf if needed is None else delta - needed
+    return margin if abs(margin) > _ROUNDING else 0.0
+
+
+def _asked(needed: float | None) -> str:
+    return "more than δ = 1" if needed is None else f"δ > {needed:.3g}"
+
+
+def _trimmed(aggregator: dict[str, Any], workers: int, bad: int) -> int | None:
+    """How many messages the paper's rule drops; None where the rule is another."""
+    if aggregator["kind"] == "norm-trim":
+        return share(aggregator["beta"], workers)
+    return 0 if aggregator["kind"] == "mean" and not bad else None  # which is norm-trim with β = 0
+
+
+def _foreign(plan: Plan, table: dict[str, Any], trimmed: int | None, rows: int) -> list[str]:
+    """What in the plan no theorem speaks of, and what they have in its place."""
+    kind = {room: table[room]["kind"] for room in ("data", "algorithm", "aggregator")}
+    partition, batch = table["data"]["partition"]["kind"], table["algorithm"].get("batch")
+    norm, m = plan.algorithm.norm(), plan.workers
+    if kind["algorithm"] != "first-order":
+        return [f"they are of first-order, not {kind['algorithm']}"]
+    found = [
+        (trimmed is None, f"they are of norm-trim, not {kind['aggregator']}"),
+        (plan.feedback == "difference", 'EF21 is not theirs; feedback = "residual" is'),
+        (plan.weigh != "equal", "they count every worker the same"),
+        (batch is not None and batch < rows, f"they use all rows of a worker, not {batch} a round"),
+        (table["algorithm"]["schedule"] == "inverse-sqrt", "they keep the step as it is"),
+        (norm.q != 2, f"their proofs measure with q = 2, not {norm.q:g}"),
+        (partition != "iid" and kind["data"] != "regression", f"they deal rows iid, not {partition}"),
+        (trimmed is not None and 2 * trimmed >= m, f"they trim fewer than half, not {trimmed} of {m}"),
+        (
+            norm.claimed and not _adheres(plan, table),
+            'the adversary of Option I adheres to the compressor; option = "II" lets it send anything',
+        ),
+    ]
+    return [reason for applies, reason in found if applies]
+
+
+def _adheres(plan: Plan, table: dict[str, Any]) -> bool:
+    """Whether the attackers compress what they send."""
+    free = isinstance(plan.attack, WireAttack | MessageAttack)
+    return not free or table["attack"]["kind"] in _ADHERING

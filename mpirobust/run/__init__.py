@@ -1,0 +1,1 @@
+"""Plan + processes -> a run, new or resumed."""

@@ -1,0 +1,67 @@
+"""Plan + processes -> a run, new or resumed. The one place that branches on center and worker."""
+
+from __future__ import annotations
+
+import json
+import platform
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mpirobust.cluster.connect import connect
+from mpirobust.cluster.placement import assign_workers
+from mpirobust.cluster.worker_loop import serve
+from mpirobust.comm.communicator import Communicator
+from mpirobust.errors import Exit, ReportedFault
+from mpirobust.observers.signals import SignalWatch
+from mpirobust.run.setup import RunRequest, RunSetup, build_rank
+
+_ENDS = {
+    Exit.OK,
+    Exit.DIVERGED,
+    Exit.INTERRUPTED,
+    Exit.LOST,
+}  # the codes of a run that came to its end, one way or another
+
+
+def run(request: RunRequest, comm: Communicator, watch: SignalWatch | None = None) -> tuple[int, Path]:
+    """Run or resume on all ranks; returns the exit code and the folder of the output.
+
+    Args:
+        watch: who takes note of signals already; by default one of its own.
+
+    Raises:
+        Fault: see `errors`; one rank raises the message and the others `ReportedFault`.
+    """
+    threadpool_limits(1)  # sums must not depend on how many threads share them
+    with (
+        nullcontext(watch) if watch else SignalWatch() as watch,
+        np.errstate(over="ignore", invalid="ignore"),
+    ):  # divergence is told by the status
+        setup = RunSetup(**json.loads(comm.on_root(lambda: _prepare(request, comm.size))))
+        placement = assign_workers(setup.plan["workers"], comm.size)
+        rank_setup = comm.all_or_fail(lambda: build_rank(setup, placement[comm.rank], comm.survives))
+        cluster = comm.all_or_fail(lambda: connect(comm, rank_setup.group, placement))
+        hosts = [name.decode() for name in comm.gather_bytes(platform.node().encode())]
+        if cluster is None:
+            comm.all_or_fail(lambda: None)
+            code = serve(comm, rank_setup.group, placement)
+            if code not in _ENDS:
+                raise ReportedFault(code)
+            return code, Path(setup.folder)
+
+        from mpirobust.run import root
+
+        start = comm.all_or_fail(lambda: root.restore(setup, rank_setup, comm.versions(), hosts))
+        with start.lock:
+            return root.run_rounds(setup, rank_setup, cluster, watch, start), Path(setup.folder)
+
+
+def _prepare(request: RunRequest, size: int) -> bytes:
+    from mpirobust.run import (
+        root,  # what only the center needs is imported only there: start-up of many ranks stays cheap
+    )
+
+    return json.dumps(root.prepare(request, size).__dict__).encode()

@@ -1,0 +1,55 @@
+"""The round loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+from mpirobust.aggregators.base import Aggregator
+from mpirobust.algorithms.base import Algorithm, State
+from mpirobust.cluster.base import Cluster, Depleted
+from mpirobust.observers.base import Moment, Observer, Status
+from mpirobust.streams import CENTER, Purpose, stream
+
+
+def loop(
+    algorithm: Algorithm[Any],
+    aggregator: Aggregator,
+    cluster: Cluster,
+    observers: Sequence[Observer],
+    state: State,
+    t: int,
+    seed: int,
+) -> Status:
+    """Do rounds from `t` on until the algorithm has finished or an observer says stop."""
+    moment = Moment(t, state, cluster)
+    status = _first([observer.before_first_round(moment) for observer in observers])
+
+    try:
+        while status is None and not algorithm.finished(state):
+            query = algorithm.query(state)  # P1 Alg. 1 l. 4   broadcast w_t
+            exchange = cluster.ask(t, query)  #           l. 5   answer, compress, send
+            began = perf_counter()
+            verdict = aggregator.judge(exchange.inbox)  #           l. 6   trim by norm, average
+            state = algorithm.advance(state, verdict, stream(seed, CENTER, t, Purpose.ADVANCE))
+            t += 1
+            moment = Moment(
+                t, state, cluster, exchange, verdict, {**exchange.seconds, "aggregate": perf_counter() - began}
+            )
+            status = _first([observer.after_round(moment) for observer in observers])
+    except Depleted:
+        pass  # the round that did not come about is not in the state
+
+    status = status or Status.FINISHED
+    for observer in observers:
+        observer.final_queries(moment, status)
+    if cluster.depleted and status is not Status.DIVERGED:
+        status = Status.LOST
+    for observer in observers:
+        observer.after_last_round(moment, status)
+    return status
+
+
+def _first(said: Sequence[Status | None]) -> Status | None:
+    return next((status for status in said if status is not None), None)

@@ -1,0 +1,122 @@
+"""Contracts of the communicator and the cluster, written once and run on any number of ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from mpirobust.algorithms.base import Query
+from mpirobust.algorithms.first_order import FirstOrder
+from mpirobust.attacks.garbage import Garbage
+from mpirobust.cluster.base import Cluster
+from mpirobust.cluster.connect import connect
+from mpirobust.cluster.local import LocalCluster
+from mpirobust.cluster.placement import assign_workers
+from mpirobust.cluster.worker import Worker, WorkerConfig
+from mpirobust.cluster.worker_group import WorkerGroup
+from mpirobust.cluster.worker_loop import serve
+from mpirobust.compressors.topk import TopK
+from mpirobust.errors import ReportedFault, SetupFault
+from mpirobust.problems.least_squares import LeastSquares
+from mpirobust.shard import Shard
+from mpirobust.streams import Purpose, stream
+from mpirobust.types import Feedback, Norm
+
+if TYPE_CHECKING:
+    from mpirobust.comm.mpi import MpiCommunicator
+
+_WORKERS, _DIM = 7, 19
+
+
+@pytest.fixture
+def comm() -> MpiCommunicator:
+    from mpirobust.comm.mpi import MpiCommunicator
+
+    return MpiCommunicator()
+
+
+def group_of(workers: Sequence[int], feedback: Feedback = "residual") -> WorkerGroup:
+    algorithm = FirstOrder(rounds=3, step=0.1)
+    config = WorkerConfig(
+        seed=5,
+        loss=LeastSquares(),
+        algorithm=algorithm,
+        compressor=TopK(k=4),
+        norm=Norm(),
+        feedback=feedback,
+        lengths_vary=True,
+        dim=_DIM,
+        attack=Garbage(alpha=0.2),
+        byzantine=np.array([3]),
+        weights=np.arange(1.0, 1 + _WORKERS),
+        on_failure="drop",
+        max_faulty=2,
+    )
+    return WorkerGroup(config, made_of(workers, config), lambda numbers: made_of(numbers, config))
+
+
+def made_of(workers: Sequence[int], config: WorkerConfig) -> list[Worker]:
+    made = []
+    for index in workers:
+        rng = stream(5, index, 0, Purpose.ROWS)
+        shard = Shard.of(rng.standard_normal((6, _DIM)), rng.standard_normal(6), 0, 6 * _WORKERS)
+        made.append(Worker(index, config, shard, None))
+    return made
+
+
+@pytest.mark.mpi
+def test_bytes_reach_every_rank_and_come_back_by_rank(comm: MpiCommunicator) -> None:
+    assert comm.broadcast_bytes(b"from the center" if comm.rank == 0 else b"not this") == b"from the center"
+    assert comm.broadcast_bytes(b"") == b""
+    gathered = comm.gather_bytes(b"x" * comm.rank)
+    if comm.rank == 0:
+        assert gathered == [b"x" * rank for rank in range(comm.size)]
+
+
+@pytest.mark.mpi
+def test_the_lowest_rank_that_fails_speaks_for_all(comm: MpiCommunicator) -> None:
+    assert comm.all_or_fail(lambda: comm.rank) == comm.rank
+    failing = {comm.size - 1, comm.size // 2}
+
+    def work() -> None:
+        if comm.rank in failing:
+            raise SetupFault(f"rank {comm.rank} cannot")
+
+    if comm.rank == min(failing):
+        with pytest.raises(SetupFault, match=f"rank {comm.rank} cannot"):
+            comm.all_or_fail(work)
+    else:
+        with pytest.raises(ReportedFault) as caught:
+            comm.all_or_fail(work)
+        assert caught.value.code == SetupFault.code
+
+
+@pytest.mark.mpi
+def test_the_cluster_does_what_a_local_one_does(comm: MpiCommunicator) -> None:
+    placement = assign_workers(_WORKERS, comm.size)
+    cluster = connect(comm, group_of(placement[comm.rank]), placement)
+    if cluster is None:
+        # A group of its own: the one that `connect` saw has kept no state, so they are alike.
+        assert serve(comm, group_of(placement[comm.rank]), placement) == 3
+        return
+    local: Cluster = LocalCluster(group_of(range(_WORKERS)))
+    x = np.linspace(-1, 1, _DIM)
+    for round in range(3):
+        one, other = (each.ask(round, Query((x,), scale=0.1)) for each in (cluster, local))
+        assert list(map(bytes, one.inbox.messages)) == list(map(bytes, other.inbox.messages))
+        assert (one.bytes_up, one.bytes_down) == (other.bytes_up, other.bytes_down)
+        np.testing.assert_array_equal(one.inbox.norms, other.inbox.norms)
+        x = x - one.inbox.average(one.inbox.sound)
+    np.testing.assert_array_equal(astuple(cluster.audit(x)), astuple(local.audit(x)))
+    assert cluster.smoothness(x) == local.smoothness(x)
+    assert cluster.lambda_min(x) == local.lambda_min(x)
+    for one_residual, other_residual in zip(cluster.residuals(3), local.residuals(3), strict=True):
+        np.testing.assert_array_equal(one_residual, other_residual)
+    given_up = cluster.residuals(3)
+    next(given_up)
+    given_up.close()  # a writer that fails half-way must not leave the workers sending
+    cluster.dismiss(3)

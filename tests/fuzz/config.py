@@ -1,0 +1,26 @@
+"""A center without workers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.worker import WorkerConfig
+from mpirobust.compressors.base import AnyCompressor
+from mpirobust.types import Feedback, Norm
+from tests.support.clusters import LocalRun, regression_plan
+
+
+def receiver(compressor: AnyCompressor, dim: int, m: int, feedback: Feedback, norm: Norm) -> RoundReceiver:
+    """What receives the messages of `m` workers, of whom the plan says that all are honest."""
+    weights = np.ones(m)
+    changed = replace(_config(), seed=1, compressor=compressor, norm=norm, dim=dim, feedback=feedback, weights=weights)
+    return RoundReceiver(changed, m)
+
+
+@cache
+def _config() -> WorkerConfig:
+    return LocalRun(regression_plan()).config

@@ -1,0 +1,128 @@
+"""One round of an omniscient attack: what was due, what is sent instead, and what the center makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.answers import Inbox
+from mpirobust.attacks.base import Attack, MessageAttack
+from mpirobust.cluster.adversary import byzantine
+from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.worker import WorkerConfig
+from mpirobust.compressors.base import AnyCompressor, Compressor, code_of
+from mpirobust.compressors.identity import Identity
+from mpirobust.streams import Purpose, stream
+from mpirobust.types import Message, Norm, Vector
+from tests.support.clusters import LocalRun, regression_plan
+
+SEED, ROUND = 5, 3
+
+
+def vectors(m: int, dim: int, seed: int = 0) -> NDArray[np.float64]:
+    """Answers that agree more or less, of different lengths, shape (m, dim)."""
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(dim) + 0.5 * rng.standard_normal((m, dim))) * rng.uniform(0.5, 2, (m, 1))
+
+
+class Round:
+    """All workers have sent the code of their vector, those in `instead` other bytes.
+
+    With `states`, shape (m, dim), it is a round of compressed differences (EF21) from these on.
+
+    Attributes:
+        due: the messages before anything is forged.
+        honest: numbers of the honest workers.
+    """
+
+    def __init__(
+        self,
+        attack: Attack,
+        vectors: NDArray[np.float64],
+        compressor: AnyCompressor | None = None,
+        norm: Norm | None = None,
+        instead: Mapping[int, bytes] | None = None,
+        states: NDArray[np.float64] | None = None,
+    ) -> None:
+        m, dim = vectors.shape
+        self.config = replace(
+            _config(),
+            seed=SEED,
+            compressor=compressor or Identity(),
+            norm=norm or Norm(),
+            dim=dim,
+            feedback="none" if states is None else "difference",
+            attack=attack,
+            byzantine=byzantine(attack, m, SEED),
+            weights=np.ones(m),
+        )
+        self.states = states
+        self.receiver = RoundReceiver(self.config, m)
+        self.receiver.restore(np.zeros((0, dim)) if states is None else states)
+        self.honest = np.setdiff1d(np.arange(m), self.config.byzantine)
+        self.due: list[Message] = []
+        for worker, v in enumerate(vectors):
+            step = v if states is None else v - states[worker]
+            message = self.config.norm_prefix(v) + self._code(worker).encode(
+                step, stream(SEED, worker, ROUND, Purpose.ENCODE)
+            )
+            self.due.append(memoryview(bytearray((instead or {}).get(worker, message))))  # as cut from a buffer
+
+    def forged(self) -> list[Message]:
+        """What the center receives."""
+        assert isinstance(self.config.attack, MessageAttack)
+        return self.receiver.forged(self.config.attack, ROUND, self.due)
+
+    def inbox(self, messages: list[Message]) -> Inbox:
+        """What the rule judges when these are sent."""
+        crossed = Inbox(messages, self.config.dim, self.config.compressor, self.config.norm, 1.0, shared)
+        if self.states is None:
+            return crossed
+        moved: list[Message] = [b""] * len(messages)
+        for worker in np.flatnonzero(crossed.sound).tolist():
+            step = self._code(worker).decode(messages[worker], self.config.dim)
+            moved[worker] = (self.states[worker] + step).tobytes()
+        return Inbox(moved, self.config.dim, Identity(), self.config.norm, 1.0, shared)
+
+    def _code(self, worker: int) -> Compressor:
+        return code_of(self.config.compressor, self.config.dim, lambda: shared(worker))
+
+    def decoded(self, messages: list[Message], workers: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The vectors of these workers, shape (len(workers), dim); sound ones."""
+        return np.concatenate([block.copy() for _, block in self.inbox(messages).blocks(workers)], axis=1)
+
+    def attack(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The vectors that honest workers sent, and those that Byzantine workers sent."""
+        sent = self.forged()
+        sound = self.honest[self.inbox(sent).sound[self.honest]]
+        return self.decoded(sent, sound), self.decoded(sent, self.config.byzantine)
+
+
+@cache
+def _config() -> WorkerConfig:
+    return LocalRun(regression_plan()).config
+
+
+def shared(worker: int) -> np.random.Generator:
+    """The stream that a worker and the center share."""
+    return stream(SEED, worker, ROUND, Purpose.SHARED)
+
+
+def parallel(v: Vector, w: Vector) -> float:
+    """The cosine between two vectors."""
+    return float(v @ w / np.sqrt((v @ v) * (w @ w)))
+
+
+def run(local: LocalRun) -> list[Vector]:
+    """The iterates of a run."""
+    plan, state = local.plan, local.plan.algorithm.start(local.x0, local.cluster)
+    iterates = [state.x]
+    while not plan.algorithm.finished(state):
+        inbox = local.cluster.ask(len(iterates) - 1, plan.algorithm.query(state)).inbox
+        state = plan.algorithm.advance(state, plan.aggregator.judge(inbox), np.random.default_rng(0))
+        iterates.append(state.x)
+    return iterates

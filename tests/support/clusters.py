@@ -1,0 +1,49 @@
+"""A plan's center and workers in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpirobust.cluster.local import LocalCluster
+from mpirobust.cluster.worker import Worker
+from mpirobust.cluster.worker_group import WorkerGroup
+from mpirobust.plan import Plan
+from mpirobust.run.setup import worker_config
+from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.types import Vector
+
+
+def regression_plan(**changes: Any) -> Plan:
+    """Least squares on 60 rows of 8 features over 6 honest workers; `changes` replace whole tables."""
+    table: dict[str, Any] = {
+        "seed": 5,
+        "workers": 6,
+        "data": {"kind": "regression", "rows": 60, "features": 8, "noise": 0.3},
+        "problem": {"kind": "least-squares"},
+        "algorithm": {"kind": "first-order", "rounds": 30, "step": 0.1},
+        "aggregator": {"kind": "mean"},
+    }
+    return Plan.of({**table, **changes})
+
+
+class LocalRun:
+    """What a run of `plan` on one process has; `stores` are those of its data, where they are files."""
+
+    def __init__(self, plan: Plan, stores: Sequence[Path] = ()) -> None:
+        self.plan = plan
+        self.dataset = plan.data.open(list(stores), plan.seed)
+        features = self.dataset.facts.features
+        self.x0: Vector = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START))
+        dealt = plan.deal(self.dataset)
+        self.config = worker_config(plan, self.x0.size, plan.weights(dealt))
+        tests = np.array_split(np.arange(self.dataset.facts.test_rows), plan.workers)
+        self.workers = [
+            Worker(index, self.config, self.dataset.train(rows), self.dataset.test(test) if test.size else None)
+            for index, (rows, test) in enumerate(zip(dealt, tests, strict=True))
+        ]
+        self.byzantine = np.isin(np.arange(plan.workers), self.config.byzantine)
+        self.cluster = LocalCluster(WorkerGroup(self.config, self.workers, lambda _: []))
