@@ -18,6 +18,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpirobust import catalog
+from mpirobust.aggregators.base import Context
 from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.l1_qsgd import L1QSGD
@@ -64,13 +65,13 @@ def main() -> None:
     code = L1QSGD()
     messages = [code.encode(rng.standard_normal(asked.dim), rng) for _ in range(asked.messages)]
     packed = np.frombuffer(b"".join(messages), np.uint8)
-    dense = np.stack([code.decode(message, asked.dim).astype(np.float32) for message in messages])
+    dense = np.stack([code.decode(message).astype(np.float32) for message in messages])
     weights = np.full(asked.messages, 1 / asked.messages)
 
     def one_by_one() -> None:
         out = np.zeros(asked.dim)
         for weight, message in zip(weights, messages, strict=True):
-            out += weight * code.decode(message, asked.dim)
+            out += weight * code.decode(message)
 
     out = np.zeros(asked.dim)
     figures = {
@@ -95,7 +96,7 @@ def main() -> None:
     for table in RULES:
         rule, inner = catalog.build(catalog.ROOMS["aggregator"], table, "aggregator"), table.get("rule")
         name = str(table["kind"]) + (f" + {inner['kind']}" if isinstance(inner, dict) else "")
-        work[name] = lambda rule=rule: rule.judge(inbox)  # type: ignore[misc]
+        work[name] = lambda rule=rule: rule.judge(inbox, None, Context())  # type: ignore[misc]
     rules = {name: seconds(each, asked.repeats) for name, each in work.items()}
     print("rules, from messages to step")
     report(rules, limit, figures["mean of the dense float32 matrix"])

@@ -111,7 +111,7 @@ def main() -> None:
     beside: dict[str, Callable[[], object]] = {
         "answer with a minibatch of 60 drawn": lambda: algorithm.answer(Query((x,)), loss, shard, rng),
         "encode, l1-qsgd": lambda: code.encode(gradient, rng),
-        "decode (error feedback only)": lambda: code.decode(message, x.size),
+        "decode (error feedback only)": lambda: code.decode(message),
         "loss (audit only)": lambda: loss.value(x, shard),
         "exact sum of gradients (audit only)": lambda: total.add(gradient),
     }

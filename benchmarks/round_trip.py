@@ -17,6 +17,7 @@ import numpy as np
 from mpi4py import MPI
 from threadpoolctl import threadpool_limits
 
+from mpirobust.aggregators.base import Context
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.first_order import FirstOrder
@@ -30,7 +31,7 @@ from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.shard import Shard
 from mpirobust.streams import Purpose, stream
-from mpirobust.types import Norm
+from mpirobust.types import Norm, flat
 
 _BLOCKS = 9
 
@@ -69,7 +70,7 @@ def main() -> None:
     comm = MpiCommunicator()
     placement = assign_workers(asked.workers, comm.size)
     group = group_of(placement[comm.rank], asked.dim, 20 * asked.workers)
-    counts = np.array([len(workers) for workers in placement]) * L1QSGD().max_nbytes(asked.dim)
+    counts = np.array([len(workers) for workers in placement]) * L1QSGD().max_nbytes(flat(asked.dim))
     bare, whole, compute = [], [], []
     for _ in range(_BLOCKS):
         bare.append(bare_rounds(MPI.COMM_WORLD, asked.dim, counts, asked.rounds))
@@ -81,7 +82,7 @@ def main() -> None:
         began = perf_counter()
         for round in range(asked.rounds):
             exchange = cluster.ask(round, Query((x,), scale=0.5))
-            x = x - rule.judge(exchange.inbox).step
+            x = x - rule.judge(exchange.inbox, None, Context()).step
             compute.append(exchange.seconds["compute"] + exchange.seconds["encode"])
         whole.append((perf_counter() - began) / asked.rounds)
         cluster.dismiss(0)

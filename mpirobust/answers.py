@@ -1,27 +1,30 @@
-"""One round's messages in worker order: norms first, decoded on demand."""
+"""What a rule judges: the messages of a round, or the rows of an array."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.compressors.base import BLOCK, AnyCompressor, Compressor, code_of
+from mpirobust.compressors.base import BLOCK, Codes
 from mpirobust.errors import Malformed
+from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Norm, Rows, Vector
 
-CLAIM = np.dtype("<f8")  # the norm that is_root a message of P1 Option I
+NORM_PREFIX = np.dtype("<f8")  # the norm that leads a message of P1 Option I
 
 
 class Answers(ABC):
     """The vectors of a round as a rule sees them, in worker order; those that are unsound are never seen.
 
     Attributes:
-        dim: length of the vectors.
-        scale: what one unit of a norm is worth in the numbers that `average`, `combine` and `blocks` return.
+        dim: d, the length of the vectors.
+        scale: the factor between the unit of a norm and the numbers that `average`, `combine` and `blocks` return:
+            the step size if the center applies it, else 1.
         q: the order of the norm.
         weights: how often each counts, shape (m,), float64, positive: what the center knows of
             the workers, never what they say. The rules that are `Weighing` go by it.
@@ -38,95 +41,46 @@ class Answers(ABC):
     @property
     @abstractmethod
     def norms(self) -> NDArray[np.float64]:
-        """Norm of each vector, shape (m,); +inf where it is unsound."""
+        """Norm of each vector, shape (m,), in units of the answer; +inf if it is unsound."""
 
     @property
-    @abstractmethod
     def sound(self) -> NDArray[np.bool_]:
-        """Which of them are finite vectors, shape (m,)."""
+        """Whether each of them is a finite vector, shape (m,)."""
+        return np.isfinite(self.norms)
 
     @abstractmethod
     def average(self, kept: NDArray[np.bool_]) -> Vector:
-        """The weighted mean of the kept vectors times the scale, shape (dim,); zero where none is kept."""
+        """Return the weighted mean of the kept vectors times the scale, shape (d,); zero if none is kept."""
 
     @abstractmethod
     def combine(self, weights: NDArray[np.float64]) -> Vector:
-        """Σ weights[i] times vector i times the scale; those of weight zero are not looked at."""
+        """Return Σ weights[i] times vector i times the scale; those of weight zero are not looked at."""
 
     @abstractmethod
     def blocks(self, workers: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-        """The vectors of these workers (sound ones) times the scale, some coordinates at a time.
+        """Yield the vectors of these workers (sound ones) times the scale, some coordinates at a time.
 
-        Yields where the coordinates stand and an array of shape (len(workers), at
-        most BLOCK), which is overwritten by the next: memory O(m BLOCK), never m d.
+        Each item is a slice of the coordinates and an array of shape (len(workers), at most BLOCK),
+        which is overwritten by the next: memory O(m BLOCK), never m d.
         """
 
-    @abstractmethod
-    def gram(self, workers: Rows) -> NDArray[np.float64]:
-        """Inner products of these vectors (sound ones) times the scale, shape (n, n).
+    def gram(self, workers: Rows, beside: Vector | None = None) -> NDArray[np.float64]:
+        """Return the inner products of these vectors (sound ones) times the scale, shape (n, n).
 
         They are taken from an origin amid the vectors, so that what is read off about
         differences does not drown in what all have in common. Entries of vectors too long
         to be squared are not finite.
+
+        Args:
+            beside: one more vector, in the units of `blocks`, which comes last: the shape is then (n + 1, n + 1).
         """
+        return _gram(self.blocks(workers), workers.size, beside)
 
 
-class Inbox(Answers):
-    """What the workers sent.
-
-    Args:
-        messages: one per worker, in worker order; views into the receive buffer.
-        dim: length of the decoded vectors.
-        compressor: the plan's compressor.
-        norm: how a message is measured.
-        scale: what one unit of a decoded vector is worth: the step size where
-            the workers have not applied it already, else 1. Every way out of
-            the inbox to numbers applies it.
-        shared: `worker -> stream` for codes that are drawn from shared randomness.
-        weights: as `Answers.weights`; None where all count the same.
-    """
-
-    def __init__(
-        self,
-        messages: Sequence[Message],
-        dim: int,
-        compressor: AnyCompressor,
-        norm: Norm,
-        scale: float,
-        shared: Callable[[int], np.random.Generator],
-        weights: NDArray[np.float64] | None = None,
-    ) -> None:
-        self.messages = messages
-        self.weights = np.ones(len(messages)) if weights is None else weights
-        self.dim = dim
-        self.scale = scale
-        self.q = norm.q
-        self._claimed = norm.claimed
-        lead = CLAIM.itemsize if norm.claimed else 0
-        self._codes = [memoryview(message)[lead:] for message in messages]
-        self._code_of: Callable[[int], Compressor] = lambda worker: code_of(compressor, dim, lambda: shared(worker))
-        self._one_code = isinstance(compressor, Compressor)
-
-    def __len__(self) -> int:
-        return len(self.messages)
-
-    @cached_property
-    def nbytes(self) -> int:
-        """Bytes that crossed: the sum of the lengths of the messages."""
-        return sum(map(len, self.messages))
-
-    @cached_property
-    def norms(self) -> NDArray[np.float64]:
-        """Norm of each message in units of the answer, shape (m,); +inf where it is unsound."""
-        return np.array([self._measure(worker) for worker in range(len(self))])
-
-    @property
-    def sound(self) -> NDArray[np.bool_]:
-        """Which messages are codes of finite vectors, shape (m,)."""
-        return np.isfinite(self.norms)
+class _Summed(Answers):
+    """Answers that are added up in worker order, vector by vector."""
 
     def average(self, kept: NDArray[np.bool_]) -> Vector:
-        """As `Answers.average`: added up in worker order, straight from the packed bytes."""
         workers = np.flatnonzero(kept)
         weights = self.weights[workers]
         return self._sum(workers, self.scale * weights / (weights.sum() or 1.0))
@@ -135,52 +89,159 @@ class Inbox(Answers):
         workers = np.flatnonzero(weights)
         return self._sum(workers, self.scale * weights[workers])
 
+    @abstractmethod
+    def _sum(self, workers: Rows, weights: NDArray[np.float64]) -> Vector:
+        """Return Σ_k weights[k] times the vector of workers[k]; the scale is in the weights."""
+
+
+class Inbox(_Summed):
+    """The messages of a round: norms first, decoded on demand.
+
+    Args:
+        messages: one per worker, in worker order; views into the receive buffer.
+        codes: with which each was encoded.
+        norm: how a message is measured.
+        scale: as `Answers.scale`.
+        weights: as `Answers.weights`; None if all count the same.
+    """
+
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        dim: int,
+        codes: Codes,
+        norm: Norm,
+        scale: float = 1.0,
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.messages = messages
+        self.weights = np.ones(len(messages)) if weights is None else weights
+        self.dim = dim
+        self.scale = scale
+        self.q = norm.q
+        self._claimed = norm.claimed
+        prefix = NORM_PREFIX.itemsize if norm.claimed else 0
+        self._bodies = [memoryview(message)[prefix:] for message in messages]
+        self._codes = codes
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def scaled(self, scale: float) -> Inbox:
+        """Return the same messages with another scale."""
+        other = copy(self)
+        other.scale = scale
+        return other
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes that crossed: the sum of the lengths of the messages."""
+        return sum(map(len, self.messages))
+
+    @cached_property
+    def norms(self) -> NDArray[np.float64]:
+        return np.array([self._measure(worker) for worker in range(len(self))])
+
+    def add_to(self, out: Vector, worker: int) -> None:
+        """Add the vector of a sound message to `out`, without the scale."""
+        self._codes.of(worker).add_to(out, np.ones(1), [self._bodies[worker]])
+
     def _sum(self, workers: Rows, weights: NDArray[np.float64]) -> Vector:
         out = np.zeros(self.dim)
-        if self._one_code and workers.size:
-            self._code_of(0).add_to(out, weights, [self._codes[worker] for worker in workers])
+        if self._codes.common is not None:  # straight from the packed bytes
+            self._codes.common.add_to(out, weights, [self._bodies[worker] for worker in workers])
         else:
             for at, worker in enumerate(workers.tolist()):
-                self._code_of(worker).add_to(out, weights[at : at + 1], [self._codes[worker]])
+                self._codes.of(worker).add_to(out, weights[at : at + 1], [self._bodies[worker]])
         return out
 
     def blocks(self, workers: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         block = np.empty((workers.size, min(BLOCK, self.dim)))
-        codes = [self._code_of(worker) for worker in workers.tolist()]
         for start in range(0, self.dim, BLOCK):
             here = block[:, : min(BLOCK, self.dim - start)]
-            if self._one_code and workers.size:
-                codes[0].fill(here, [self._codes[worker] for worker in workers], self.dim, start)
+            if self._codes.common is not None:
+                self._codes.common.fill(here, [self._bodies[worker] for worker in workers], start)
             else:
-                for row, code, worker in zip(here, codes, workers.tolist(), strict=True):
-                    code.fill(row[None], [self._codes[worker]], self.dim, start)
+                for row, worker in zip(here, workers.tolist(), strict=True):
+                    self._codes.of(worker).fill(row[None], [self._bodies[worker]], start)
             here *= self.scale
             yield slice(start, start + here.shape[1]), here
 
-    def gram(self, workers: Rows) -> NDArray[np.float64]:
-        return gram_of(self.blocks(workers), workers.size)
-
     def _measure(self, worker: int) -> float:
         try:
-            norm = self._code_of(worker).norm(self._codes[worker], self.dim, self.q)
+            norm = self._codes.of(worker).norm(self._bodies[worker], self.q)
         except Malformed:
             return np.inf
         if self._claimed and np.isfinite(norm):
-            norm = float(np.frombuffer(self.messages[worker], CLAIM, 1)[0])
+            norm = float(np.frombuffer(self.messages[worker], NORM_PREFIX, 1)[0])
         return norm if 0 <= norm < np.inf else np.inf
 
 
-def gram_of(blocks: Iterator[tuple[slice, NDArray[np.float64]]], n: int) -> NDArray[np.float64]:
-    """`Answers.gram` from blocks, which are overwritten.
+class ArrayAnswers(_Summed):
+    """The rows of an array: the states that a feedback keeps, or what a caller of a rule passes.
 
-    The origin is, block by block, the vector whose norm there is the median: where the
+    Args:
+        rows: shape (m, d), float64; a row with an entry that is not finite is unsound.
+        sound: rows that are unsound for another reason are False here; None if there is none.
+        q, scale, weights: as in `Answers`.
+    """
+
+    def __init__(
+        self,
+        rows: NDArray[np.float64],
+        sound: NDArray[np.bool_] | None = None,
+        q: float = 2.0,
+        scale: float = 1.0,
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        m, self.dim = rows.shape
+        self.weights = np.ones(m) if weights is None else weights
+        self.q, self.scale = q, scale
+        self._rows = rows
+        self._trusted = np.ones(m, dtype=bool) if sound is None else sound
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @cached_property
+    def norms(self) -> NDArray[np.float64]:
+        norms = np.full(len(self), np.inf)
+        for worker in np.flatnonzero(self._trusted):
+            norm = q_norm(self._rows[worker], self.q)
+            norms[worker] = norm if norm < np.inf else np.inf  # NaN as well
+        return norms
+
+    def _sum(self, workers: Rows, weights: NDArray[np.float64]) -> Vector:
+        out = np.zeros(self.dim)
+        for weight, worker in zip(weights, workers, strict=True):
+            out += weight * self._rows[worker]
+        return out
+
+    def blocks(self, workers: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        block = np.empty((workers.size, min(BLOCK, self.dim)))
+        for start in range(0, self.dim, BLOCK):
+            where = slice(start, min(start + BLOCK, self.dim))
+            here = block[:, : where.stop - start]
+            np.multiply(self._rows[workers, where], self.scale, out=here)
+            yield where, here
+
+
+def _gram(
+    blocks: Iterator[tuple[slice, NDArray[np.float64]]], n: int, beside: Vector | None = None
+) -> NDArray[np.float64]:
+    """Return `Answers.gram` of blocks of n vectors, which are overwritten.
+
+    The origin is, block by block, the vector whose norm there is the median: if the
     majority is honest, no longer than an honest one.
     """
-    total = np.zeros((n, n))
+    size = n if beside is None else n + 1
+    total = np.zeros((size, size))
     if n:
         with np.errstate(over="ignore", invalid="ignore"):
-            for _, block in blocks:
+            for where, block in blocks:
                 squares = np.einsum("ij,ij->i", block, block)
-                block -= block[np.argsort(squares, kind="stable")[(n - 1) // 2]].copy()
-                total += block @ block.T
+                origin = block[np.argsort(squares, kind="stable")[(n - 1) // 2]].copy()
+                rows = block if beside is None else np.vstack([block, beside[where]])
+                rows -= origin
+                total += rows @ rows.T
     return total

@@ -26,7 +26,11 @@ ROOMS = {
     "compressor": "mpirobust.compressors",
     "aggregator": "mpirobust.aggregators",
     "attack": "mpirobust.attacks",
+    "feedback": "mpirobust.feedback",
 }
+
+# Tables that are written as a string, their kind, if they have no other key.
+_SHORT = {"feedback"}
 
 
 def kinds(room: str) -> list[str]:
@@ -54,6 +58,8 @@ def load(room: str, kind: object, where: str) -> type:
 
 def build(room: str, table: object, where: str) -> Any:
     """The component that `table` describes; raises `PlanFault` with the dotted key and the choices."""
+    if where in _SHORT and isinstance(table, str):
+        table = {"kind": table}
     if not isinstance(table, Mapping):
         raise PlanFault(where, f"expected a table with a kind, one of: {', '.join(kinds(room))}")
     cls = load(room, table.get("kind"), where)
@@ -96,8 +102,11 @@ def table_of(component: Any) -> dict[str, Any]:
         table["kind"] = name.replace("_", "-")
     for each in fields(component):
         value = getattr(component, each.name)
-        if value is not None:
-            table[each.name] = table_of(value) if hasattr(value, "__pydantic_fields__") else value
+        if hasattr(value, "__pydantic_fields__"):
+            inner = table_of(value)
+            table[each.name] = inner["kind"] if each.name in _SHORT and len(inner) == 1 else inner
+        elif value is not None:
+            table[each.name] = value
     return table
 
 

@@ -7,6 +7,8 @@ from typing import TypeVar, dataclass_transform
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+__all__ = ["Field", "component"]
+
 T = TypeVar("T")
 
 _STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)

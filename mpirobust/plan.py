@@ -5,27 +5,28 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import floor
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
-from pydantic import Field
 
 from mpirobust import catalog
 from mpirobust.aggregators.base import Aggregator, Weighing
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
-from mpirobust.cluster.adversary import byzantine
-from mpirobust.component import component
-from mpirobust.compressors.base import Compressor, SharedCompressor
+from mpirobust.component import Field, component
+from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
 from mpirobust.errors import PlanFault, SetupFault
+from mpirobust.feedback.base import Feedback
+from mpirobust.feedback.none import NoFeedback
 from mpirobust.problems.base import Loss
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import Feedback, OnFailure, Rows
+from mpirobust.types import OnFailure, Rows
 
 
 @component
@@ -66,13 +67,13 @@ class Plan:
 
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     workers: Annotated[int, Field(gt=0, lt=2**19)]
-    feedback: Feedback = "none"
+    feedback: Feedback = Field(default_factory=NoFeedback)
     weigh: Literal["equal", "rows"] = "equal"
     on_failure: OnFailure = "drop"
     data: Source
     problem: Loss
     algorithm: Algorithm  # type: ignore[type-arg]  # pydantic checks the class, not its parameter
-    compressor: Compressor | SharedCompressor = Field(default_factory=Identity)
+    compressor: Compressor = Field(default_factory=Identity)
     aggregator: Aggregator
     attack: Attack | None = None
     audit: AuditPlan = Field(default_factory=AuditPlan)
@@ -81,7 +82,7 @@ class Plan:
 
     @classmethod
     def of(cls, table: dict[str, Any]) -> Plan:
-        """The plan that a TOML document describes; raises `PlanFault`."""
+        """Return the plan that a TOML document describes; raise `PlanFault` if it describes none."""
         values = dict(table)
         for name, room in catalog.ROOMS.items():
             if name in values:
@@ -97,12 +98,9 @@ class Plan:
 
     def _check(self) -> None:
         """The rules that hold between tables."""
-        beta = self.aggregator.tolerates()
-        if self.attack is not None and beta is not None and beta < self.attack.alpha:
-            alpha = self.attack.alpha
-            raise PlanFault("aggregator.beta", f"{beta} is below attack.alpha = {alpha}; choose {alpha} <= beta < 1/2")
+        self._check_tolerance()
         with _inside("aggregator"):
-            self.aggregator.admit(self.workers, byzantine(self.attack, self.workers, self.seed).size)
+            self.aggregator.admit(self.workers, self.byzantine().size)
         if self.weigh == "rows" and not isinstance(self.aggregator, Weighing):
             room = catalog.ROOMS["aggregator"]
             able = [kind for kind in catalog.kinds(room) if issubclass(catalog.load(room, kind, ""), Weighing)]
@@ -111,16 +109,31 @@ class Plan:
         with _inside("algorithm"):
             self.algorithm.admit(self.problem, self.feedback)
 
+    def _check_tolerance(self) -> None:
+        """Hold α against what the rule is set for: β, or any minority."""
+        beta, alpha = self.aggregator.tolerates(), 0.0 if self.attack is None else self.attack.alpha
+        if beta is None:
+            return
+        if beta >= 1 / 2 and alpha >= 1 / 2:
+            raise PlanFault("attack.alpha", f"{alpha} of the workers are no minority, and the rule tolerates no more")
+        if beta < alpha:
+            choose = f"choose {alpha} <= beta < 1/2" if alpha < 1 / 2 else "no beta below 1/2 is enough"
+            raise PlanFault("aggregator.beta", f"{beta} is below attack.alpha = {alpha}; {choose}")
+
+    def byzantine(self) -> Rows:
+        """Return the ⌊αm⌋ Byzantine workers, ascending: a function of α, m and the seed."""
+        count = 0 if self.attack is None else floor(self.attack.alpha * self.workers + 1e-9)
+        return np.sort(stream(self.seed, CENTER, 0, Purpose.BYZANTINE).permutation(self.workers)[:count])
+
     def deal(self, dataset: Dataset) -> list[Rows]:
-        """The training rows of each worker; raises `PlanFault` where plan and data do not fit."""
+        """Return the training rows of each worker; raise `PlanFault` if plan and data do not fit."""
         facts = dataset.facts
         if self.workers > facts.rows:
             raise PlanFault("workers", f"{self.workers} workers for {facts.rows} training rows; at most one per row")
-        dim = self.problem.dim(facts.features)
         with _inside("problem"):
             self.problem.admit(facts.classes)
         with _inside("compressor"):
-            self.compressor.admit(dim)
+            self.compressor.admit(self.problem.layout(facts.features))
         with _inside("attack"):
             if self.attack is not None:
                 self.attack.admit(facts.classes)
@@ -129,7 +142,7 @@ class Plan:
             return self.data.partition.deal(facts.rows, dataset.labels(), self.workers, rng)
 
     def weights(self, dealt: Sequence[Rows]) -> NDArray[np.float64]:
-        """How often each worker counts, shape (m,): once, or by its rows.
+        """Return how often each worker counts, shape (m,): once, or by its rows.
 
         Rows are divided by what divides all: equal shards count once, and as whole numbers the weights add up
         without rounding. What was dealt counts, so that no worker can claim a weight.
@@ -138,11 +151,11 @@ class Plan:
         return np.ones(rows.size) if self.weigh == "equal" else rows / np.gcd.reduce(rows)
 
     def table(self) -> dict[str, Any]:
-        """The effective plan: what `of` makes this plan from, defaults and all."""
+        """Return the effective plan: what `of` makes this plan from, with all defaults."""
         return catalog.table_of(self)
 
     def toml(self) -> str:
-        """`table`, as text."""
+        """Return `table` as text."""
         return tomli_w.dumps(self.table())
 
 

@@ -28,6 +28,8 @@ class Purpose(IntEnum):
     ADVANCE = 13
     CURVATURE = 14
     FORGE = 15
+    AGGREGATE = 16
+    COIN = 17
 
 
 def stream(seed: int, worker: int, round: int, purpose: Purpose) -> np.random.Generator:

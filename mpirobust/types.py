@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +14,26 @@ Vector: TypeAlias = NDArray[np.floating[Any]]  # 1-D, shape (d,)
 Rows: TypeAlias = NDArray[np.intp]  # row numbers, ascending
 Message: TypeAlias = bytes | bytearray | memoryview
 OnFailure: TypeAlias = Literal["stop", "drop", "adopt"]  # what becomes of the workers of a rank that died
-Feedback: TypeAlias = Literal["none", "residual", "difference"]  # nothing, P1 Alg. 2, EF21
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts of a vector, in order, each with its name and shape; a part is stored in C order.
+
+    A loss says which they are (the weights and biases of a network, say), so that a compressor can work part by part.
+    """
+
+    parts: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @cached_property
+    def dim(self) -> int:
+        """d, the length of the vector."""
+        return sum(prod(shape) for _, shape in self.parts)
+
+
+def flat(dim: int) -> Layout:
+    """Return the layout of a vector of one part."""
+    return Layout((("x", (dim,)),))
 
 
 @dataclass(frozen=True)

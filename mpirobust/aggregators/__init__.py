@@ -1,1 +1,1 @@
-"""From an inbox to a verdict."""
+"""From an answers to a verdict."""

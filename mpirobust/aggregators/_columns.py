@@ -48,13 +48,13 @@ def weighted_median(block: NDArray[np.float64], weights: NDArray[np.float64]) ->
 
 
 def coordinate_wise(
-    inbox: Answers,
+    answers: Answers,
     kept: NDArray[np.bool_],
     rule: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Verdict:
     """The verdict of a rule that looks at one coordinate at a time: blocks (n, width) to steps (width,)."""
-    step = np.zeros(inbox.dim)
+    step = np.zeros(answers.dim)
     if kept.any():
-        for where, block in inbox.blocks(np.flatnonzero(kept)):
+        for where, block in answers.blocks(np.flatnonzero(kept)):
             step[where] = rule(block)
     return Verdict(step, kept)

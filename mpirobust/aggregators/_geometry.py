@@ -12,23 +12,27 @@ from scipy.linalg import eigh
 
 from mpirobust.aggregators._columns import weighted_median
 from mpirobust.answers import Answers
-from mpirobust.types import Rows
+from mpirobust.types import Rows, Vector
 
 Weights = NDArray[np.float64]
 
 _FAR = 1e300  # squares of lengths above this would overflow when they are added
 
 
-def measured(inbox: Answers) -> tuple[Rows, NDArray[np.float64]]:
-    """The workers whose vectors can be measured, and their Gram matrix.
+def measured(answers: Answers, beside: Vector | None = None) -> tuple[Rows, NDArray[np.float64]]:
+    """Return the workers whose vectors can be measured, and their Gram matrix.
 
     They are the sound ones without those whose squared length overflows, which are
     infinitely far from all others.
+
+    Args:
+        beside: one more vector, as in `Answers.gram`.
     """
-    workers = np.flatnonzero(inbox.sound)
-    gram = inbox.gram(workers)
+    workers = np.flatnonzero(answers.sound)
+    gram = answers.gram(workers, beside)
     near = np.diag(gram) < _FAR
-    return workers[near], gram[np.ix_(near, near)]
+    near[workers.size :] = True
+    return workers[near[: workers.size]], gram[np.ix_(near, near)]
 
 
 def squared_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,43 +3,90 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from math import ceil
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from numpy.typing import ArrayLike, NDArray
 
-from mpirobust.answers import Answers
+from mpirobust.answers import Answers, ArrayAnswers
+from mpirobust.component import Field
 from mpirobust.errors import PlanFault
+from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Vector
+
+if TYPE_CHECKING:
+    from mpirobust.algorithms.base import Query
 
 Fraction: TypeAlias = Annotated[float, Field(ge=0, lt=0.5)]  # of the workers
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the center makes of a round: the step, shape (d,), and which workers it came from, shape (m,).
+    """The judgement on one round.
 
-    A round in which nobody is kept has the step zero.
+    Attributes:
+        step: shape (d,); zero in a round in which nobody is kept.
+        kept: which workers it came from, shape (m,).
+        memory: what the rule keeps for the next round of this kind of query; None if it keeps nothing.
     """
 
     step: Vector
     kept: NDArray[np.bool_]
+    memory: Any = None
+
+
+class Oracle(Protocol):
+    """The loss on the center's own rows."""
+
+    def value(self, x: Vector) -> float:
+        """Return the loss at `x`."""
+
+    def gradient(self, x: Vector) -> Vector:
+        """Return its gradient at `x`, shape (d,)."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where in a run a rule is asked.
+
+    Attributes:
+        round: t, from 0.
+        query: what the workers were asked; None outside of a run.
+        seed: of the run.
+        oracle: of the center's own rows; None if it has none.
+    """
+
+    round: int = 0
+    query: Query | None = None
+    seed: int = 0
+    oracle: Oracle | None = None
+
+    def stream(self) -> np.random.Generator:
+        """Return the rule's random stream of this round, from its beginning: the same at every call."""
+        return stream(self.seed, CENTER, self.round, Purpose.AGGREGATE)
 
 
 class Aggregator(ABC):
-    """Turns the messages of a round into one step. Never keeps an unsound message."""
+    """Turns the answers of a round into one step. Never keeps an unsound answer."""
 
-    @abstractmethod
     def admit(self, workers: int, byzantine: int) -> None:
         """Raise `PlanFault` with the field that does not fit so many workers, `byzantine` of them Byzantine."""
+        return
 
     @abstractmethod
-    def judge(self, inbox: Answers) -> Verdict:
-        """The verdict on one round."""
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        """Return the verdict on one round. Pure: an attacker may ask what the rule would do.
+
+        Args:
+            answers: of all m workers.
+            memory: that of the verdict on the round before with this kind of query; None in the first, and always
+                for a rule that keeps nothing.
+            context: the round, its query, the rule's random stream, the center's own rows.
+        """
 
     @abstractmethod
     def tolerates(self) -> float | None:
@@ -48,11 +95,47 @@ class Aggregator(ABC):
         None where no fraction says it: the rule defends against none, or `admit` knows more.
         """
 
+    def memory(self) -> type | None:
+        """The class of `Verdict.memory`, a frozen dataclass of vectors and numbers; None if the rule keeps nothing.
+
+        Vectors have shape (d,) and are in units of the answer (before `Answers.scale`). It goes into checkpoints.
+        """
+        return None
+
+    def trims(self, workers: int) -> int | None:
+        """How many of so many workers the rule drops by norm before it averages the rest; None for another rule."""
+        return None
+
+    def __call__(self, vectors: ArrayLike) -> NDArray[np.float64]:
+        """Return the aggregate of `vectors`, shape (m, d), as in the first round of a run; shape (d,).
+
+        A row with an entry that is not finite is never kept.
+
+        Raises:
+            ValueError: the shape is another, or `admit` refuses so many rows.
+        """
+        rows = np.array(vectors, dtype=np.float64, order="C", ndmin=2)
+        if rows.ndim != 2 or not rows.size:
+            raise ValueError(f"expected vectors of shape (m, d), not {np.shape(vectors)}")
+        try:
+            self.admit(len(rows), 0)
+        except PlanFault as fault:
+            raise ValueError(str(fault)) from fault
+        return self.judge(ArrayAnswers(rows), None, Context()).step.astype(np.float64, copy=False)
+
+
+Judge: TypeAlias = Callable[[Answers], Verdict]
+
+
+def bound(aggregator: Aggregator, memory: Any, context: Context) -> Judge:
+    """Return the rule as it stands in one round. A call commits nothing."""
+    return lambda answers: aggregator.judge(answers, memory, context)
+
 
 class Weighing(Aggregator):
-    """A rule that counts each worker as often as `inbox.weights` says; where all say the same, no bit changes.
+    """A weighted rule: each worker counts as often as `answers.weights` says. Equal weights give bit-identical results.
 
-    What it tolerates is then a share of the weight, while β and what `admit` is told go by the head.
+    Its tolerance is then a share of the weight, while β and `admit` count workers.
     """
 
 
@@ -62,9 +145,9 @@ def share(beta: float, workers: int) -> int:
 
 
 def max_faulty(rule: Aggregator, workers: int, byzantine: int) -> int:
-    """How many of the workers may be Byzantine or absent, `byzantine` of them being so: what the rule is set for.
+    """Return how many of the workers may be Byzantine or absent, if `byzantine` of them are: the rule is set for that.
 
-    Where the rule defends against none, all but one may be absent.
+    If the rule defends against none, all but one may be absent.
     """
     return next(n for n in count(byzantine) if not _stands(rule, workers, n + 1))
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._columns import coordinate_wise, median, ordered
 from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
-from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
@@ -29,16 +31,16 @@ class Bulyan(Aggregator):
             reason = f"{self.beta} of {workers} workers is f = {f}"
             raise PlanFault("beta", f"{reason}; Bulyan needs m >= 4f + 3 = {4 * f + 3}")
 
-    def judge(self, inbox: Answers) -> Verdict:
-        workers, gram = measured(inbox)
-        f = share(self.beta, len(inbox))
-        kept = np.zeros(len(inbox), dtype=bool)
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        workers, gram = measured(answers)
+        f = share(self.beta, len(answers))
+        kept = np.zeros(len(answers), dtype=bool)
         kept[workers[_chosen(squared_distances(gram), f)]] = True
 
         def nearest(block: NDArray[np.float64]) -> NDArray[np.float64]:
             return _mean_around_median(ordered(block), max(block.shape[0] - 2 * f, 1))
 
-        return coordinate_wise(inbox, kept, nearest)
+        return coordinate_wise(answers, kept, nearest)
 
     def tolerates(self) -> float | None:
         return self.beta

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._geometry import Weights, measured, widest
-from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
@@ -28,12 +30,12 @@ class CAF(Aggregator):
         if 2 * share(self.beta, workers) >= workers:
             raise PlanFault("beta", f"{self.beta} of {workers} workers, rounded up, is no minority")
 
-    def judge(self, inbox: Answers) -> Verdict:
-        workers, gram = measured(inbox)
-        weights = np.zeros(len(inbox))
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        workers, gram = measured(answers)
+        weights = np.zeros(len(answers))
         if workers.size:
-            weights[workers] = _filtered(gram, share(self.beta, len(inbox)))
-        return Verdict(inbox.combine(weights), weights > 0)
+            weights[workers] = _filtered(gram, share(self.beta, len(answers)))
+        return Verdict(answers.combine(weights), weights > 0)
 
     def tolerates(self) -> float | None:
         return self.beta

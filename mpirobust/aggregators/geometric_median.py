@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators._geometry import geometric_median, measured
-from mpirobust.aggregators.base import Verdict, Weighing
+from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.component import Field, component
 
 
 @component
@@ -23,16 +22,13 @@ class GeometricMedian(Weighing):
     iterations: Annotated[int, Field(gt=0)] = 100
     tolerance: Annotated[float, Field(ge=0)] = 1e-6
 
-    def admit(self, workers: int, byzantine: int) -> None:
-        pass
-
-    def judge(self, inbox: Answers) -> Verdict:
-        workers, gram = measured(inbox)
-        weights, kept = np.zeros(len(inbox)), np.zeros(len(inbox), dtype=bool)
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        workers, gram = measured(answers)
+        weights, kept = np.zeros(len(answers)), np.zeros(len(answers), dtype=bool)
         if workers.size:
-            weights[workers] = geometric_median(gram, self.iterations, self.tolerance, inbox.weights[workers])
+            weights[workers] = geometric_median(gram, self.iterations, self.tolerance, answers.weights[workers])
             kept[workers] = True
-        return Verdict(inbox.combine(weights), kept)
+        return Verdict(answers.combine(weights), kept)
 
     def tolerates(self) -> float | None:
         return 0.5

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from mpirobust.aggregators._geometry import Weights, measured, widest
-from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.errors import PlanFault
 
 
@@ -32,15 +31,15 @@ class IterativeFiltering(Aggregator):
         if 2 * share(self.beta, workers) >= workers:
             raise PlanFault("beta", f"{self.beta} of {workers} workers, rounded up and doubled, leaves no weight")
 
-    def judge(self, inbox: Answers) -> Verdict:
-        workers, gram = measured(inbox)
-        weights, kept = np.zeros(len(inbox)), np.zeros(len(inbox), dtype=bool)
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        workers, gram = measured(answers)
+        weights, kept = np.zeros(len(answers)), np.zeros(len(answers), dtype=bool)
         if workers.size:
-            enough = 0.0 if self.sigma is None else 8 * workers.size * (self.sigma * inbox.scale) ** 2
-            left = _filtered(gram, min(2 * share(self.beta, len(inbox)), workers.size - 1), enough)
+            enough = 0.0 if self.sigma is None else 8 * workers.size * (self.sigma * answers.scale) ** 2
+            left = _filtered(gram, min(2 * share(self.beta, len(answers)), workers.size - 1), enough)
             weights[workers] = left / left.sum()
             kept[workers] = left > 0
-        return Verdict(inbox.combine(weights), kept)
+        return Verdict(answers.combine(weights), kept)
 
     def tolerates(self) -> float | None:
         return self.beta

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
-from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
@@ -25,13 +27,13 @@ class Krum(Aggregator):
                 "beta", f"{self.beta} of {workers} workers is f = {f}; Krum needs m >= 2f + 3 = {2 * f + 3}"
             )
 
-    def judge(self, inbox: Answers) -> Verdict:
-        workers, gram = measured(inbox)
-        kept = np.zeros(len(inbox), dtype=bool)
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        workers, gram = measured(answers)
+        kept = np.zeros(len(answers), dtype=bool)
         if workers.size:
             nearest = np.sort(squared_distances(gram), axis=1)
-            kept[workers[krum_order(nearest, share(self.beta, len(inbox)))[0]]] = True
-        return Verdict(inbox.average(kept), kept)
+            kept[workers[krum_order(nearest, share(self.beta, len(answers)))[0]]] = True
+        return Verdict(answers.average(kept), kept)
 
     def tolerates(self) -> float | None:
         return self.beta

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mpirobust.aggregators._columns import coordinate_wise
-from mpirobust.aggregators.base import Aggregator, Verdict
+from mpirobust.aggregators.base import Aggregator, Context, Verdict
 from mpirobust.answers import Answers
 from mpirobust.component import component
 
@@ -17,11 +19,9 @@ class MajorityVote(Aggregator):
     abstains. Every sound message votes with the same weight, however long it is.
     """
 
-    def admit(self, workers: int, byzantine: int) -> None:
-        pass
-
-    def judge(self, inbox: Answers) -> Verdict:
-        return coordinate_wise(inbox, inbox.sound, lambda block: inbox.scale * np.sign(np.sign(block).sum(axis=0)))
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        scale = answers.scale
+        return coordinate_wise(answers, answers.sound, lambda block: scale * np.sign(np.sign(block).sum(axis=0)))
 
     def tolerates(self) -> float | None:
         return 0.5

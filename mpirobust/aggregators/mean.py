@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from mpirobust.aggregators.base import Verdict, Weighing
+from typing import Any
+
+from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
 from mpirobust.component import component
 
@@ -9,11 +11,11 @@ from mpirobust.component import component
 class Mean(Weighing):
     """The mean of all sound messages: vanilla averaging, the undefended baseline (P1 §8)."""
 
-    def admit(self, workers: int, byzantine: int) -> None:
-        pass
-
-    def judge(self, inbox: Answers) -> Verdict:
-        return Verdict(inbox.average(inbox.sound), inbox.sound)
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        return Verdict(answers.average(answers.sound), answers.sound)
 
     def tolerates(self) -> float | None:
         return None
+
+    def trims(self, workers: int) -> int | None:
+        return 0  # norm-trim with β = 0

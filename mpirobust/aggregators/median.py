@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 from mpirobust.aggregators._columns import coordinate_wise, weighted_median
-from mpirobust.aggregators.base import Verdict, Weighing
+from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
 from mpirobust.component import component
 
@@ -13,13 +15,10 @@ class Median(Weighing):
     Of an even number, the mean of the two in the middle; with weights, where half of the weight is reached.
     """
 
-    def admit(self, workers: int, byzantine: int) -> None:
-        pass
-
-    def judge(self, inbox: Answers) -> Verdict:
-        sound = inbox.sound
-        weights = inbox.weights[sound]
-        return coordinate_wise(inbox, sound, lambda block: weighted_median(block, weights))
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        sound = answers.sound
+        weights = answers.weights[sound]
+        return coordinate_wise(answers, sound, lambda block: weighted_median(block, weights))
 
     def tolerates(self) -> float | None:
         return 0.5

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators._geometry import geometric_median, measured
-from mpirobust.aggregators.base import Verdict, Weighing
+from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.errors import PlanFault
 
 
@@ -33,20 +32,20 @@ class MedianOfMeans(Weighing):
             reason = f"{byzantine} Byzantine workers may be in as many of the {self.groups} groups"
             raise PlanFault("groups", f"{reason}; choose {2 * byzantine + 1} to {workers}")
 
-    def judge(self, inbox: Answers) -> Verdict:
-        workers, gram = measured(inbox)
-        weights, kept = np.zeros(len(inbox)), np.zeros(len(inbox), dtype=bool)
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        workers, gram = measured(answers)
+        weights, kept = np.zeros(len(answers)), np.zeros(len(answers), dtype=bool)
         if workers.size:
-            members = workers * self.groups // len(inbox) == np.arange(self.groups)[:, None]
+            members = workers * self.groups // len(answers) == np.arange(self.groups)[:, None]
             members = members[members.any(axis=1)]
-            shares = members * inbox.weights[workers]
+            shares = members * answers.weights[workers]
             totals = shares.sum(axis=1)
             means = shares / totals[:, None]  # (groups, n): what each takes from each worker
             counts = totals / members.sum(axis=1)
             median = geometric_median(means @ gram @ means.T, self.iterations, self.tolerance, counts)
             weights[workers] = median @ means
             kept[workers] = True
-        return Verdict(inbox.combine(weights), kept)
+        return Verdict(answers.combine(weights), kept)
 
     def tolerates(self) -> float | None:
         return None

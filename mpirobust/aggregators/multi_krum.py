@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
-from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.errors import PlanFault
 
 
@@ -32,14 +31,14 @@ class MultiKrum(Aggregator):
         if self.keep is not None and self.keep > workers - f:
             raise PlanFault("keep", f"{self.keep} of {workers} workers; choose at most m - f = {workers - f}")
 
-    def judge(self, inbox: Answers) -> Verdict:
-        workers, gram = measured(inbox)
-        f = share(self.beta, len(inbox))
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        workers, gram = measured(answers)
+        f = share(self.beta, len(answers))
         most = max(workers.size - f, 1)
         best = krum_order(np.sort(squared_distances(gram), axis=1), f)
-        kept = np.zeros(len(inbox), dtype=bool)
+        kept = np.zeros(len(answers), dtype=bool)
         kept[workers[best[: most if self.keep is None else min(self.keep, most)]]] = True
-        return Verdict(inbox.average(kept), kept)
+        return Verdict(answers.average(kept), kept)
 
     def tolerates(self) -> float | None:
         return self.beta

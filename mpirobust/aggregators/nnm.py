@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._geometry import measured, squared_distances
-from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
@@ -39,18 +40,21 @@ class NNM(Aggregator):
         except PlanFault as fault:
             raise PlanFault(f"rule.{fault.where}", fault.reason) from fault
 
-    def judge(self, inbox: Answers) -> Verdict:
-        workers, gram = measured(inbox)
-        near = max(workers.size - share(self.beta, len(inbox)), 1)
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        workers, gram = measured(answers)
+        near = max(workers.size - share(self.beta, len(answers)), 1)
         nearest = np.argsort(squared_distances(gram), axis=1, kind="stable")[:, :near]
         mixing = np.zeros((workers.size, workers.size))
         np.put_along_axis(mixing, nearest, 1 / near, axis=1)
-        mixed = _Mixed(inbox, workers, gram, mixing)
-        verdict = self.rule.judge(mixed)
-        return Verdict(verdict.step, mixed.parts(verdict.kept))
+        mixed = _Mixed(answers, workers, gram, mixing)
+        verdict = self.rule.judge(mixed, memory, context)
+        return Verdict(verdict.step, mixed.parts(verdict.kept), verdict.memory)
 
     def tolerates(self) -> float | None:
         return self.beta
+
+    def memory(self) -> type | None:
+        return self.rule.memory()
 
 
 class _Mixed(Answers):
@@ -92,9 +96,12 @@ class _Mixed(Answers):
         for where, block in self._source.blocks(self._workers):
             yield where, rows @ block
 
-    def gram(self, workers: Rows) -> NDArray[np.float64]:
-        rows = self._mixing[np.searchsorted(self._workers, workers)]
-        return np.asarray(rows @ self._gram @ rows.T)
+    def gram(self, workers: Rows, beside: Vector | None = None) -> NDArray[np.float64]:
+        rows, gram = self._mixing[np.searchsorted(self._workers, workers)], self._gram
+        if beside is not None:
+            gram = self._source.gram(self._workers, beside)
+            rows = np.block([[rows, np.zeros((len(rows), 1))], [np.zeros((1, self._workers.size)), np.ones((1, 1))]])
+        return np.asarray(rows @ gram @ rows.T)
 
     def parts(self, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which answers are part of the mixed ones that are kept."""

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from mpirobust.aggregators.base import Fraction, Verdict, Weighing, share
+from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
@@ -22,12 +24,15 @@ class NormTrim(Weighing):
         if share(self.beta, workers) >= workers:
             raise PlanFault("beta", f"{self.beta} of {workers} workers, rounded up, leaves nobody to keep")
 
-    def judge(self, inbox: Answers) -> Verdict:
-        m = len(inbox)
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        m = len(answers)
         kept = np.zeros(m, dtype=bool)
-        kept[np.argsort(inbox.norms, kind="stable")[: m - share(self.beta, m)]] = True
-        kept &= inbox.sound
-        return Verdict(inbox.average(kept), kept)
+        kept[np.argsort(answers.norms, kind="stable")[: m - share(self.beta, m)]] = True
+        kept &= answers.sound
+        return Verdict(answers.average(kept), kept)
 
     def tolerates(self) -> float | None:
         return self.beta
+
+    def trims(self, workers: int) -> int | None:
+        return share(self.beta, workers)

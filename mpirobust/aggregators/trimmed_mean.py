@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._columns import coordinate_wise, ordered
-from mpirobust.aggregators.base import Aggregator, Fraction, Verdict, share
+from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.component import component
 from mpirobust.errors import PlanFault
@@ -24,15 +26,15 @@ class TrimmedMean(Aggregator):
         if 2 * share(self.beta, workers) >= workers:
             raise PlanFault("beta", f"{self.beta} of {workers} workers, rounded up, at both ends leaves nothing")
 
-    def judge(self, inbox: Answers) -> Verdict:
-        drop = share(self.beta, len(inbox))
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        drop = share(self.beta, len(answers))
 
         def trimmed(block: NDArray[np.float64]) -> NDArray[np.float64]:
             n = block.shape[0]
             cut = min(drop, (n - 1) // 2)
             return np.asarray(ordered(block)[:, cut : n - cut].mean(axis=1))
 
-        return coordinate_wise(inbox, inbox.sound, trimmed)
+        return coordinate_wise(answers, answers.sound, trimmed)
 
     def tolerates(self) -> float | None:
         return self.beta

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators.base import Verdict
-from mpirobust.component import component
+from mpirobust.component import Field, component
+from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.types import Feedback, Norm, Vector
+from mpirobust.types import Norm, Vector
 
 
 class State(Protocol):
@@ -81,9 +81,23 @@ class Algorithm(ABC, Generic[S]):
     def norm(self) -> Norm:
         """How the answers' messages are measured."""
 
-    @abstractmethod
     def admit(self, loss: Loss, feedback: Feedback) -> None:
         """Raise `PlanFault` with the field that does not fit the loss or the feedback of the plan."""
+        return
+
+    def vectors_down(self) -> int:
+        """How many vectors a query has at the most."""
+        return 1
+
+    def outside_p1(self, rows: int) -> list[str] | None:
+        """Return what of the method P1's theorems do not speak of, as clauses that say what they have in its place.
+
+        None if the method is not P1's gradient descent at all.
+
+        Args:
+            rows: of the largest shard.
+        """
+        return None
 
     @abstractmethod
     def start(self, x0: Vector, terrain: Terrain) -> S:

@@ -4,16 +4,16 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._ball import uniform_in_ball
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.errors import PlanFault
+from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.types import Feedback, Norm, Vector
+from mpirobust.types import Norm, Vector
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class ByzantinePGD(Algorithm[Search]):
         return Norm()
 
     def admit(self, loss: Loss, feedback: Feedback) -> None:
-        if feedback == "residual":
-            reason = 'what is sent in a round without a step would be lost with feedback = "residual"; choose another'
+        if feedback.applies_step():
+            reason = "what workers send in a round without a step would be lost with this feedback; choose another"
             raise PlanFault("kind", reason)
 
     def start(self, x0: Vector, terrain: Terrain) -> Search:

@@ -6,19 +6,19 @@ from math import isfinite
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._arc import adapted
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.cubic.lanczos import Lanczos
 from mpirobust.errors import PlanFault
+from mpirobust.feedback.base import Feedback
 from mpirobust.numerics.norms import q_norm
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.types import Feedback, Norm, Vector
+from mpirobust.types import Norm, Vector
 
 
 class Asked(IntEnum):
@@ -87,12 +87,15 @@ class CubicNewton(Algorithm[Iteration]):
         return Norm(float(self.q))
 
     def admit(self, loss: Loss, feedback: Feedback) -> None:
-        if self.two_rounds and feedback != "none":
-            raise PlanFault("two_rounds", f'feedback = "{feedback}" would carry over between gradients and steps')
+        if self.two_rounds and feedback.memories():
+            raise PlanFault("two_rounds", "the memory of the feedback would carry over between gradients and steps")
         try:
             self.solver.admit(loss)
         except PlanFault as fault:
             raise PlanFault(f"solver.{fault.where}", fault.reason) from fault
+
+    def vectors_down(self) -> int:
+        return 2 if self.two_rounds else 1  # the point, and in every second round the gradient
 
     def start(self, x0: Vector, terrain: Terrain) -> Iteration:
         return Iteration(x0, x0, 0, np.empty(0))

@@ -5,15 +5,15 @@ from math import inf, sqrt
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.errors import PlanFault
+from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.types import Feedback, Norm, Vector
+from mpirobust.types import Norm, Vector
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,16 @@ class FirstOrder(Algorithm[Iterate]):
         return Norm(float(self.q), claimed=self.option == "I")
 
     def admit(self, loss: Loss, feedback: Feedback) -> None:
-        if feedback != "none" and self.option == "I":
+        if self.option == "I" and not feedback.sends_answers():
             raise PlanFault("option", 'feedback sorts by the code (P1 Alg. 2 l. 7); choose "II"')
+
+    def outside_p1(self, rows: int) -> list[str] | None:
+        found = [
+            (self.batch is not None and self.batch < rows, f"they use all rows of a worker, not {self.batch} a round"),
+            (self.schedule == "inverse-sqrt", "they keep the step as it is"),
+            (self.q != 2, f"their proofs measure with q = 2, not {self.q}"),
+        ]
+        return [reason for applies, reason in found if applies]
 
     def start(self, x0: Vector, terrain: Terrain) -> Iterate:
         if self.schedule != "inverse-smoothness":

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.types import Feedback, Norm, Vector
+from mpirobust.types import Norm, Vector
 
 _FLAT = 1e-14  # of the greatest curvature met: what rounding makes of none
 
@@ -47,9 +46,6 @@ class Newton(Algorithm[NewtonDescent]):
 
     def norm(self) -> Norm:
         return Norm()
-
-    def admit(self, loss: Loss, feedback: Feedback) -> None:
-        pass
 
     def start(self, x0: Vector, terrain: Terrain) -> NewtonDescent:
         return NewtonDescent(x0, 0)

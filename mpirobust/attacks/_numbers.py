@@ -19,7 +19,7 @@ def numbers(spy: Spy, worker: int, rng: np.random.Generator) -> Iterator[tuple[i
     A number is what is twice as large in the code of 2v as in that of v: the claim under Option I, scales,
     values. v is so large that a state which is taken from it (EF21) makes no difference.
     """
-    one, two = (spy.encode(worker, np.full(spy.inbox.dim, v), deepcopy(rng)) for v in (2.0**100, 2.0**101))
+    one, two = (spy.encode(worker, np.full(spy.answers.dim, v), deepcopy(rng)) for v in (2.0**100, 2.0**101))
     length = min(len(one), len(two), len(spy.due[worker]))
     differing = [at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b]
     begin = 0

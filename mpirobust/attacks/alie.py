@@ -3,11 +3,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 from scipy.special import ndtri
 
 from mpirobust.attacks.base import MessageAttack, Spy
-from mpirobust.component import component
+from mpirobust.component import Field, component
 
 
 @component
@@ -22,16 +21,16 @@ class Alie(MessageAttack):
 
     z: Annotated[float, Field(ge=0)] | None = None
 
-    def admit(self, classes: int) -> None:
-        pass
+    def adheres(self) -> bool:
+        return True
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         mean, deviation = spy.moments
-        return spy.encode(worker, mean - self.factor(len(spy.inbox), spy.byzantine.size) * deviation, rng)
+        return spy.encode(worker, mean - self.factor(len(spy.answers), spy.byzantine.size) * deviation, rng)
 
     def factor(self, m: int, f: int) -> float:
         """z for `f` Byzantine of `m` workers."""
         if self.z is not None:
             return self.z
-        supporters = m // 2 + 1 - f
+        supporters = max(1, m // 2 + 1 - f)
         return max(0.0, float(ndtri((m - f - supporters) / (m - f))))

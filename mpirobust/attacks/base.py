@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
 
-from mpirobust.answers import Inbox
-from mpirobust.component import component
+from mpirobust.answers import Answers
+from mpirobust.component import Field, component
 from mpirobust.shard import Shard
 from mpirobust.types import Message, Rows, Vector
 
@@ -22,11 +21,15 @@ from mpirobust.types import Message, Rows, Vector
 class Attack(ABC):
     """An attack by ⌊αm⌋ workers, chosen by the seed."""
 
-    alpha: Annotated[float, Field(ge=0, lt=0.5)]
+    alpha: Annotated[float, Field(ge=0, lt=1)]
+
+    def admit(self, classes: int) -> None:
+        """Raise `PlanFault` if the attack has no meaning on data with that many classes (0: real targets)."""
+        return
 
     @abstractmethod
-    def admit(self, classes: int) -> None:
-        """Raise `PlanFault` where the attack has no meaning on data with that many classes (0: real targets)."""
+    def adheres(self) -> bool:
+        """Whether each Byzantine worker sends the code of some vector, as the adversary of P1 Option I does."""
 
 
 class DataAttack(Attack):
@@ -34,7 +37,10 @@ class DataAttack(Attack):
 
     @abstractmethod
     def poison(self, shard: Shard, rng: np.random.Generator) -> Shard:
-        """The shard that the worker uses in place of its own, which is left as it is."""
+        """Return the shard that the worker uses in place of its own, which is left as it is."""
+
+    def adheres(self) -> bool:
+        return True
 
 
 class UpdateAttack(Attack):
@@ -42,42 +48,51 @@ class UpdateAttack(Attack):
 
     @abstractmethod
     def corrupt(self, answer: Vector, rng: np.random.Generator) -> Vector:
-        """What is compressed in place of `answer`, shape (d,)."""
+        """Return the vector that is compressed in place of `answer`, shape (d,)."""
+
+    def adheres(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
 class Spy:
-    """What an omniscient attacker knows of a round: everything.
+    """All that there is to know of a round, for an omniscient attacker.
 
     Attributes:
-        inbox: what the rule would judge if nothing were forged, in units of the answer.
+        answers: what the rule would judge if nothing were forged, in units of the answer.
         due: the bytes that crossed, before anything was forged.
         honest: numbers of the honest workers, ascending.
         byzantine: numbers of its own workers, ascending.
-        encode: `(worker, vector, rng) -> message` with the code that the worker would have used.
-        measure: `(worker, message) -> norm` as the rule will find it; +inf where the message is unsound.
+        encode: `(worker, vector, rng) -> message` with the code that the worker would have used, so that the
+            rule sees this vector.
+        measure: `(worker, message) -> norm` as the rule will find it; +inf if the message is unsound.
+        judge: `messages of all workers -> step`: what the plan's rule would make of these bytes. Nothing is
+            committed: neither the rule's memory nor that of the feedback.
         one_code: whether the bytes of one worker mean the same from any other.
+        memory: what `MessageAttack.remember` returned in the round before; None in the first.
     """
 
-    inbox: Inbox
+    answers: Answers
     due: Sequence[Message]
     honest: Rows
     byzantine: Rows
     encode: Callable[[int, Vector, np.random.Generator], bytes]
     measure: Callable[[int, bytes], float]
+    judge: Callable[[Sequence[Message]], Vector]
     one_code: bool
+    memory: Any
 
     @cached_property
     def sound(self) -> Rows:
         """The honest workers whose messages are sound."""
-        return self.honest[self.inbox.sound[self.honest]]
+        return self.honest[self.answers.sound[self.honest]]
 
     @cached_property
     def moments(self) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the honest vectors, coordinate by coordinate, each of shape (d,)."""
-        mean, deviation = np.zeros(self.inbox.dim), np.zeros(self.inbox.dim)
+        mean, deviation = np.zeros(self.answers.dim), np.zeros(self.answers.dim)
         if self.sound.size:
-            for where, block in self.inbox.blocks(self.sound):
+            for where, block in self.answers.blocks(self.sound):
                 mean[where], deviation[where] = block.mean(axis=0), block.std(axis=0)
         return mean, deviation
 
@@ -106,7 +121,25 @@ class MessageAttack(Attack):
 
     @abstractmethod
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
-        """What the center receives from `worker`; cut one byte above the longest honest message."""
+        """Return what the center receives from `worker`; it is cut one byte above the longest honest message."""
+
+    def adheres(self) -> bool:
+        return False
+
+    def memory(self) -> type | None:
+        """The class of what `remember` returns; None if nothing.
+
+        It is a frozen dataclass of vectors of shape (d,) and numbers, and goes into checkpoints.
+        """
+        return None
+
+    def remember(self, spy: Spy, sent: Sequence[Message]) -> Any:
+        """Return what the attackers know in the next round. Called once a round, after all messages are forged.
+
+        Args:
+            sent: the messages of all workers, those of the Byzantine ones forged.
+        """
+        return None
 
 
 class WireAttack(Attack):
@@ -114,4 +147,7 @@ class WireAttack(Attack):
 
     @abstractmethod
     def tamper(self, message: bytes, rng: np.random.Generator) -> bytes:
-        """What is sent in place of `message`; the wire cuts it one byte above the longest honest message."""
+        """Return what is sent in place of `message`; it is cut one byte above the longest honest message."""
+
+    def adheres(self) -> bool:
+        return False

@@ -3,10 +3,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.attacks.base import WireAttack
-from mpirobust.component import component
+from mpirobust.component import Field, component
 
 
 @component
@@ -17,9 +16,6 @@ class Bitflip(WireAttack):
     """
 
     rate: Annotated[float, Field(ge=0, le=1)] = 1e-3
-
-    def admit(self, classes: int) -> None:
-        pass
 
     def tamper(self, message: bytes, rng: np.random.Generator) -> bytes:
         body = np.frombuffer(bytearray(message), np.uint8)

@@ -3,10 +3,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.attacks.base import MessageAttack, Spy
-from mpirobust.component import component
+from mpirobust.component import Field, component
 
 
 @component
@@ -20,10 +19,10 @@ class Collude(MessageAttack):
 
     fraction: Annotated[float, Field(gt=0)] = 0.9
 
-    def admit(self, classes: int) -> None:
-        pass
+    def adheres(self) -> bool:
+        return True
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         mean, _ = spy.moments
-        norm = self.fraction * float(np.median(spy.inbox.norms[spy.sound])) if spy.sound.size else 0.0
+        norm = self.fraction * float(np.median(spy.answers.norms[spy.sound])) if spy.sound.size else 0.0
         return spy.of_norm(norm, worker, -mean, rng)

@@ -10,9 +10,6 @@ from mpirobust.component import component
 class Garbage(WireAttack):
     """Sends random bytes of random length (none to twice what is due), or a payload of NaN or of Inf."""
 
-    def admit(self, classes: int) -> None:
-        pass
-
     def tamper(self, message: bytes, rng: np.random.Generator) -> bytes:
         mode = rng.integers(4)
         if mode < 2:

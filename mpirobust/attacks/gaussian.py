@@ -3,10 +3,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.attacks.base import UpdateAttack
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.types import Vector
 
 
@@ -15,9 +14,6 @@ class Gaussian(UpdateAttack):
     """Adds N(0, variance · I) to the answer (P1 §8, P2 §4 (1))."""
 
     variance: Annotated[float, Field(ge=0)] = 10.0
-
-    def admit(self, classes: int) -> None:
-        pass
 
     def corrupt(self, answer: Vector, rng: np.random.Generator) -> Vector:
         noise: Vector = np.sqrt(self.variance) * rng.standard_normal(answer.size)

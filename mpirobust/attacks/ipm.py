@@ -3,10 +3,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.attacks.base import MessageAttack, Spy
-from mpirobust.component import component
+from mpirobust.component import Field, component
 
 
 @component
@@ -18,8 +17,8 @@ class Ipm(MessageAttack):
 
     epsilon: Annotated[float, Field(gt=0)] = 0.1
 
-    def admit(self, classes: int) -> None:
-        pass
+    def adheres(self) -> bool:
+        return True
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         mean, _ = spy.moments

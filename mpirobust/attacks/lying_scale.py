@@ -19,9 +19,6 @@ class LyingScale(MessageAttack):
 
     lie: Literal["negative", "zero", "huge", "nan"] | None = None  # default: drawn each time
 
-    def admit(self, classes: int) -> None:
-        pass
-
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         message = bytearray(spy.due[worker])
         first = next(numbers(spy, worker, rng), None)

@@ -17,14 +17,14 @@ class Mimic(MessageAttack):
     the vector that they stand for is coded anew.
     """
 
-    def admit(self, classes: int) -> None:
-        pass
+    def adheres(self) -> bool:
+        return True
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         victim = spy.sound[:1]
         if victim.size and spy.one_code:
             return bytes(spy.due[victim[0]])
-        v = np.zeros(spy.inbox.dim)
-        for where, block in spy.inbox.blocks(victim):
+        v = np.zeros(spy.answers.dim)
+        for where, block in spy.answers.blocks(victim):
             v[where] = block.sum(axis=0)  # of one row, or of none
         return spy.encode(worker, v, rng)

@@ -3,10 +3,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.attacks.base import UpdateAttack
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.types import Vector
 
 
@@ -15,9 +14,6 @@ class Negative(UpdateAttack):
     """Sends `-factor` times the answer (P1 §8: -ε g, ε = 0.9; P2 §4 (4))."""
 
     factor: Annotated[float, Field(gt=0)] = 0.9
-
-    def admit(self, classes: int) -> None:
-        pass
 
     def corrupt(self, answer: Vector, rng: np.random.Generator) -> Vector:
         return -self.factor * answer

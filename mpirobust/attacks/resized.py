@@ -4,10 +4,9 @@ from math import ceil
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.attacks.base import WireAttack
-from mpirobust.component import component
+from mpirobust.component import Field, component
 
 
 @component
@@ -18,9 +17,6 @@ class Resized(WireAttack):
     """
 
     factor: Annotated[float, Field(ge=0, le=1000)] = 2.0
-
-    def admit(self, classes: int) -> None:
-        pass
 
     def tamper(self, message: bytes, rng: np.random.Generator) -> bytes:
         length = int(self.factor * len(message))

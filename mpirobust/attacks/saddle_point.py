@@ -3,11 +3,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators.base import share
 from mpirobust.attacks.base import MessageAttack, Spy
-from mpirobust.component import component
+from mpirobust.component import Field, component
 
 
 @component
@@ -22,17 +21,17 @@ class SaddlePoint(MessageAttack):
 
     beta: Annotated[float, Field(ge=0, lt=0.5)]
 
-    def admit(self, classes: int) -> None:
-        pass
+    def adheres(self) -> bool:
+        return True
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
-        m, norms = len(spy.inbox), spy.inbox.norms[spy.honest]
+        m, norms = len(spy.answers), spy.answers.norms[spy.honest]
         order = np.argsort(norms, kind="stable")
         dropped = share(self.beta, m)
         kept = np.intersect1d(spy.honest[order[: max(0, order.size - dropped)]], spy.sound)
         weights = np.zeros(m)
         weights[kept] = -1 / spy.byzantine.size
-        v = spy.inbox.combine(weights)
+        v = spy.answers.combine(weights)
         longest = np.sort(norms)[::-1][max(1, dropped) - 1 :]
         limit = float(np.nextafter(longest[np.isfinite(longest)].max(initial=0.0), 0))
         message = spy.encode(worker, v, rng)

@@ -3,10 +3,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.attacks.base import UpdateAttack
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.types import Vector
 
 
@@ -20,9 +19,6 @@ class SignFlip(UpdateAttack):
     """
 
     factor: Annotated[float, Field(gt=0)] = 1.0
-
-    def admit(self, classes: int) -> None:
-        pass
 
     def corrupt(self, answer: Vector, rng: np.random.Generator) -> Vector:
         return -self.factor * answer

@@ -3,11 +3,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from mpirobust.aggregators.base import share
 from mpirobust.attacks.base import MessageAttack, Spy
-from mpirobust.component import component
+from mpirobust.component import Field, component
 
 
 @component
@@ -22,12 +21,12 @@ class UnderCut(MessageAttack):
 
     beta: Annotated[float, Field(ge=0, lt=0.5)]
 
-    def admit(self, classes: int) -> None:
-        pass
+    def adheres(self) -> bool:
+        return True
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         mean, _ = spy.moments
-        dropped = max(1, share(self.beta, len(spy.inbox)))
-        norms = np.sort(spy.inbox.norms[spy.honest])[::-1][dropped - 1 :]
+        dropped = max(1, share(self.beta, len(spy.answers)))
+        norms = np.sort(spy.answers.norms[spy.honest])[::-1][dropped - 1 :]
         cut = norms[np.isfinite(norms)].max(initial=0.0)
         return spy.of_norm(float(np.nextafter(cut, 0)), worker, -mean, rng)

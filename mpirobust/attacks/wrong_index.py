@@ -14,9 +14,6 @@ class WrongIndex(MessageAttack):
     Signs all become +, which is sound. A code that sends numbers alone is left as it is.
     """
 
-    def admit(self, classes: int) -> None:
-        pass
-
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         due = spy.due[worker]
         message = bytearray(b"\xff" * len(due))

@@ -14,8 +14,5 @@ class Zero(UpdateAttack):
     A worker that contributes nothing; inner-product manipulation with ε = 0 (Xie et al. 2020).
     """
 
-    def admit(self, classes: int) -> None:
-        pass
-
     def corrupt(self, answer: Vector, rng: np.random.Generator) -> Vector:
         return np.zeros_like(answer)

@@ -1,4 +1,4 @@
-"""All that the center may do to the workers."""
+"""The workers, as the center sees them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from math import nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.aggregators.base import Judge
 from mpirobust.algorithms.base import Query
-from mpirobust.answers import Inbox
+from mpirobust.answers import Answers
 from mpirobust.types import Vector
 
 
@@ -20,16 +22,15 @@ class Exchange:
     """One answered query.
 
     Attributes:
-        inbox: the messages; that of an absent worker is empty, and so never sound.
-        bytes_up: their lengths summed; a forged message counts with its own length.
+        answers: what the rule judges; that of an absent worker is never sound.
+        bytes_up: the lengths of the messages summed; a forged message counts with its own length.
         bytes_down: the header and the vectors, once for each worker that is present.
-        seconds: of the phases broadcast, compute, encode, gather and forge. Compute
-            and encode are those of the slowest rank; gather is what the center
-            waited beyond them; forge is what an omniscient attacker took.
+        seconds: of the phases broadcast, compute, encode, gather and forge. Compute and encode are those of the
+            slowest rank; gather is what the center waited beyond them; forge is the time of an omniscient attacker.
         absent: the workers that were lost with their rank or failed, shape (m,).
     """
 
-    inbox: Inbox
+    answers: Answers
     bytes_up: int
     bytes_down: int
     seconds: Mapping[str, float]
@@ -42,7 +43,7 @@ class Audit:
 
     The weights are all 1, or with `weigh = "rows"` the rows of the shards. All m shards count, also
     those of Byzantine workers, so that runs under different attacks are measured by the same
-    function. `test_accuracy` is NaN where the loss or the data have none.
+    function. `test_accuracy` is NaN if the loss or the data have none.
     """
 
     loss: float
@@ -57,23 +58,31 @@ class Depleted(Exception):
 class Cluster(ABC):
     """The workers, as the center sees them.
 
-    Where the MPI library survives the death of a rank, every call does: it is made again without that rank. The
-    workers that lived there are absent from then on, or live on elsewhere (`on_failure = "adopt"`). A worker that
-    fails is then absent as well, and its rank lives on.
+    If the MPI library survives a rank failure, every call does: it is repeated without that rank. The workers that
+    were hosted there are absent from then on, or are hosted elsewhere (`on_failure = "adopt"`). A worker that fails
+    is absent as well, and its rank goes on.
     """
 
     @property
     def depleted(self) -> bool:
-        """Whether more workers are lost than the rule bears; what comes of the other calls is then of those left."""
+        """True if more workers are faulty or absent than the rule tolerates; results then cover only those left."""
         return False
 
+    @property
     @abstractmethod
-    def ask(self, round: int, query: Query) -> Exchange:
+    def attack_memory(self) -> Any:
+        """What an omniscient attacker remembers of the last round; None if nothing."""
+
+    @abstractmethod
+    def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         """Put `query` to every worker and collect one message of each.
+
+        Args:
+            judge: the rule as it stands in this round: an omniscient attacker may ask it.
 
         Raises:
             WorkerFault: a worker of this process raised; the run cannot go on.
-            RankFault: a rank died, and the plan says `on_failure = "stop"`; so do the other calls but `dismiss`.
+            RankFault: a rank failed, and the plan says `on_failure = "stop"`; so do the other calls but `dismiss`.
             ReportedFault: a worker failed elsewhere, likewise.
             Depleted: too many are lost; nothing came of the query.
         """
@@ -88,19 +97,23 @@ class Cluster(ABC):
 
     @abstractmethod
     def lambda_min(self, x: Vector) -> float:
-        """Smallest eigenvalue of the honest Hessian at `x`, outside the ledger; NaN where it is not finite."""
+        """Return the smallest eigenvalue of the honest Hessian at `x`, outside the ledger; NaN if it is not finite."""
 
     @abstractmethod
-    def residuals(self, round: int) -> Generator[Vector, None, None]:
-        """What feedback kept for each worker before `round` was asked, in worker order, one at a time; to be closed.
+    def memory(self, name: str, round: int) -> Generator[Vector, None, None]:
+        """Yield a memory of the feedback as it was before `round`, one worker at a time, in worker order; to be closed.
 
-        `round` is the next to be asked, or the last, if nothing came of it. Zeros for a worker that is absent.
+        `round` is the next to be asked, or the last if nothing came of it. Zeros for a worker that is absent.
         """
 
     @abstractmethod
-    def restore(self, residuals: Iterable[Vector]) -> None:
-        """Give the center back what `residuals` yielded at a checkpoint; the workers read their own."""
+    def restore(self, name: str, rows: Iterable[Vector]) -> None:
+        """Give the center's half of a feedback what `memory` yielded at a checkpoint; the workers read their own."""
+
+    @abstractmethod
+    def restore_attack(self, memory: Any) -> None:
+        """Give an omniscient attacker the memory that a checkpoint holds."""
 
     @abstractmethod
     def dismiss(self, code: int) -> None:
-        """Send everybody home; `code` becomes the exit code of every rank."""
+        """Dismiss all workers; `code` becomes the exit code of every rank."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from time import perf_counter
+from typing import Any
 
+from mpirobust.aggregators.base import Judge
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Exchange
 from mpirobust.cluster.receiver import RoundReceiver
@@ -14,13 +16,17 @@ from mpirobust.types import Vector
 
 
 class LocalCluster(Cluster):
-    """All workers on one group, called directly."""
+    """All workers in one group, called directly."""
 
     def __init__(self, group: WorkerGroup) -> None:
         self._group = group
         self._receiver = RoundReceiver(group.config, len(group.workers))
 
-    def ask(self, round: int, query: Query) -> Exchange:
+    @property
+    def attack_memory(self) -> Any:
+        return self._receiver.attack_memory
+
+    def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         began = perf_counter()
         batch = self._group.reply(round, query)
         spent = perf_counter() - began
@@ -30,7 +36,7 @@ class LocalCluster(Cluster):
             "encode": batch.encode,
             "gather": max(0.0, spent - batch.compute - batch.encode),
         }
-        return self._receiver.exchange(round, query, list(batch.messages), seconds)
+        return self._receiver.exchange(round, query, judge, list(batch.messages), seconds)
 
     def audit(self, x: Vector) -> Audit:
         return summarise(self._group.scores(x), self._group.gradients(x), self._group.config.weight())
@@ -42,19 +48,21 @@ class LocalCluster(Cluster):
         return smallest_eigenvalue(self._hessian(x), x.size, self._group.config.seed)
 
     def _hessian(self, x: Vector) -> Callable[[Vector], Vector]:
-        """Products with the mean Hessian of the workers at `x`."""
+        """Return the product with the mean Hessian of the workers at `x`."""
         weight = self._group.config.weight()
         return lambda v: self._group.hessian_products(x, v).total() / weight
 
-    def residuals(self, round: int) -> Generator[Vector, None, None]:
-        if self._group.config.feedback == "difference":
-            yield from self._receiver.states
-        elif self._group.config.feedback == "residual":
-            kept = (worker.residual_before(round) for worker in self._group.workers)
-            yield from (residual for residual in kept if residual is not None)
+    def memory(self, name: str, round: int) -> Generator[Vector, None, None]:
+        if name in self._receiver.memory:
+            yield from self._receiver.memory[name]
+        else:
+            yield from (worker.memory_before(round)[name] for worker in self._group.workers)
 
-    def restore(self, residuals: Iterable[Vector]) -> None:
-        self._receiver.restore(residuals)
+    def restore(self, name: str, rows: Iterable[Vector]) -> None:
+        self._receiver.restore(name, rows)
+
+    def restore_attack(self, memory: Any) -> None:
+        self._receiver.attack_memory = memory
 
     def dismiss(self, code: int) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Which rank hosts which workers."""
+"""The assignment of workers to ranks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Placement: TypeAlias = Sequence[Sequence[int]]  # the workers of each rank, asce
 
 
 def assign_workers(workers: int, size: int) -> Placement:
-    """The workers of each rank, contiguous.
+    """Return the workers of each rank, contiguous.
 
     One rank hosts all of them; otherwise rank 0 is the center and hosts none,
     and the others differ by at most one worker.
 
     Raises:
-        SetupFault: more ranks than the center and one for each worker.
+        SetupFault: there are more ranks than the center and one for each worker.
     """
     if size == 1:
         return [range(workers)]
@@ -27,15 +27,16 @@ def assign_workers(workers: int, size: int) -> Placement:
             f"{size} ranks for {workers} workers: at most {workers + 1} fit (the center and one rank per worker); "
             f"start fewer ranks or raise `workers`"
         )
-    hosts = size - 1
-    cuts = [host * workers // hosts for host in range(hosts + 1)]
-    return [range(0), *(range(cuts[host], cuts[host + 1]) for host in range(hosts))]
+    ranks = size - 1
+    cuts = [rank * workers // ranks for rank in range(ranks + 1)]
+    return [range(0), *(range(cuts[rank], cuts[rank + 1]) for rank in range(ranks))]
 
 
 def reassign(placement: Placement, survivors: Survivors, adopt: bool) -> Placement:
-    """The workers of each rank that is left; nobody hosts one that failed any more, with `adopt` either.
+    """Return the workers of each surviving rank. A worker that failed is hosted nowhere, with `adopt` either.
 
-    With `adopt`, workers of the dead go one by one to the first of those that host the fewest; the center hosts none.
+    With `adopt`, the workers of failed ranks go one by one to the first of the ranks that host the fewest; the center
+    hosts none.
     """
     mine = [[worker for worker in placement[rank] if worker != survivors.failed_worker] for rank in survivors.ranks]
     if adopt and len(mine) > 1:
@@ -46,6 +47,6 @@ def reassign(placement: Placement, survivors: Survivors, adopt: bool) -> Placeme
 
 
 def displaced(placement: Placement, survivors: Survivors) -> list[int]:
-    """The workers of the ranks that died, ascending."""
-    gone = (workers for rank, workers in enumerate(placement) if rank not in survivors.ranks)
-    return sorted(worker for workers in gone for worker in workers)
+    """Return the workers of the ranks that failed, ascending."""
+    lost = (workers for rank, workers in enumerate(placement) if rank not in survivors.ranks)
+    return sorted(worker for workers in lost for worker in workers)

@@ -1,4 +1,27 @@
-"""What crosses between center and workers, laid out the same with and without MPI."""
+"""The wire protocol between the center (rank 0) and the ranks that host workers; the same layout with and without MPI.
+
+Every exchange begins with one broadcast of the center: a header and one vector of length d, then a broadcast for each
+further vector. What follows depends on the command:
+
+    command    vectors down          reply of each rank                            read by the center as
+    ASK        those of the query    Gatherv: its messages in worker order, then   one message per worker, compute and
+                                     two float64 (compute, encode seconds); if     encode seconds of each rank
+                                     lengths vary, before it a Gatherv of int64
+                                     lengths
+    AUDIT      x                     Gatherv: scores, float64 (workers, 3);        loss, gradient norm, test accuracy
+                                     Reduce: int64 parts of an exact sum
+    CURVATURE  x, v                  Reduce: int64 parts of an exact sum           H v
+    MEMORY     none                  Send: one vector for each hosted worker from  the rows of one memory of the
+                                     `number` on, in worker order                  feedback, before `round`
+    DISMISS    none                  confirm                                       nothing: the ranks leave with the
+                                                                                   exit code `number`
+
+A rank failure in any of them raises `RankFailure` at both ends. Both recover, work out anew which rank hosts which
+worker (the same computation everywhere: nothing is agreed on), and the center repeats the command from its broadcast.
+So every command is idempotent: a worker that is asked twice in a round sends the same message. MEMORY is repeated from
+the first worker whose vector has not arrived. A worker that raises in ASK, AUDIT or CURVATURE is reported by its rank
+as failed and is absent from then on; without ULFM its rank ends the job.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +38,17 @@ from mpirobust.types import Vector
 
 
 class Command(IntEnum):
-    """What the workers are told to do."""
+    """The commands of the center."""
 
     ASK = 1
     AUDIT = 2
     CURVATURE = 3
-    RESIDUALS = 4
+    MEMORY = 4
     DISMISS = 5
 
 
-# `number` is, for RESIDUALS, the first worker whose residual is wanted, and for DISMISS the exit code.
+# `kind` is that of the query (ASK) or the position of the memory in `Feedback.memories` (MEMORY); `vectors` is how
+# many vectors follow; `number` is the first worker (MEMORY) or the exit code (DISMISS).
 HEADER = np.dtype(
     [("command", "<i4"), ("kind", "<i4"), ("vectors", "<i4"), ("number", "<i4"), ("round", "<i8"), ("scale", "<f8")]
 )
@@ -33,12 +57,12 @@ SECONDS = np.dtype(("<f8", (2,)))  # compute and encode, behind the messages of 
 
 
 def bytes_down(workers: int, query: Query) -> int:
-    """Bytes of the header and the vectors, once for each worker."""
+    """Return the bytes of the header and the vectors, once for each worker."""
     return workers * (HEADER.itemsize + sum(v.nbytes for v in query.vectors))
 
 
 class Channel:
-    """The center's channel to all ranks: one broadcast carries the header and the first vector."""
+    """The broadcasts of the protocol, into buffers that are allocated once. One `Channel` per communicator."""
 
     def __init__(self, comm: Communicator, dim: int) -> None:
         self._comm = comm
@@ -47,12 +71,36 @@ class Channel:
         self._first = self._buffer[HEADER.itemsize :].view(np.float64)
         self._further: list[NDArray[np.float64]] = []
 
-    def send(self, command: Command, vectors: Sequence[Vector] = (), **fields: float) -> None:
-        self._header[:] = 0
-        self._header["command"] = command
-        self._header["vectors"] = len(vectors)
-        for name, value in fields.items():
-            self._header[name] = value
+    def ask(self, round: int, query: Query) -> None:
+        """Send ASK."""
+        self._send(Command.ASK, query.vectors, kind=query.kind, round=round, scale=query.scale)
+
+    def audit(self, x: Vector) -> None:
+        """Send AUDIT."""
+        self._send(Command.AUDIT, (x,))
+
+    def curvature(self, x: Vector, v: Vector) -> None:
+        """Send CURVATURE."""
+        self._send(Command.CURVATURE, (x, v))
+
+    def memory(self, round: int, kind: int, first: int) -> None:
+        """Send MEMORY, from the worker `first` on."""
+        self._send(Command.MEMORY, kind=kind, number=first, round=round)
+
+    def dismiss(self, code: int) -> None:
+        """Send DISMISS."""
+        self._send(Command.DISMISS, number=code)
+
+    def _send(
+        self,
+        command: Command,
+        vectors: Sequence[Vector] = (),
+        kind: int = 0,
+        number: int = 0,
+        round: int = 0,
+        scale: float = 0.0,
+    ) -> None:
+        self._header[:] = (command, kind, len(vectors), number, round, scale)
         if vectors:
             self._first[:] = vectors[0]
         self._comm.broadcast(self._buffer)
@@ -60,7 +108,7 @@ class Channel:
             self._comm.broadcast(np.ascontiguousarray(vector))
 
     def receive(self) -> tuple[Header, tuple[Vector, ...]]:
-        """The header and the vectors; both are overwritten by the next call."""
+        """On a rank other than the root: return the header and the vectors; the next call overwrites both."""
         self._comm.broadcast(self._buffer)
         header = self._header[0]
         while len(self._further) < header["vectors"] - 1:

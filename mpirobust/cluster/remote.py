@@ -7,15 +7,16 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
 from itertools import chain, pairwise
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.aggregators.base import Judge
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Depleted, Exchange
 from mpirobust.cluster.placement import Placement, displaced, reassign
-from mpirobust.cluster.protocol import SECONDS, Channel, Command
+from mpirobust.cluster.protocol import SECONDS, Channel
 from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.cluster.worker_group import SCORES, summarise
@@ -29,7 +30,11 @@ T = TypeVar("T")
 
 
 class RemoteCluster(Cluster):
-    """Workers on other ranks; `placement` holds those of each."""
+    """Workers on other ranks.
+
+    Args:
+        placement: the workers of each rank.
+    """
 
     def __init__(self, comm: Communicator, config: WorkerConfig, placement: Placement) -> None:
         self._comm = comm
@@ -37,34 +42,38 @@ class RemoteCluster(Cluster):
         self._m = sum(map(len, placement))
         self._round = 0
         self._receiver = RoundReceiver(config, self._m)
-        self._settle(placement)
+        self._prepare(placement)
 
     @property
     def depleted(self) -> bool:
         return self._receiver.unreliable > self._config.max_faulty
 
-    def ask(self, round: int, query: Query) -> Exchange:
-        self._round = round
-        return self._redone(lambda: self._ask(round, query))
+    @property
+    def attack_memory(self) -> Any:
+        return self._receiver.attack_memory
 
-    def _ask(self, round: int, query: Query) -> Exchange:
+    def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
+        self._round = round
+        return self._repeated(lambda: self._ask(round, query, judge))
+
+    def _ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         if self.depleted:
             raise Depleted
         began = perf_counter()
-        self._channel.send(Command.ASK, query.vectors, round=round, kind=query.kind, scale=query.scale)
-        told = perf_counter()
+        self._channel.ask(round, query)
+        sent = perf_counter()
         messages, compute, encode = self._collect()
-        waited = perf_counter() - told
+        waited = perf_counter() - sent
         seconds = {
-            "broadcast": told - began,
+            "broadcast": sent - began,
             "compute": compute,
             "encode": encode,
             "gather": max(0.0, waited - compute - encode),
         }
-        return self._receiver.exchange(round, query, messages, seconds)
+        return self._receiver.exchange(round, query, judge, messages, seconds)
 
     def _collect(self) -> tuple[list[Message], float, float]:
-        """One message per worker in worker order, as views, and the seconds of the slowest rank."""
+        """Return one message per worker in worker order, as views, and the seconds of the slowest rank."""
         if self._config.lengths_vary:
             self._comm.gather(np.empty(0, np.int64), self._lengths, self._hosted)
             self._lay_out()
@@ -72,12 +81,12 @@ class RemoteCluster(Cluster):
         compute, encode = max(self._seconds, key=np.sum)
         return list(self._messages), float(compute), float(encode)
 
-    def _settle(self, placement: Placement) -> None:
-        """Be ready for the ranks that there are."""
+    def _prepare(self, placement: Placement) -> None:
+        """Allocate the buffers for the present ranks."""
         self._placement = placement
         self._channel = Channel(self._comm, self._config.dim)
         self._hosted = np.array([len(workers) for workers in placement])
-        self._order = [worker for workers in placement for worker in workers]  # in which messages come
+        self._order = [worker for workers in placement for worker in workers]  # in which messages arrive
         self._lengths = np.full(len(self._order), self._config.message_limit(), np.int64)
         self._received = np.empty(0, np.uint8)
         self._messages: list[Message] = [b""] * self._m
@@ -85,7 +94,7 @@ class RemoteCluster(Cluster):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        """Cut the receive buffer where the messages and the seconds of each rank will stand."""
+        """Cut the receive buffer into views: the messages and the seconds of each rank."""
         seams = np.concatenate(([0], np.cumsum(self._hosted)))
         sums = np.concatenate(([0], np.cumsum(self._lengths)))
         self._counts = sums[seams[1:]] - sums[seams[:-1]]
@@ -102,18 +111,18 @@ class RemoteCluster(Cluster):
             at += SECONDS.itemsize
 
     def audit(self, x: Vector) -> Audit:
-        return self._redone(lambda: self._audit(x))
+        return self._repeated(lambda: self._audit(x))
 
     def _audit(self, x: Vector) -> Audit:
-        self._channel.send(Command.AUDIT, (x,))
+        self._channel.audit(x)
         scores, sent = np.zeros((self._m, SCORES)), np.empty((len(self._order), SCORES))
         self._comm.gather(np.empty(0), sent, self._hosted * SCORES)
         scores[self._order] = sent
-        return summarise(scores, self._added(x.size), self._weight())
+        return summarise(scores, self._summed(x.size), self._weight())
 
     def smoothness(self, x: Vector) -> float:
         found = self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._config.seed))
-        if self.depleted:  # a step set by it would stay in the state, with all workers back
+        if self.depleted:  # a step size derived from it would stay in the state, with all workers back
             raise RankFault("too many workers were lost before the first round; another start has all of them again")
         return found
 
@@ -121,22 +130,22 @@ class RemoteCluster(Cluster):
         return self._of_one_hessian(lambda: smallest_eigenvalue(self._hessian(x), x.size, self._config.seed))
 
     def _of_one_hessian(self, work: Callable[[], float]) -> float:
-        """What comes of `work` when all its products are of the same workers."""
+        """Return the result of `work`, repeated until all its products are of the same workers."""
         while True:
             channel, result = self._channel, work()
             if channel is self._channel:
                 return result
 
     def _hessian(self, x: Vector) -> Callable[[Vector], Vector]:
-        """Products with the mean Hessian of the workers at `x`."""
+        """Return the product with the mean Hessian of the workers at `x`."""
 
         def product(v: Vector) -> Vector:
-            self._channel.send(Command.CURVATURE, (x, v))
-            return self._added(x.size).total() / self._weight()
+            self._channel.curvature(x, v)
+            return self._summed(x.size).total() / self._weight()
 
-        return lambda v: self._redone(lambda: product(v))
+        return lambda v: self._repeated(lambda: product(v))
 
-    def _added(self, dim: int) -> ExactSum:
+    def _summed(self, dim: int) -> ExactSum:
         total = ExactSum(dim)
         self._comm.sum_to_root(total.parts)
         return total
@@ -144,69 +153,77 @@ class RemoteCluster(Cluster):
     def _weight(self) -> float:
         return float(self._config.weights[self._receiver.present].sum())
 
-    def residuals(self, round: int) -> Generator[Vector, None, None]:
-        if self._config.feedback == "difference":
-            yield from self._receiver.states
-        elif self._config.feedback == "residual":
-            done = 0
-            while done < self._m:  # once, and again from where a death broke it off
-                try:
-                    with closing(self._residuals_from(done, round)) as residuals:
-                        for residual in residuals:
-                            yield residual
-                            done += 1
-                except RankFailure:
-                    self._mend()
+    def memory(self, name: str, round: int) -> Generator[Vector, None, None]:
+        if name in self._receiver.memory:
+            yield from self._receiver.memory[name]
+            return
+        done = 0
+        while done < self._m:  # once, and again from where a rank failure broke it off
+            try:
+                with closing(self._memory_from(done, name, round)) as rows:
+                    for row in rows:
+                        yield row
+                        done += 1
+            except RankFailure:
+                self._recover()
 
-    def _residuals_from(self, first: int, round: int) -> Generator[Vector, None, None]:
-        """The residuals of the workers from `first` on."""
-        self._channel.send(Command.RESIDUALS, round=round, number=first)
-        home = {worker: rank for rank, workers in enumerate(self._placement) for worker in workers}
-        residual = np.empty(self._config.dim)
+    def _memory_from(self, first: int, name: str, round: int) -> Generator[Vector, None, None]:
+        """Yield a memory that the workers keep, from the worker `first` on."""
+        names = [memory.name for memory in self._config.feedback.memories()]
+        self._channel.memory(round, names.index(name), first)
+        rank_of = {worker: rank for rank, workers in enumerate(self._placement) for worker in workers}
+        row = np.empty(self._config.dim)
         due = list(range(first, self._m))
         try:
             while due:
                 worker = due.pop(0)
-                if worker in home:
-                    self._comm.receive(residual, home[worker])
+                if worker in rank_of:
+                    self._comm.receive(row, rank_of[worker])
                 else:
-                    residual[:] = 0.0
-                yield residual
+                    row[:] = 0.0
+                yield row
         except GeneratorExit:  # a reader that gave up must not leave the workers sending
             try:
                 for worker in due:
-                    if worker in home:
-                        self._comm.receive(residual, home[worker])
+                    if worker in rank_of:
+                        self._comm.receive(row, rank_of[worker])
             except RankFailure:
-                with suppress(Fault):  # why the reader gave up is said already
-                    self._mend()
+                with suppress(Fault):  # the reader has its own fault to report
+                    self._recover()
             raise
 
-    def restore(self, residuals: Iterable[Vector]) -> None:
-        self._receiver.restore(residuals)
+    def restore(self, name: str, rows: Iterable[Vector]) -> None:
+        self._receiver.restore(name, rows)
+
+    def restore_attack(self, memory: Any) -> None:
+        self._receiver.attack_memory = memory
 
     def dismiss(self, code: int) -> None:
         while True:
             try:
-                self._channel.send(Command.DISMISS, number=code)
+                self._channel.dismiss(code)
                 return self._comm.confirm()
             except RankFailure:
                 self._comm.recover()
                 self._channel = Channel(self._comm, self._config.dim)
 
-    def _redone(self, call: Callable[[], T]) -> T:
-        """What comes of `call`, which is made again where a rank dies in it."""
+    def _repeated(self, call: Callable[[], T]) -> T:
+        """Return the result of `call`, which is repeated after every rank failure."""
         while True:
             try:
                 return call()
             except RankFailure:
-                self._mend()
+                self._recover()
 
-    def _mend(self) -> None:
-        """Go on with the ranks and workers that are left, or send why not."""
+    def _recover(self) -> None:
+        """Continue with the ranks and workers that are left.
+
+        Raises:
+            Fault: the plan says `on_failure = "stop"`, or the root is the rank that failed.
+        """
         policy, before = self._config.on_failure, self._placement
         survivors = self._comm.recover()
-        self._settle(reassign(before, survivors, policy == "adopt"))  # also for the dismissal
+        self._prepare(reassign(before, survivors, policy == "adopt"))  # also for the dismissal
         happened = []
         if survivors.failed_ranks:
             happened.append(f"{named('rank', survivors.failed_ranks)} died in round {self._round + 1}")
@@ -214,7 +231,7 @@ class RemoteCluster(Cluster):
             happened.append(f"{named('worker', [survivors.failed_worker])} failed in round {self._round + 1}")
         if policy == "stop":
             why = f'{"; ".join(happened)} (on_failure = "stop")'
-            if survivors.failed_worker is not None:  # the next start would meet it again
+            if survivors.failed_worker is not None:  # it would fail in the next start again
                 print(f"mpirobust: {why}", file=sys.stderr, flush=True)
                 raise ReportedFault(Exit.WORKER)
             raise RankFault(f"{why}; another start goes on from the newest checkpoint")
@@ -223,7 +240,7 @@ class RemoteCluster(Cluster):
         moved = [worker for worker in displaced(before, survivors) if worker in here]
         self._receiver.lose(absent, moved)
         if moved:
-            without = "" if self._config.feedback == "none" else ", without what feedback had kept there"
+            without = ", without what feedback had kept there" if self._config.feedback.memories() else ""
             happened.append(f"{named('worker', moved)}: moved to other ranks{without}")
         if absent:
             happened.append(f"{named('worker', absent)}: absent from now on")

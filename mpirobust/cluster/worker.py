@@ -1,8 +1,9 @@
-"""One logical worker: answer, add the residual, encode, keep the new residual."""
+"""One logical worker: answer, encode, remember what the feedback keeps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
@@ -10,36 +11,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Algorithm, Query
-from mpirobust.answers import CLAIM
+from mpirobust.answers import NORM_PREFIX
 from mpirobust.attacks.base import Attack, DataAttack, UpdateAttack, WireAttack
-from mpirobust.compressors.base import AnyCompressor, Compressor, code_of
-from mpirobust.errors import Malformed
+from mpirobust.compressors.base import Code, Codes, Compressor
+from mpirobust.feedback.base import Feedback, Outgoing, WorkerMemory
 from mpirobust.numerics.norms import q_norm
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.streams import Purpose, Streams
-from mpirobust.types import Feedback, Norm, OnFailure, Rows, Vector
+from mpirobust.streams import CENTER, Purpose, Streams, stream
+from mpirobust.types import Layout, Norm, OnFailure, Rows, Vector
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What every worker of a run knows.
+    """What every worker of a run knows, and the center too.
 
-    `lengths_vary` says that messages may differ in length, so that the lengths have to cross as well;
-    `byzantine` are the workers that do as `attack` says; `weights` is how often each worker counts, shape (m,),
-    float64, in the step and in the audit: the objective is `Σ w_i F_i / Σ w_i`. `max_faulty` is how many may be
-    Byzantine or absent before the rule no longer stands. `survives` says that the run goes on where a rank dies, so
-    that a round may be asked again, or may come to nothing.
+    Attributes:
+        seed: of the run.
+        loss: of which every worker has a local one.
+        algorithm: whose queries are answered.
+        compressor: of the messages.
+        norm: how the center measures a message.
+        feedback: what is sent in place of an answer.
+        lengths_vary: whether messages may differ in length, so that the lengths cross as well.
+        layout: of the vectors.
+        attack: of the Byzantine workers; None if all are honest.
+        byzantine: the numbers of the Byzantine workers, ascending.
+        weights: how often each worker counts in the step and in the audit, shape (m,), float64: the objective is
+            `Σ w_i F_i / Σ w_i`.
+        on_failure: what becomes of the workers of a rank that fails.
+        max_faulty: how many workers may be Byzantine or absent; with more the aggregation rule does not stand.
+        survives: whether the run goes on if a rank fails: a round may then be asked again, or come to nothing.
     """
 
     seed: int
     loss: Loss
     algorithm: Algorithm[Any]
-    compressor: AnyCompressor
+    compressor: Compressor
     norm: Norm
     feedback: Feedback
     lengths_vary: bool
-    dim: int
+    layout: Layout
     attack: Attack | None
     byzantine: Rows
     weights: NDArray[np.float64]
@@ -47,62 +59,78 @@ class WorkerConfig:
     max_faulty: int
     survives: bool = False
 
+    @property
+    def dim(self) -> int:
+        """d, the length of the vectors."""
+        return self.layout.dim
+
+    def codes(self, round: int) -> Codes:
+        """Return the codes of the messages of a round, as both ends draw them."""
+        return Codes(self._common_code, partial(self._drawn, round))
+
+    @cached_property
+    def _common_code(self) -> Code | None:
+        return None if self.compressor.draws_for_each() else self._drawn(0, 0)
+
+    def _drawn(self, round: int, worker: int) -> Code:
+        return self.compressor.draw(self.layout, stream(self.seed, worker, round, Purpose.SHARED))
+
     def norm_prefix(self, answer: Vector) -> bytes:
-        """What is_root a message: under Option I the norm of the answer (P1 Alg. 1 l. 1)."""
-        return np.array(q_norm(answer, self.norm.q), CLAIM).tobytes() if self.norm.claimed else b""
+        """Return the first bytes of a message: under Option I the norm of the answer (P1 Alg. 1 l. 1), else none."""
+        return np.array(q_norm(answer, self.norm.q), NORM_PREFIX).tobytes() if self.norm.claimed else b""
 
     def weight(self) -> float:
-        """Σ w_i."""
+        """Return Σ w_i."""
         return float(self.weights.sum())
 
     def message_limit(self) -> int:
-        """The longest honest message in bytes."""
-        return self.compressor.max_nbytes(self.dim) + (CLAIM.itemsize if self.norm.claimed else 0)
+        """Return the length of the longest honest message in bytes."""
+        return self.compressor.max_nbytes(self.layout) + (NORM_PREFIX.itemsize if self.norm.claimed else 0)
 
 
 class Worker:
-    """Worker `index`, on whatever rank it lives.
+    """Worker `index`, on whatever rank it is hosted.
 
     Attributes:
         clean: the shard as it was dealt, which the audit uses.
-        test: this worker's confirm of the test rows.
-        residual: what the feedback keeps, shape (dim,): what compression has left out so far (P1 Alg. 2), or the
-            state g_i that the center has as well (EF21); None without.
+        test: this worker's part of the test rows.
+        memory: what the feedback keeps here; zero before the first round.
     """
 
     def __init__(self, index: int, config: WorkerConfig, clean: Shard, test: Shard | None) -> None:
         self.index = index
         self.clean = clean
         self.test = test
-        self.residual: Vector | None = None if config.feedback == "none" else np.zeros(config.dim)
+        names = [memory.name for memory in config.feedback.memories() if memory.at_worker]
+        self.memory: WorkerMemory = {name: np.zeros(config.dim) for name in names}
         self._config = config
         self._streams: dict[Purpose, Streams] = {}
-        self._last: tuple[int, bytes, Vector | None] | None = None  # a round, its message, the residual before it
+        self._last: tuple[int, bytes, WorkerMemory] | None = None  # a round, its message, the memory before it
         self._attack = config.attack if index in config.byzantine else None
         self._shard = clean
         if isinstance(self._attack, DataAttack):
             self._shard = self._attack.poison(clean, self._stream(0, Purpose.POISON))
 
     def reply(self, round: int, query: Query) -> tuple[bytes, float, float]:
-        """The message for `query`, and the seconds that the answer and the encoding took.
+        """Return the message for `query`, and the seconds that the answer and the encoding took.
 
-        Asked again in the same round, since a rank died or a worker failed in it, it says the same again: its residual
-        has moved on.
+        Idempotent per round: a repeated request returns the same message, because encoding has already changed the
+        memory. Requests are repeated if a rank or a worker fails.
         """
         if self._last is not None and self._last[0] == round:
             return self._last[1], 0.0, 0.0
         began = perf_counter()
         answer = self._answer(round, query)
         answered = perf_counter()
-        before = self.residual
-        message = self._encode(round, answer, query.scale)
+        before = self.memory
+        message = self._encode(round, query, answer)
         if self._config.survives:
             self._last = round, message, before
         return message, answered - began, perf_counter() - answered
 
-    def residual_before(self, round: int) -> Vector | None:
-        """What `feedback = "residual"` kept before `round`, the next or the last that was answered."""
-        return self._last[2] if self._last is not None and self._last[0] == round else self.residual
+    def memory_before(self, round: int) -> WorkerMemory:
+        """Return the memory before `round`, which is the next to be asked, or the last that was answered."""
+        return self._last[2] if self._last is not None and self._last[0] == round else self.memory
 
     def _answer(self, round: int, query: Query) -> Vector:
         config = self._config
@@ -111,36 +139,25 @@ class Worker:
             answer = self._attack.corrupt(answer, self._stream(round, Purpose.CORRUPT))
         return answer
 
-    def _encode(self, round: int, answer: Vector, scale: float) -> bytes:
+    def _encode(self, round: int, query: Query, answer: Vector) -> bytes:
+        """Encode, tamper if the attack says so, absorb what is sent: in this order for every feedback."""
         config = self._config
-        code = code_of(config.compressor, config.dim, lambda: self._stream(round, Purpose.SHARED))
-        rng = self._stream(round, Purpose.ENCODE)
-        if self.residual is None:
-            return self._sent(round, config.norm_prefix(answer) + code.encode(answer, rng))
-        if config.feedback == "difference":
-            message = self._sent(round, code.encode(answer - self.residual, rng))
-            self.residual = self._absorbed(code, message, self.residual)
-            return message
-        p = scale * answer + self.residual  # P1 Alg. 2 l. 5
-        message = code.encode(p, rng)
-        self.residual = p - self._absorbed(code, message, np.zeros(config.dim))
-        return self._sent(round, message)
-
-    def _sent(self, round: int, message: bytes) -> bytes:
-        """What goes on the wire."""
-        if not isinstance(self._attack, WireAttack):
-            return message
-        return self._attack.tamper(message, self._stream(round, Purpose.TAMPER))[: self._config.message_limit() + 1]
-
-    def _absorbed(self, code: Compressor, message: bytes, state: Vector) -> Vector:
-        """`state` plus the vector of `message`, as the center adds it up; an unsound message adds nothing."""
-        try:
-            sound = np.isfinite(code.norm(message, self._config.dim, self._config.norm.q))
-        except Malformed:
-            sound = False
-        if sound:
-            code.add_to(state, np.ones(1), [message])
-        return state
+        code = config.codes(round).common or config.compressor.draw(config.layout, self._stream(round, Purpose.SHARED))
+        outgoing = Outgoing(
+            answer=answer,
+            scale=query.scale,
+            code=code,
+            rng=self._stream(round, Purpose.ENCODE),
+            q=config.norm.q,
+            again=lambda point: self._answer(round, replace(query, vectors=(point, *query.vectors[1:]))),
+            coin=lambda: stream(config.seed, CENTER, round, Purpose.COIN),
+        )
+        message, memory = config.feedback.encode(self.memory, outgoing)
+        message = config.norm_prefix(answer) + message
+        if isinstance(self._attack, WireAttack):
+            message = self._attack.tamper(message, self._stream(round, Purpose.TAMPER))[: config.message_limit() + 1]
+        self.memory = config.feedback.absorb(memory, message, outgoing)
+        return message
 
     def _stream(self, round: int, purpose: Purpose) -> np.random.Generator:
         if purpose not in self._streams:

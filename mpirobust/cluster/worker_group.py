@@ -1,4 +1,4 @@
-"""The workers that live in one process, and what they do all_or_fail."""
+"""The workers that one process hosts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCORES = 3  # columns of `WorkerGroup.scores`: weighted loss, correct, test rows
 
 @dataclass(frozen=True)
 class Batch:
-    """The messages of one group in worker order, and the seconds it took to compute and to encode them."""
+    """The messages of one group in worker order, and the seconds that computing and encoding them took."""
 
     messages: list[bytes]
     compute: float
@@ -33,28 +33,32 @@ class WorkerGroup:
 
     Args:
         workers: in worker order.
-        recruit: makes new workers of these numbers, as they are before the first round, one after the other.
+        build_more: `indices -> workers` as they are before the first round, built when they are asked for.
     """
 
     def __init__(
-        self, config: WorkerConfig, workers: Sequence[Worker], recruit: Callable[[Sequence[int]], Iterable[Worker]]
+        self, config: WorkerConfig, workers: Sequence[Worker], build_more: Callable[[Sequence[int]], Iterable[Worker]]
     ) -> None:
         self.config = config
         self.workers = workers
-        self._recruit = recruit
+        self._build_more = build_more
 
     def set_workers(self, workers: Sequence[int]) -> None:
-        """Let these live here and no others; raises `WorkerFault` where the rows of a new one cannot be read."""
+        """Host these workers and no others.
+
+        Raises:
+            WorkerFault: the rows of a new one cannot be read.
+        """
         here = {worker.index: worker for worker in self.workers}
         wanted = [index for index in workers if index not in here]
-        recruits = iter(self._recruit(wanted))
+        new = iter(self._build_more(wanted))
         for index in wanted:
             with _blaming(index, "cannot move here"):
-                here[index] = next(recruits)
+                here[index] = next(new)
         self.workers = [here[index] for index in workers]
 
     def reply(self, round: int, query: Query) -> Batch:
-        """The message of every worker here; raises `WorkerFault` naming the one that failed."""
+        """Return the message of every worker here; raise `WorkerFault` naming the one that failed."""
         messages = []
         compute = encode = 0.0
         for worker in self.workers:
@@ -68,7 +72,7 @@ class WorkerGroup:
         return Batch(messages, compute, encode)
 
     def scores(self, x: Vector) -> NDArray[np.float64]:
-        """One row per worker here: weight times loss on its clean shard, correct test rows, test rows."""
+        """Return one row per worker here: weight times loss on its clean shard, correct test rows, test rows."""
         table = np.zeros((len(self.workers), SCORES))
         for row, worker in zip(table, self.workers, strict=True):
             with _blaming(worker.index, "failed in an audit"):
@@ -79,7 +83,7 @@ class WorkerGroup:
         return table
 
     def gradients(self, x: Vector) -> ExactSum:
-        """The weighted sum of the workers' gradients on their clean shards."""
+        """Return the weighted sum of the workers' gradients on their clean shards."""
         total = ExactSum(x.size)
         for worker in self.workers:
             with _blaming(worker.index, "failed in an audit"):
@@ -87,7 +91,7 @@ class WorkerGroup:
         return total
 
     def hessian_products(self, x: Vector, v: Vector) -> ExactSum:
-        """The weighted sum of the workers' `∇²F_i(x) v` on their clean shards."""
+        """Return the weighted sum of the workers' `∇²F_i(x) v` on their clean shards."""
         total = ExactSum(x.size)
         for worker in self.workers:
             with _blaming(worker.index, "failed in a Hessian product"):
@@ -95,7 +99,7 @@ class WorkerGroup:
         return total
 
     def _weight(self, worker: Worker) -> np.float64:
-        """As a float64, so that a float32 gradient is not rounded again."""
+        """Return w_i as a float64, so that a float32 gradient is not rounded again."""
         weight: np.float64 = self.config.weights[worker.index]
         return weight
 
@@ -113,7 +117,7 @@ def _fault(worker: int, how: str, error: Exception) -> WorkerFault:
 
 
 def summarise(scores: NDArray[np.float64], gradients: ExactSum, weight: float) -> Audit:
-    """The audit from the scores of all workers, shape (m, SCORES), in worker order, and the weight of all."""
+    """Return the audit from the scores of all workers, shape (m, SCORES), in worker order, and the weight of all."""
     loss, correct, rows = scores.sum(axis=0)
     gradient = gradients.total() / weight
     return Audit(

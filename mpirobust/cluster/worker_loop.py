@@ -1,4 +1,4 @@
-"""The workers' end of a cluster of comm."""
+"""The worker side of the protocol: obey commands until dismissed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from mpirobust.types import Vector
 
 
 def serve(comm: Communicator, group: WorkerGroup, placement: Placement) -> int:
-    """Do as the center says until dismissed; returns the exit code.
+    """Obey the center until it dismisses; return the exit code.
 
-    Where a rank dies or a worker fails, the center asks again; `placement`, the workers of each rank, is then worked
-    out anew, by every rank for itself.
+    If a rank or a worker fails, the center repeats its command, and every rank recomputes `placement`, the workers of
+    each rank, locally: the computation is deterministic.
+
+    Raises:
+        RankFault: the center failed; `ReportedFault` on all ranks but one, or with the code that it ends with.
+        WorkerFault: a worker failed here, and the MPI library does not survive a rank failure.
     """
     while True:
         try:
@@ -54,11 +58,11 @@ def _obey(comm: Communicator, group: WorkerGroup, header: Header, vectors: tuple
             comm.sum_to_root(group.gradients(vectors[0]).parts)
         case Command.CURVATURE:
             comm.sum_to_root(group.hessian_products(*vectors).parts)
-        case Command.RESIDUALS:
+        case Command.MEMORY:
+            name = group.config.feedback.memories()[int(header["kind"])].name
             for worker in group.workers:
-                residual = worker.residual_before(int(header["round"]))
-                if worker.index >= header["number"] and residual is not None:
-                    comm.send(residual)
+                if worker.index >= header["number"]:
+                    comm.send(worker.memory_before(int(header["round"]))[name])
 
 
 def _answer(comm: Communicator, group: WorkerGroup, header: Header, vectors: tuple[Vector, ...]) -> None:

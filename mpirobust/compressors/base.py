@@ -1,4 +1,4 @@
-"""The contract of a compressor."""
+"""The contracts of a compressor: the component of a plan, and the code that it draws for a message."""
 
 from __future__ import annotations
 
@@ -9,106 +9,118 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import Malformed
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
-BLOCK = 8192  # coordinates that are decoded together where a rule works block by block
+BLOCK = 8192  # coordinates that are decoded together by the rules that work block by block
 
 
-class Compressor(ABC):
-    """A code for vectors of known length (P1 Def. 4).
+class Code(ABC):
+    """Vectors of one layout <-> bytes (P1 Def. 4).
 
-    A message comes from a stranger: `norm` looks at all of it and is the gate;
-    `add_to` may trust what passed the gate.
+    A message is hostile: `norm` looks at all of it and is the gate; `add_to` and `fill` may trust what passed it.
+
+    Attributes:
+        dim: d, the length of the vectors.
     """
 
-    @abstractmethod
-    def admit(self, dim: int) -> None:
-        """Raise `PlanFault` with the field that does not fit vectors of length `dim`."""
+    dim: int
 
     @abstractmethod
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
-        """The message for `v`; `v` is left as it is."""
+        """Return the message for `v`, shape (d,); `v` is left as it is."""
 
     @abstractmethod
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        """`||decode(message)||_q` from the payload alone; q is 1, 2 or inf.
+    def norm(self, message: Message, q: float) -> float:
+        """Return `||decode(message)||_q` from the payload alone; q is 1, 2 or inf.
 
         A result that is not finite means that the message is unsound.
 
         Raises:
-            Malformed: these bytes are no code of a vector of length `dim`.
+            Malformed: these bytes are no code of a vector of length d.
         """
 
     @abstractmethod
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
-        """`out += Σ_k weights[k] decode(messages[k])`, in order, for messages whose norm is finite."""
+        """Do `out += Σ_k weights[k] decode(messages[k])`, in order, for messages whose norm is finite."""
 
     @abstractmethod
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
-        """`out[k] = decode(messages[k])[start : start + out.shape[1]]`, for messages whose norm is finite.
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
+        """Do `out[k] = decode(messages[k])[start : start + out.shape[1]]`, for messages whose norm is finite.
 
         `start` is a multiple of `BLOCK` and `out` is not wider than that: a code that
         can only be read from its beginning lays out its segments so.
         """
 
-    @abstractmethod
-    def max_nbytes(self, dim: int) -> int:
-        """The longest message that `encode` returns."""
-
-    @abstractmethod
-    def fixed_length(self) -> bool:
-        """Whether every message is exactly `max_nbytes` long."""
-
-    @abstractmethod
-    def delta(self, dim: int) -> float | None:
-        """The largest δ with `E||Q(v) - v||² ≤ (1 - δ)||v||²` for all v; None where there is none above 0."""
-
-    def decode(self, message: Message, dim: int) -> Vector:
-        """The vector of `message`, shape (dim,), float64, finite.
+    def decode(self, message: Message) -> Vector:
+        """Return the vector of `message`, shape (d,), float64, finite.
 
         Raises:
             Malformed: there is no such vector.
         """
-        if not np.isfinite(self.norm(message, dim, 2.0)):
+        if not np.isfinite(self.norm(message, 2.0)):
             raise Malformed("not finite")
-        out = np.zeros(dim)
+        out = np.zeros(self.dim)
         self.add_to(out, np.ones(1), [message])
         return out
 
 
-class SharedCompressor(ABC):
-    """A family of codes of which worker and center draw the same member for every message.
+class Compressor(ABC):
+    """A family of codes; worker and center draw the same member for every message.
 
-    What both can draw from a stream that they share never crosses the wire.
+    What both ends draw from a stream that they share never crosses the wire. Most families have one member.
     """
 
     @abstractmethod
-    def admit(self, dim: int) -> None:
-        """As `Compressor.admit`."""
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        """Return the code of one message; the same at both ends, which pass equal streams.
+
+        Called once for each message at either end, or once for all messages if not `draws_for_each`.
+        """
+
+    def draws_for_each(self) -> bool:
+        """Whether every message has a code of its own; False if `draw` never uses its stream."""
+        return False
+
+    def admit(self, layout: Layout) -> None:
+        """Raise `PlanFault` with the field that does not fit vectors of this layout. Called before any rank works."""
+        return
 
     @abstractmethod
-    def draw(self, dim: int, shared: np.random.Generator) -> Compressor:
-        """The code of one message; the same on both ends, which pass equal streams."""
+    def max_nbytes(self, layout: Layout) -> int:
+        """Return the length of the longest message."""
 
-    @abstractmethod
-    def max_nbytes(self, dim: int) -> int:
-        """As `Compressor.max_nbytes`, over all members."""
-
-    @abstractmethod
     def fixed_length(self) -> bool:
-        """As `Compressor.fixed_length`, over all members."""
+        """Whether every message is exactly `max_nbytes` long."""
+        return True
 
     @abstractmethod
-    def delta(self, dim: int) -> float | None:
-        """As `Compressor.delta`, in expectation over the draw."""
+    def delta(self, layout: Layout) -> float | None:
+        """Return the largest δ with `E||Q(v) - v||² ≤ (1 - δ)||v||²` for all v; None if there is none above 0.
+
+        The expectation is over the draw and over what `encode` draws.
+        """
 
 
-AnyCompressor = Compressor | SharedCompressor
+class Codes:
+    """The codes of the messages of one round.
 
+    Attributes:
+        common: the code of all messages; None if each has its own.
+    """
 
-def code_of(compressor: AnyCompressor, dim: int, shared: Callable[[], np.random.Generator]) -> Compressor:
-    """The code for one message; `shared` makes the stream and is called only where it is needed."""
-    return compressor if isinstance(compressor, Compressor) else compressor.draw(dim, shared())
+    def __init__(self, common: Code | None, draw: Callable[[int], Code]) -> None:
+        """Take the code of all messages, or `draw: worker -> code`, called once for each worker that is asked for."""
+        self.common = common
+        self._draw = draw
+        self._drawn: dict[int, Code] = {}
+
+    def of(self, worker: int) -> Code:
+        """Return the code of this worker's message."""
+        if self.common is not None:
+            return self.common
+        if worker not in self._drawn:
+            self._drawn[worker] = self._draw(worker)
+        return self._drawn[worker]
 
 
 def expect_length(message: Message, nbytes: int) -> None:

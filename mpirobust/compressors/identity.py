@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.component import component
-from mpirobust.compressors.base import Compressor, expect_length
+from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.numerics.norms import q_norm
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
 
 @component
@@ -22,30 +23,33 @@ class Identity(Compressor):
     def _wire(self) -> np.dtype[np.floating]:
         return np.dtype("<f8" if self.dtype == "float64" else "<f4")
 
-    def admit(self, dim: int) -> None:
-        pass
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        return _Numbers(layout.dim, self._wire)
+
+    def max_nbytes(self, layout: Layout) -> int:
+        return layout.dim * self._wire.itemsize
+
+    def delta(self, layout: Layout) -> float | None:
+        return 1.0 if self.dtype == "float64" else 1.0 - 2.0**-48
+
+
+@dataclass(frozen=True)
+class _Numbers(Code):
+    dim: int
+    wire: np.dtype[Any]
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         with np.errstate(over="ignore"):  # a value that overflows is unsound, and the center sees it
-            return v.astype(self._wire, copy=False).tobytes()
+            return v.astype(self.wire, copy=False).tobytes()
 
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        expect_length(message, self.max_nbytes(dim))
-        return q_norm(np.frombuffer(message, self._wire).astype(np.float64, copy=False), q)
+    def norm(self, message: Message, q: float) -> float:
+        expect_length(message, self.dim * self.wire.itemsize)
+        return q_norm(np.frombuffer(message, self.wire).astype(np.float64, copy=False), q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         for weight, message in zip(weights, messages, strict=True):
-            out += weight * np.frombuffer(message, self._wire)
+            out += weight * np.frombuffer(message, self.wire)
 
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         for row, message in zip(out, messages, strict=True):
-            row[:] = np.frombuffer(message, self._wire, row.size, offset=start * self._wire.itemsize)
-
-    def max_nbytes(self, dim: int) -> int:
-        return dim * self._wire.itemsize
-
-    def fixed_length(self) -> bool:
-        return True
-
-    def delta(self, dim: int) -> float | None:
-        return 1.0 if self.dtype == "float64" else 1.0 - 2.0**-48
+            row[:] = np.frombuffer(message, self.wire, row.size, offset=start * self.wire.itemsize)

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.component import component
 from mpirobust.compressors._signs import add_signs, fill_signs
-from mpirobust.compressors.base import Compressor, expect_length
+from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
 _SCALE = np.dtype("<f4")
 
@@ -21,36 +22,38 @@ class L1QSGD(Compressor):
     A zero is sent as +. δ(x) = ||x||₁²/(d ||x||²) ≥ 1/d (Karimireddy et al. 2019).
     """
 
-    def admit(self, dim: int) -> None:
-        pass
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        return _ScaledSigns(layout.dim)
+
+    def max_nbytes(self, layout: Layout) -> int:
+        return _SCALE.itemsize + (layout.dim + 7) // 8
+
+    def delta(self, layout: Layout) -> float | None:
+        return 1 / layout.dim
+
+
+@dataclass(frozen=True)
+class _ScaledSigns(Code):
+    dim: int
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         with np.errstate(over="ignore"):  # a scale that overflows is unsound, and the center sees it
             scale = np.array(np.abs(v).mean(), _SCALE)
         return scale.tobytes() + np.packbits(v >= 0).tobytes()
 
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        expect_length(message, self.max_nbytes(dim))
+    def norm(self, message: Message, q: float) -> float:
+        expect_length(message, _SCALE.itemsize + (self.dim + 7) // 8)
         scale = float(np.frombuffer(message, _SCALE, 1)[0])
         if scale < 0:
             raise Malformed("negative scale")
-        return scale * (1.0 if q == np.inf else dim ** (1 / q))
+        return scale * (1.0 if q == np.inf else self.dim ** (1 / q))
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         if messages:
             add_signs(out, weights * _scales(messages), [_packed(message) for message in messages])
 
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         fill_signs(out, [_packed(message) for message in messages], start, _scales(messages))
-
-    def max_nbytes(self, dim: int) -> int:
-        return _SCALE.itemsize + (dim + 7) // 8
-
-    def fixed_length(self) -> bool:
-        return True
-
-    def delta(self, dim: int) -> float | None:
-        return 1 / dim
 
 
 def _packed(message: Message) -> NDArray[np.uint8]:

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isqrt
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy.linalg import eigh
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.compressors._blocks import add_by_blocks, norm_by_blocks
-from mpirobust.compressors.base import Compressor, expect_length
+from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed, PlanFault
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
 _VALUE = np.dtype("<f4")
 
@@ -29,9 +29,26 @@ class PCA(Compressor):
 
     k: Annotated[int, Field(gt=0)]
 
-    def admit(self, dim: int) -> None:
-        if self.k > isqrt(dim):
-            raise PlanFault("k", f"{self.k} is more than √{dim}; choose 1 to {isqrt(dim)}")
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        return _Factors(layout.dim, self.k, self.max_nbytes(layout))
+
+    def admit(self, layout: Layout) -> None:
+        if self.k > isqrt(layout.dim):
+            raise PlanFault("k", f"{self.k} is more than √{layout.dim}; choose 1 to {isqrt(layout.dim)}")
+
+    def max_nbytes(self, layout: Layout) -> int:
+        return self.k * sum(_shape(layout.dim)) * _VALUE.itemsize
+
+    def delta(self, layout: Layout) -> float | None:
+        rounding: float = 2.0**-22 * (1 + self.k**0.5)
+        return self.k / isqrt(layout.dim) - rounding
+
+
+@dataclass(frozen=True)
+class _Factors(Code):
+    dim: int
+    k: int
+    nbytes: int
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         rows, columns = _shape(v.size)
@@ -46,17 +63,17 @@ class PCA(Compressor):
             factors = [largest * (unit @ right), right]
             return b"".join(factor.astype(_VALUE).tobytes() for factor in factors)
 
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        expect_length(message, self.max_nbytes(dim))
+    def norm(self, message: Message, q: float) -> float:
+        expect_length(message, self.nbytes)
         if not np.isfinite(np.frombuffer(message, _VALUE)).all():
             raise Malformed("an entry of a factor is not finite")
-        return norm_by_blocks(self, message, dim, q)
+        return norm_by_blocks(self, message, q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         add_by_blocks(self, out, weights, messages)
 
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
-        rows, columns = _shape(dim)
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
+        rows, columns = _shape(self.dim)
         first, last = start // columns, -(-(start + out.shape[1]) // columns)
         within = slice(start - first * columns, start - first * columns + out.shape[1])
         for row, message in zip(out, messages, strict=True):
@@ -66,16 +83,6 @@ class PCA(Compressor):
             for j in range(self.k):  # not a matrix product, whose rounding depends on where the block ends
                 block += some[:, j, None] * right[:, j]
             row[:] = block.ravel()[within]
-
-    def max_nbytes(self, dim: int) -> int:
-        return self.k * sum(_shape(dim)) * _VALUE.itemsize
-
-    def fixed_length(self) -> bool:
-        return True
-
-    def delta(self, dim: int) -> float | None:
-        rounding: float = 2.0**-22 * (1 + self.k**0.5)
-        return self.k / isqrt(dim) - rounding
 
 
 def _shape(dim: int) -> tuple[int, int]:

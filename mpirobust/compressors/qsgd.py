@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.compressors._blocks import blocks
 from mpirobust.compressors._rice import Packed, max_nbytes, pack
-from mpirobust.compressors.base import Compressor
+from mpirobust.compressors.base import Code, Compressor
 from mpirobust.errors import Malformed
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
 _NORM = np.dtype("<f4")
 
@@ -27,8 +27,24 @@ class QSGD(Compressor):
 
     levels: Annotated[int, Field(gt=0, le=2**15)]
 
-    def admit(self, dim: int) -> None:
-        pass
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        return _Levels(layout.dim, self.levels)
+
+    def max_nbytes(self, layout: Layout) -> int:
+        return _NORM.itemsize + max_nbytes(layout.dim, self.levels)
+
+    def fixed_length(self) -> bool:
+        return False
+
+    def delta(self, layout: Layout) -> float | None:
+        error = layout.dim**0.5 - 1 if self.levels == 1 else layout.dim / (4 * self.levels**2)
+        return 1 - error - 2.0**-20 if error < 1 - 2.0**-20 else None  # less the rounding of the norm
+
+
+@dataclass(frozen=True)
+class _Levels(Code):
+    dim: int
+    levels: int
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         with np.errstate(over="ignore", invalid="ignore"):  # a norm that overflows is unsound, and the center sees it
@@ -40,41 +56,31 @@ class QSGD(Compressor):
             levels = np.where(v < 0, -1, 1) * np.minimum(rounded, self.levels)
         return norm.tobytes() + pack(levels, self.levels)
 
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        unit, packed = self._open(message, dim)
+    def norm(self, message: Message, q: float) -> float:
+        unit, packed = self._open(message)
         if not 0 <= unit < np.inf:
             raise Malformed("the norm is negative or not finite")
-        magnitudes = np.concatenate([np.abs(packed.segment(here.start)[1]) for here in blocks(dim)])
+        magnitudes = np.concatenate([np.abs(packed.segment(here.start)[1]) for here in blocks(self.dim)])
         return unit * float(np.linalg.norm(magnitudes, q) if magnitudes.size else 0.0)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         for weight, message in zip(weights, messages, strict=True):
-            unit, packed = self._open(message, out.size)
+            unit, packed = self._open(message)
             for here in blocks(out.size):
                 places, levels = packed.segment(here.start)
                 out[here.start + places] += weight * (unit * levels)
 
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         out[:] = 0
         for row, message in zip(out, messages, strict=True):
-            unit, packed = self._open(message, dim)
+            unit, packed = self._open(message)
             places, levels = packed.segment(start)
             within = np.searchsorted(places, row.size)
             row[places[:within]] = unit * levels[:within]
 
-    def _open(self, message: Message, dim: int) -> tuple[float, Packed]:
+    def _open(self, message: Message) -> tuple[float, Packed]:
         """What one level is worth, and the levels."""
         if len(message) < _NORM.itemsize:
             raise Malformed("too short for a norm")
         unit = float(np.frombuffer(message, _NORM, 1)[0]) / self.levels
-        return unit, Packed(memoryview(message)[_NORM.itemsize :], dim, self.levels)
-
-    def max_nbytes(self, dim: int) -> int:
-        return _NORM.itemsize + max_nbytes(dim, self.levels)
-
-    def fixed_length(self) -> bool:
-        return False
-
-    def delta(self, dim: int) -> float | None:
-        error = dim**0.5 - 1 if self.levels == 1 else dim / (4 * self.levels**2)
-        return 1 - error - 2.0**-20 if error < 1 - 2.0**-20 else None  # less the rounding of the norm
+        return unit, Packed(memoryview(message)[_NORM.itemsize :], self.dim, self.levels)

@@ -6,20 +6,19 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
 from mpirobust.compressors._hadamard import hadamard, padded
-from mpirobust.compressors.base import BLOCK, Compressor, SharedCompressor, expect_length
+from mpirobust.compressors.base import BLOCK, Code, Compressor, expect_length
 from mpirobust.errors import Malformed
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
 _ENDS = np.dtype("<f4")
 
 
 @component
-class Rotated(SharedCompressor):
+class Rotated(Compressor):
     """A random rotation, then k levels between the least and the largest entry, at random (Suresh et al. 2017, §3).
 
     The rotation is a Hadamard matrix times random signs, which both ends draw; it acts on each BLOCK of coordinates
@@ -29,32 +28,27 @@ class Rotated(SharedCompressor):
 
     levels: Annotated[int, Field(ge=2, le=2**15)]
 
-    def admit(self, dim: int) -> None:
-        pass
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        return _Rotation(layout.dim, self.levels, self.max_nbytes(layout), stream.bytes((_places(layout.dim) + 7) // 8))
 
-    def draw(self, dim: int, shared: np.random.Generator) -> Compressor:
-        return _Drawn(self.levels, shared.bytes((_places(dim) + 7) // 8))
-
-    def max_nbytes(self, dim: int) -> int:
-        width = (self.levels - 1).bit_length()
-        return len(blocks(dim)) * 2 * _ENDS.itemsize + (_places(dim) * width + 7) // 8
-
-    def fixed_length(self) -> bool:
+    def draws_for_each(self) -> bool:
         return True
 
-    def delta(self, dim: int) -> float | None:
-        n = padded(min(dim, BLOCK))
+    def max_nbytes(self, layout: Layout) -> int:
+        width = (self.levels - 1).bit_length()
+        return len(blocks(layout.dim)) * 2 * _ENDS.itemsize + (_places(layout.dim) * width + 7) // 8
+
+    def delta(self, layout: Layout) -> float | None:
+        n = padded(min(layout.dim, BLOCK))
         error = min(2 * log(n) + 2, n / 2) / (self.levels - 1) ** 2 + 2.0**-20  # and the rounding of the ends
         return 1 - error if error < 1 else None
 
 
-class _Drawn(Compressor):
-    def __init__(self, levels: int, signs: bytes) -> None:
+class _Rotation(Code):
+    def __init__(self, dim: int, levels: int, nbytes: int, signs: bytes) -> None:
+        self.dim, self._nbytes = dim, nbytes
         self._top, self._width = levels - 1, (levels - 1).bit_length()
         self._signs = np.frombuffer(signs, np.uint8)
-
-    def admit(self, dim: int) -> None:
-        pass
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         ends, bits = [], []
@@ -72,26 +66,26 @@ class _Drawn(Compressor):
         with np.errstate(over="ignore"):
             return np.array(ends, _ENDS).tobytes() + np.packbits(np.concatenate(bits)).tobytes()
 
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        expect_length(message, self.max_nbytes(dim))
-        if not np.isfinite(np.frombuffer(message, _ENDS, 2 * len(blocks(dim)))).all():
+    def norm(self, message: Message, q: float) -> float:
+        expect_length(message, self._nbytes)
+        if not np.isfinite(np.frombuffer(message, _ENDS, 2 * len(blocks(self.dim)))).all():
             raise Malformed("an end is not finite")
-        if any((self._levels(message, dim, here.start) > self._top).any() for here in blocks(dim)):
+        if any((self._levels(message, here.start) > self._top).any() for here in blocks(self.dim)):
             raise Malformed("a level is out of its range")
-        return norm_by_blocks(self, message, dim, q)
+        return norm_by_blocks(self, message, q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         add_by_blocks(self, out, weights, messages)
 
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         for row, message in zip(out, messages, strict=True):
-            levels = self._levels(message, dim, start)
+            levels = self._levels(message, start)
             least, largest = np.frombuffer(message, _ENDS, 2, start // BLOCK * 2 * _ENDS.itemsize).astype(np.float64)
             y = least + (largest - least) / self._top * levels
             row[:] = (hadamard(y) * self._flips(start, y.size))[: row.size]
 
-    def _levels(self, message: Message, dim: int, start: int) -> NDArray[np.int64]:
-        n, offset = padded(min(BLOCK, dim - start)), len(blocks(dim)) * 2 * _ENDS.itemsize
+    def _levels(self, message: Message, start: int) -> NDArray[np.int64]:
+        n, offset = padded(min(BLOCK, self.dim - start)), len(blocks(self.dim)) * 2 * _ENDS.itemsize
         packed = np.frombuffer(message, np.uint8, (n * self._width + 7) // 8, offset + start * self._width // 8)
         bits = np.unpackbits(packed, count=n * self._width).reshape(n, self._width)
         levels: NDArray[np.int64] = bits @ (1 << np.arange(self._width))
@@ -99,15 +93,6 @@ class _Drawn(Compressor):
 
     def _flips(self, start: int, n: int) -> NDArray[np.float64]:
         return np.where(np.unpackbits(self._signs[start // 8 :], count=n), -1.0, 1.0)
-
-    def max_nbytes(self, dim: int) -> int:
-        return Rotated(levels=self._top + 1).max_nbytes(dim)
-
-    def fixed_length(self) -> bool:
-        return True
-
-    def delta(self, dim: int) -> float | None:
-        return None
 
 
 def _places(dim: int) -> int:

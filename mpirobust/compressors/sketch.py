@@ -5,20 +5,19 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
-from mpirobust.compressors.base import Compressor, SharedCompressor, expect_length
+from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed, PlanFault
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
 _VALUE = np.dtype("<f4")
 _PRIME = 2**31 - 1
 
 
 @component
-class Sketch(SharedCompressor):
+class Sketch(Compressor):
     """A count sketch: `rows` times `columns` float32 sums of coordinates under random signs (Ivkin et al. 2019).
 
     The hashes are linear polynomials modulo 2³¹ - 1 (Carter and Wegman 1979) that both ends draw. A coordinate is the
@@ -29,32 +28,29 @@ class Sketch(SharedCompressor):
     rows: Annotated[int, Field(gt=0)]
     columns: Annotated[int, Field(gt=0, lt=2**20)]
 
-    def admit(self, dim: int) -> None:
-        if dim >= _PRIME:
-            raise PlanFault("rows", f"a sketch takes fewer than {_PRIME} coordinates, not {dim}")
+    def admit(self, layout: Layout) -> None:
+        if layout.dim >= _PRIME:
+            raise PlanFault("rows", f"a sketch takes fewer than {_PRIME} coordinates, not {layout.dim}")
 
-    def draw(self, dim: int, shared: np.random.Generator) -> Compressor:
-        return _Drawn(self.rows, self.columns, shared)
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        return _Hashed(layout.dim, self.rows, self.columns, stream)
 
-    def max_nbytes(self, dim: int) -> int:
-        return self.rows * self.columns * _VALUE.itemsize
-
-    def fixed_length(self) -> bool:
+    def draws_for_each(self) -> bool:
         return True
 
-    def delta(self, dim: int) -> float | None:
-        error = (1 if self.rows == 1 else 2) * (dim - 1) / self.columns + 2.0**-10  # and what the hashes lack
+    def max_nbytes(self, layout: Layout) -> int:
+        return self.rows * self.columns * _VALUE.itemsize
+
+    def delta(self, layout: Layout) -> float | None:
+        error = (1 if self.rows == 1 else 2) * (layout.dim - 1) / self.columns + 2.0**-10  # and what the hashes lack
         return 1 - error if error < 1 else None
 
 
-class _Drawn(Compressor):
-    def __init__(self, rows: int, columns: int, shared: np.random.Generator) -> None:
-        self._shape = rows, columns
-        self._slopes = shared.integers(1, _PRIME, size=(2, rows, 1), dtype=np.uint64)
-        self._offsets = shared.integers(_PRIME, size=(2, rows, 1), dtype=np.uint64)
-
-    def admit(self, dim: int) -> None:
-        pass
+class _Hashed(Code):
+    def __init__(self, dim: int, rows: int, columns: int, stream: np.random.Generator) -> None:
+        self.dim, self._shape = dim, (rows, columns)
+        self._slopes = stream.integers(1, _PRIME, size=(2, rows, 1), dtype=np.uint64)
+        self._offsets = stream.integers(_PRIME, size=(2, rows, 1), dtype=np.uint64)
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         rows, columns = self._shape
@@ -65,16 +61,16 @@ class _Drawn(Compressor):
                 table += np.bincount(cells.ravel(), (signs * v[here]).ravel(), table.size)
             return table.astype(_VALUE).tobytes()
 
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        expect_length(message, self.max_nbytes(dim))
+    def norm(self, message: Message, q: float) -> float:
+        expect_length(message, self._shape[0] * self._shape[1] * _VALUE.itemsize)
         if not np.isfinite(np.frombuffer(message, _VALUE)).all():
             raise Malformed("a sum is not finite")
-        return norm_by_blocks(self, message, dim, q)
+        return norm_by_blocks(self, message, q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         add_by_blocks(self, out, weights, messages)
 
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         cells, signs = self._hashes(slice(start, start + out.shape[1]))
         for row, message in zip(out, messages, strict=True):
             row[:] = np.median(signs * np.frombuffer(message, _VALUE)[cells], axis=0)
@@ -85,12 +81,3 @@ class _Drawn(Compressor):
         cell, sign = (self._slopes * np.arange(here.start, here.stop, dtype=np.uint64) + self._offsets) % _PRIME
         cells = (cell % columns).astype(np.intp) + columns * np.arange(rows)[:, None]
         return cells, 1.0 - 2.0 * (sign % 2)
-
-    def max_nbytes(self, dim: int) -> int:
-        return self._shape[0] * self._shape[1] * _VALUE.itemsize
-
-    def fixed_length(self) -> bool:
-        return True
-
-    def delta(self, dim: int) -> float | None:
-        return None

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.component import component
 from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
-from mpirobust.compressors.base import BLOCK, Compressor, expect_length
+from mpirobust.compressors.base import BLOCK, Code, Compressor, expect_length
 from mpirobust.errors import Malformed
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
 _SCALE = np.dtype("<f4")
 _POWERS = 3 ** np.arange(5)
@@ -24,8 +25,20 @@ class TernGrad(Compressor):
     Unbiased. `E||Q(x) - x||² = s||x||₁ - ||x||² ≤ (√d - 1)/2 ||x||²`, which leaves a δ only below d = 9.
     """
 
-    def admit(self, dim: int) -> None:
-        pass
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        return _Trits(layout.dim, self.max_nbytes(layout))
+
+    def max_nbytes(self, layout: Layout) -> int:
+        return _SCALE.itemsize + layout.dim // BLOCK * _BYTES + -(-(layout.dim % BLOCK) // 5)
+
+    def delta(self, layout: Layout) -> float | None:
+        return (3 - layout.dim**0.5) / 2 - 2.0**-20 if layout.dim < 9 else None  # less the rounding of the scale
+
+
+@dataclass(frozen=True)
+class _Trits(Code):
+    dim: int
+    nbytes: int
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         with np.errstate(over="ignore"):  # a scale that overflows is unsound, and the center sees it
@@ -38,30 +51,21 @@ class TernGrad(Compressor):
             parts.append((digits.reshape(-1, 5) @ _POWERS).astype(np.uint8).tobytes())
         return b"".join(parts)
 
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        expect_length(message, self.max_nbytes(dim))
+    def norm(self, message: Message, q: float) -> float:
+        expect_length(message, self.nbytes)
         scale = float(np.frombuffer(message, _SCALE, 1)[0])
         if not 0 <= scale < np.inf:
             raise Malformed("the scale is negative or not finite")
         if np.frombuffer(message, np.uint8, offset=_SCALE.itemsize).max() >= len(_TRITS):
             raise Malformed("a byte is not five trits")
-        return norm_by_blocks(self, message, dim, q)
+        return norm_by_blocks(self, message, q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         add_by_blocks(self, out, weights, messages)
 
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         for row, message in zip(out, messages, strict=True):
             offset = _SCALE.itemsize + start // BLOCK * _BYTES
             packed = np.frombuffer(message, np.uint8, -(-row.size // 5), offset)
             scale = float(np.frombuffer(message, _SCALE, 1)[0])
             np.multiply(_TRITS[packed].ravel()[: row.size], scale, out=row)
-
-    def max_nbytes(self, dim: int) -> int:
-        return _SCALE.itemsize + dim // BLOCK * _BYTES + -(-(dim % BLOCK) // 5)
-
-    def fixed_length(self) -> bool:
-        return True
-
-    def delta(self, dim: int) -> float | None:
-        return (3 - dim**0.5) / 2 - 2.0**-20 if dim < 9 else None  # less the rounding of the scale

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.compressors._sparse import VALUE, pack_positions, position_nbytes, scatter, unpack_positions
-from mpirobust.compressors.base import Compressor, expect_length
+from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed, PlanFault
 from mpirobust.numerics.norms import q_norm
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
 
 @component
@@ -24,38 +24,45 @@ class TopK(Compressor):
 
     k: Annotated[int, Field(gt=0)]
 
-    def admit(self, dim: int) -> None:
-        if self.k > dim:
-            raise PlanFault("k", f"{self.k} is more than the dimension {dim}; choose 1 to {dim}")
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        return _Largest(layout.dim, self.k, self.max_nbytes(layout))
+
+    def admit(self, layout: Layout) -> None:
+        if self.k > layout.dim:
+            raise PlanFault("k", f"{self.k} is more than the dimension {layout.dim}; choose 1 to {layout.dim}")
+
+    def max_nbytes(self, layout: Layout) -> int:
+        return position_nbytes(layout.dim, self.k) + self.k * VALUE.itemsize
+
+    def delta(self, layout: Layout) -> float | None:
+        return self.k / layout.dim
+
+
+@dataclass(frozen=True)
+class _Largest(Code):
+    dim: int
+    k: int
+    nbytes: int
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         largest = np.sort(np.argpartition(np.abs(v), -self.k)[-self.k :])
         with np.errstate(over="ignore"):  # a value that overflows is unsound, and the center sees it
             return pack_positions(largest, v.size) + v[largest].astype(VALUE).tobytes()
 
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        expect_length(message, self.max_nbytes(dim))
-        positions = unpack_positions(message, dim, self.k)
+    def norm(self, message: Message, q: float) -> float:
+        expect_length(message, self.nbytes)
+        positions = unpack_positions(message, self.dim, self.k)
         if (positions[1:] == positions[:-1]).any():
             raise Malformed("a position stands there twice")
-        return q_norm(self._values(message, dim).astype(np.float64), q)
+        return q_norm(self._values(message).astype(np.float64), q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         for weight, message in zip(weights, messages, strict=True):
-            out[unpack_positions(message, out.size, self.k)] += weight * self._values(message, out.size)
+            out[unpack_positions(message, self.dim, self.k)] += weight * self._values(message)
 
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         for row, message in zip(out, messages, strict=True):
-            scatter(row, start, unpack_positions(message, dim, self.k), self._values(message, dim))
+            scatter(row, start, unpack_positions(message, self.dim, self.k), self._values(message))
 
-    def _values(self, message: Message, dim: int) -> NDArray[np.float32]:
-        return np.frombuffer(message, VALUE, self.k, offset=position_nbytes(dim, self.k))
-
-    def max_nbytes(self, dim: int) -> int:
-        return position_nbytes(dim, self.k) + self.k * VALUE.itemsize
-
-    def fixed_length(self) -> bool:
-        return True
-
-    def delta(self, dim: int) -> float | None:
-        return self.k / dim
+    def _values(self, message: Message) -> NDArray[np.float32]:
+        return np.frombuffer(message, VALUE, self.k, offset=position_nbytes(self.dim, self.k))

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.compressors._sparse import pack_positions, position_nbytes, scatter, unpack_positions
-from mpirobust.compressors.base import Compressor, expect_length
+from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed
 from mpirobust.numerics.norms import q_norm
-from mpirobust.types import Message, Vector
+from mpirobust.types import Layout, Message, Vector
 
 _NORM = np.dtype("<f4")
 
@@ -28,8 +28,22 @@ class VQSGD(Compressor):
 
     samples: Annotated[int, Field(gt=0)]
 
-    def admit(self, dim: int) -> None:
-        pass
+    def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
+        return _Corners(layout.dim, self.samples, self.max_nbytes(layout))
+
+    def max_nbytes(self, layout: Layout) -> int:
+        return _NORM.itemsize + position_nbytes(2 * layout.dim, self.samples)
+
+    def delta(self, layout: Layout) -> float | None:
+        error = (layout.dim - 1) / self.samples
+        return 1 - error - 2.0**-20 if error < 1 - 2.0**-20 else None  # less the rounding of the norm
+
+
+@dataclass(frozen=True)
+class _Corners(Code):
+    dim: int
+    samples: int
+    nbytes: int
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         with np.errstate(over="ignore", invalid="ignore"):  # a norm that overflows is unsound, and the center sees it
@@ -45,33 +59,23 @@ class VQSGD(Compressor):
             corners[self.samples - rest :] = rng.integers(2 * v.size, size=rest)
         return norm.tobytes() + pack_positions(np.sort(corners), 2 * v.size)
 
-    def norm(self, message: Message, dim: int, q: float) -> float:
-        expect_length(message, self.max_nbytes(dim))
+    def norm(self, message: Message, q: float) -> float:
+        expect_length(message, self.nbytes)
         if not 0 <= np.frombuffer(message, _NORM, 1)[0] < np.inf:
             raise Malformed("the norm is negative or not finite")
-        return q_norm(self._entries(message, dim)[1], q)
+        return q_norm(self._entries(message)[1], q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         for weight, message in zip(weights, messages, strict=True):
-            positions, values = self._entries(message, out.size)
+            positions, values = self._entries(message)
             out[positions] += weight * values
 
-    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], dim: int, start: int) -> None:
+    def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         for row, message in zip(out, messages, strict=True):
-            scatter(row, start, *self._entries(message, dim))
+            scatter(row, start, *self._entries(message))
 
-    def _entries(self, message: Message, dim: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        corners = unpack_positions(memoryview(message)[_NORM.itemsize :], 2 * dim, self.samples)
+    def _entries(self, message: Message) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        corners = unpack_positions(memoryview(message)[_NORM.itemsize :], 2 * self.dim, self.samples)
         positions, which = np.unique(corners // 2, return_inverse=True)
         counts = np.bincount(which, 1 - 2 * (corners % 2))
-        return positions, np.sqrt(dim) * float(np.frombuffer(message, _NORM, 1)[0]) / self.samples * counts
-
-    def max_nbytes(self, dim: int) -> int:
-        return _NORM.itemsize + position_nbytes(2 * dim, self.samples)
-
-    def fixed_length(self) -> bool:
-        return True
-
-    def delta(self, dim: int) -> float | None:
-        error = (dim - 1) / self.samples
-        return 1 - error - 2.0**-20 if error < 1 - 2.0**-20 else None  # less the rounding of the norm
+        return positions, np.sqrt(self.dim) * float(np.frombuffer(message, _NORM, 1)[0]) / self.samples * counts

@@ -3,9 +3,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.errors import PlanFault
 from mpirobust.numerics.norms import q_norm

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import State
@@ -27,6 +29,7 @@ class Moment:
     """The run after `round` rounds.
 
     Attributes:
+        memories: what the aggregation rule remembers for each kind of query.
         exchange, verdict: of the round just done; None before the first.
         seconds: of each phase of the round; observers add what they take.
     """
@@ -34,6 +37,7 @@ class Moment:
     round: int
     state: State
     cluster: Cluster
+    memories: Mapping[int, Any] = field(default_factory=dict)
     exchange: Exchange | None = None
     verdict: Verdict | None = None
     seconds: dict[str, float] = field(default_factory=dict)

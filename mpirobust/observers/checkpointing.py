@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from time import perf_counter
 
+from mpirobust.feedback.base import Feedback
 from mpirobust.observers.base import Moment, Observer, Status
 from mpirobust.records import checkpoint
 from mpirobust.records.trace import Trace
@@ -13,11 +14,12 @@ from mpirobust.records.trace import Trace
 class Checkpointer(Observer):
     """Every `every` rounds, and after the last unless the run diverged."""
 
-    def __init__(self, trace: Trace, folder: Path, every: int, plan_id: str) -> None:
+    def __init__(self, trace: Trace, folder: Path, every: int, plan_id: str, feedback: Feedback) -> None:
         self._trace = trace
         self._folder = folder
         self._every = every
         self._plan_id = plan_id
+        self._feedback = feedback
         self._saved = -1
 
     def before_first_round(self, moment: Moment) -> Status | None:
@@ -35,8 +37,11 @@ class Checkpointer(Observer):
 
     def _save(self, moment: Moment) -> None:
         began = perf_counter()
-        tail = self._trace.tail()
-        checkpoint.save(self._folder, moment.round, moment.state, moment.cluster, tail, self._plan_id)
+        rule = {kind: memory for kind, memory in moment.memories.items() if memory is not None}
+        cluster = moment.cluster
+        snapshot = checkpoint.Snapshot(moment.round, moment.state, self._trace.tail(), rule, cluster.attack_memory)
+        memories = {each.name: cluster.memory(each.name, moment.round) for each in self._feedback.memories()}
+        checkpoint.save(self._folder, snapshot, self._plan_id, memories)
         self._saved = moment.round
         moment.seconds["checkpoint"] = perf_counter() - began
         if self._trace.rounds.rows.size:

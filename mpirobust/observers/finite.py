@@ -19,7 +19,7 @@ class FiniteWatch(Observer):
 
     def after_round(self, moment: Moment) -> Status | None:
         assert moment.exchange is not None
-        return self.before_first_round(moment) if moment.exchange.inbox.sound.any() else Status.DIVERGED
+        return self.before_first_round(moment) if moment.exchange.answers.sound.any() else Status.DIVERGED
 
     def after_last_round(self, moment: Moment, status: Status) -> None:
         pass

@@ -38,7 +38,7 @@ class Recorder(Observer):
         row["bytes_up"] = moment.exchange.bytes_up
         row["bytes_down"] = moment.exchange.bytes_down
         row["elapsed"] = self._before + perf_counter() - self._began
-        row["norms"] = moment.exchange.inbox.norms
+        row["norms"] = moment.exchange.answers.norms
         row["kept"] = moment.verdict.kept
         row["absent"] = moment.exchange.absent
         for phase, seconds in moment.seconds.items():

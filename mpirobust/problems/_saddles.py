@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 import numpy as np
-from pydantic import Field
 
+from mpirobust.component import Field
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
 

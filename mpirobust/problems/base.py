@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mpirobust.shard import Shard
-from mpirobust.types import Vector
+from mpirobust.types import Layout, Vector, flat
 
 
 class Loss(ABC):
@@ -23,13 +23,17 @@ class Loss(ABC):
     def dim(self, features: int) -> int:
         """Number of parameters for rows of `features` numbers."""
 
+    def layout(self, features: int) -> Layout:
+        """The parts of the parameter vector, for compressors that work part by part; by default it is one part."""
+        return flat(self.dim(features))
+
     @abstractmethod
     def start(self, features: int, rng: np.random.Generator) -> Vector:
         """The default starting point, shape (dim,)."""
 
-    @abstractmethod
     def admit(self, classes: int) -> None:
-        """Raise `PlanFault` where data with that many classes (0: real targets) do not fit."""
+        """Raise `PlanFault` if data with that many classes (0: real targets) do not fit."""
+        return
 
     @abstractmethod
     def value(self, x: Vector, shard: Shard) -> float:

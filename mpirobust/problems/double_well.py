@@ -27,9 +27,6 @@ class DoubleWell(Loss):
     def start(self, features: int, rng: np.random.Generator) -> Vector:
         return point_at(self.start_norm, features, rng)
 
-    def admit(self, classes: int) -> None:
-        pass
-
     def value(self, x: Vector, shard: Shard) -> float:
         well = x[0] ** 4 / 4 - x[0] ** 2
         return float(well + x @ x / 2 + mean_row(shard) @ x)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 from scipy.special import expit
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard

@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.problems._saddles import Away, point_at
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
@@ -33,9 +32,6 @@ class MatrixFactorisation(Loss):
 
     def start(self, features: int, rng: np.random.Generator) -> Vector:
         return point_at(self.start_norm, self.dim(features), rng)
-
-    def admit(self, classes: int) -> None:
-        pass
 
     def value(self, x: Vector, shard: Shard) -> float:
         U = self._matrix(x)

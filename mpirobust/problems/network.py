@@ -6,16 +6,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.types import Vector
+from mpirobust.types import Layout, Vector
 
 Matrix: TypeAlias = NDArray[np.floating[Any]]
-Layer: TypeAlias = tuple[Matrix, Matrix]  # weights (inputs, run_folder), biases (run_folder,)
+Layer: TypeAlias = tuple[Matrix, Matrix]  # weights (inputs, outputs), biases (outputs,)
 
 _SLAB = 1024  # rows that go through the network together: bounds the memory for activations (benchmarks/network.py)
 
@@ -25,7 +24,7 @@ class Network(Loss):
     """Fully connected ReLU network with softmax cross-entropy (P1 §8).
 
     The parameters of the layers stand one after the other, weights (inputs,
-    run_folder) before biases; the output layer has one unit per class. The start
+    outputs) before biases; the output layer has one unit per class. The start
     is He's (2015): weights N(0, 2/inputs), biases zero.
     """
 
@@ -34,12 +33,18 @@ class Network(Loss):
     dtype: Literal["float32", "float64"] = "float32"  # of the arithmetic inside
 
     def dim(self, features: int) -> int:
-        return sum(inputs * run_folder + run_folder for inputs, run_folder in self._shapes(features))
+        return sum(inputs * outputs + outputs for inputs, outputs in self._shapes(features))
+
+    def layout(self, features: int) -> Layout:
+        parts = []
+        for number, (inputs, outputs) in enumerate(self._shapes(features)):
+            parts += [(f"weights {number}", (inputs, outputs)), (f"biases {number}", (outputs,))]
+        return Layout(tuple(parts))
 
     def start(self, features: int, rng: np.random.Generator) -> Vector:
         parts = [
-            [np.sqrt(2 / inputs) * rng.standard_normal(inputs * run_folder), np.zeros(run_folder)]
-            for inputs, run_folder in self._shapes(features)
+            [np.sqrt(2 / inputs) * rng.standard_normal(inputs * outputs), np.zeros(outputs)]
+            for inputs, outputs in self._shapes(features)
         ]
         return np.concatenate([each for part in parts for each in part])
 
@@ -131,9 +136,9 @@ class Network(Loss):
 def _split(flat: Any, shapes: list[tuple[int, int]]) -> list[Layer]:
     """The layers of a parameter vector, as views."""
     layers, at = [], 0
-    for inputs, run_folder in shapes:
-        middle, end = at + inputs * run_folder, at + inputs * run_folder + run_folder
-        layers.append((flat[at:middle].reshape(inputs, run_folder), flat[middle:end]))
+    for inputs, outputs in shapes:
+        middle, end = at + inputs * outputs, at + inputs * outputs + outputs
+        layers.append((flat[at:middle].reshape(inputs, outputs), flat[middle:end]))
         at = end
     return layers
 

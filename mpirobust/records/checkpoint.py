@@ -1,108 +1,165 @@
-"""Checkpoints: the state of the algorithm and the residuals, in files that are whole or absent."""
+"""Checkpoints: all that a run needs to continue to the same bits, in files that are whole or absent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mpirobust.algorithms.base import State
-from mpirobust.cluster.base import Cluster
 from mpirobust.errors import SetupFault
 from mpirobust.hdf5 import write_sealed
 from mpirobust.records.layout import CHECKPOINTS, FORMAT, KEPT, checkpoint_path, open_record
 from mpirobust.records.trace import Tail
 from mpirobust.types import Vector
 
+_OLD_MEMORY = "residuals"  # in earlier files, the one memory of the feedback
+
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint that has been read and checked."""
+class Schema:
+    """What the checkpoints of a plan hold.
 
-    path: Path
+    Attributes:
+        state: the class of the algorithm's state.
+        rule, attack: the classes of what the aggregation rule and an omniscient attacker remember; None if nothing.
+        plan_id: identifies the plan.
+    """
+
+    state: type[State]
+    plan_id: str
+    rule: type | None = None
+    attack: type | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run after `round` rounds, but for the memories of the feedback, which are too large to be held.
+
+    Attributes:
+        state: of the algorithm.
+        tail: the rows of the trace that the file on disk lacks.
+        rule: the memory of the aggregation rule for each kind of query.
+        attack: the memory of an omniscient attacker; None if there is none.
+    """
+
     round: int
     state: State
     tail: Tail
+    rule: Mapping[int, Any] = field(default_factory=dict)
+    attack: Any = None
 
 
-def save(folder: Path, round: int, state: State, cluster: Cluster, tail: Tail, plan_id: str) -> None:
-    """Write the checkpoint after `round` rounds and drop all but the newest two.
+def save(folder: Path, snapshot: Snapshot, plan_id: str, memories: Mapping[str, Generator[Vector, None, None]]) -> None:
+    """Write a checkpoint and drop all but the newest two.
 
-    `tail` are the rows that the trace on disk lacks. Residuals go from worker to file one by one: memory O(d).
+    Args:
+        memories: those of the feedback by name; each goes from worker to file row by row, memory O(d), and is closed.
 
     Raises:
         StorageFault: not written; the older checkpoints are untouched.
     """
 
     def fill(file: Any) -> None:
-        file.attrs.update(round=round, plan_id=plan_id)
-        for each in fields(state):
-            file.create_dataset(f"state/{each.name}", data=getattr(state, each.name))
-        for table, columns in tail.items():
+        file.attrs.update(round=snapshot.round, plan_id=plan_id)
+        _write_fields(file, "state", snapshot.state)
+        for table, columns in snapshot.tail.items():
             for column, rows in columns.items():
                 file.create_dataset(f"tail/{table}/{column}", data=rows)
-        with closing(cluster.residuals(round)) as residuals:
-            _stream(file, residuals)
+        for kind, memory in snapshot.rule.items():
+            _write_fields(file, f"rule/{kind}", memory)
+        if snapshot.attack is not None:
+            _write_fields(file, "attack", snapshot.attack)
+        for name, vectors in memories.items():
+            with closing(vectors):
+                _stream(file, f"memory/{name}", vectors)
 
-    write_sealed(checkpoint_path(folder, round), "checkpoint", FORMAT, fill)
+    write_sealed(checkpoint_path(folder, snapshot.round), "checkpoint", FORMAT, fill)
     for old in sorted(folder.glob(CHECKPOINTS))[:-KEPT]:
         old.unlink(missing_ok=True)
 
 
-def newest(folder: Path, state_type: type[State], plan_id: str) -> tuple[Checkpoint | None, list[str]]:
-    """The newest sound checkpoint of this plan in `folder`, and why newer ones were passed over."""
+def newest(folder: Path, schema: Schema) -> tuple[Path | None, list[str]]:
+    """Return the newest sound checkpoint of this plan in `folder`, and why newer ones were passed over."""
     passed_over: list[str] = []
     for path in sorted(folder.glob(CHECKPOINTS), reverse=True):
         try:
-            return read(path, state_type, plan_id), passed_over
+            load(path, schema)
+            return path, passed_over
         except SetupFault as fault:
             passed_over.append(str(fault))
     return None, passed_over
 
 
-def residuals_of(path: Path, workers: Sequence[int], dim: int) -> Iterator[Vector]:
-    """The residuals of `workers`, each of length `dim`, one at a time; nothing where the checkpoint has none."""
+def load_memory(path: Path, name: str, workers: Sequence[int], dim: int) -> Iterator[Vector]:
+    """Yield the memory called `name` of these workers, each of length `dim`, one at a time.
+
+    Raises:
+        SetupFault: the checkpoint at `path` does not hold it.
+    """
     with open_record(path, "checkpoint") as file:
-        if "residuals" in file:
-            rows = file["residuals"]
-            if rows.dtype != np.dtype("<f8") or rows.shape[1:] != (dim,) or max(workers, default=-1) >= rows.shape[0]:
-                raise ValueError(f"residuals are not {dim} numbers for each worker")
-            for worker in workers:
-                yield rows[worker]
+        dataset = f"memory/{name}"
+        if dataset not in file and _OLD_MEMORY in file:
+            dataset = _OLD_MEMORY
+        rows = file[dataset]
+        if rows.dtype != np.dtype("<f8") or rows.shape[1:] != (dim,) or max(workers, default=-1) >= rows.shape[0]:
+            raise ValueError(f"{dataset} is not {dim} numbers for each worker")
+        for worker in workers:
+            yield rows[worker]
 
 
-def read(path: Path, state_type: type[State], plan_id: str, dim: int | None = None) -> Checkpoint:
-    """The checkpoint at `path`; raises `SetupFault` where it is damaged, of another plan, or not of length `dim`."""
+def load(path: Path, schema: Schema, dim: int | None = None) -> Snapshot:
+    """Return the checkpoint at `path`.
+
+    Raises:
+        SetupFault: it is damaged, of another plan, or its vectors are not of length `dim`.
+    """
     with open_record(path, "checkpoint") as file:
-        if file.attrs["plan_id"] != plan_id:
+        if file.attrs["plan_id"] != schema.plan_id:
             raise SetupFault(f"{path}: belongs to another plan")
-        values = {each.name: file[f"state/{each.name}"][()] for each in fields(state_type)}
-        for each in fields(state_type):
-            _expect_type(each.name, values[each.name], str(each.type))
-        length = values["x"].size if dim is None else dim
-        lengths = {value.size for value in values.values() if value.ndim}
-        if values["x"].size != length or not lengths <= {0, length}:
-            raise ValueError(f"its vectors are not of length {length}")
+        length = file["state/x"].size if dim is None else dim
+        state = _read_fields(file, "state", schema.state, length)
+        kinds = list(file["rule"]) if schema.rule is not None and "rule" in file else []
+        rule = {int(kind): _read_fields(file, f"rule/{kind}", schema.rule, length) for kind in kinds}
+        attack = None
+        if schema.attack is not None and "attack" in file:
+            attack = _read_fields(file, "attack", schema.attack, length)
         tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
-        plain = {name: value if np.ndim(value) else value.item() for name, value in values.items()}
-        return Checkpoint(path, int(file.attrs["round"]), state_type(**plain), tail)
+        return Snapshot(int(file.attrs["round"]), state, tail, rule, attack)
+
+
+def _write_fields(file: Any, group: str, value: Any) -> None:
+    for each in fields(value):
+        file.create_dataset(f"{group}/{each.name}", data=getattr(value, each.name))
+
+
+def _read_fields(file: Any, group: str, cls: Any, length: int) -> Any:
+    """Return an instance of the dataclass `cls`, whose vectors are of this length, or empty but for `x`."""
+    values = {}
+    for each in fields(cls):
+        value = file[f"{group}/{each.name}"][()]
+        _expect_type(f"{group}/{each.name}", value, str(each.type))
+        if value.ndim and value.size != length and (value.size or each.name == "x"):
+            raise ValueError(f"{group}/{each.name} is not of length {length}")
+        values[each.name] = value if value.ndim else value.item()
+    return cls(**values)
 
 
 def _expect_type(name: str, value: Any, declared: str) -> None:
-    """Raise `ValueError` unless `value` is a vector or number as the state's field is declared."""
+    """Raise `ValueError` unless `value` is a vector or number as the field of the dataclass is declared."""
     dimensions, kinds = {"Vector": (1, "f"), "int": (0, "i"), "float": (0, "f"), "bool": (0, "b")}[declared]
     if np.ndim(value) != dimensions or value.dtype.kind not in kinds:
-        raise ValueError(f"state/{name} is not of type {declared}")
+        raise ValueError(f"{name} is not of type {declared}")
 
 
-def _stream(file: Any, residuals: Iterator[Vector]) -> None:
+def _stream(file: Any, name: str, vectors: Iterable[Vector]) -> None:
     rows = None
-    for worker, residual in enumerate(residuals):
+    for worker, vector in enumerate(vectors):
         if rows is None:
-            rows = file.create_dataset("residuals", (0, residual.size), "<f8", maxshape=(None, residual.size))
+            rows = file.create_dataset(name, (0, vector.size), "<f8", maxshape=(None, vector.size))
         rows.resize(worker + 1, axis=0)
-        rows[worker] = residual
+        rows[worker] = vector

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import share
-from mpirobust.answers import CLAIM
-from mpirobust.cluster.adversary import byzantine
+from mpirobust.answers import NORM_PREFIX
 from mpirobust.cluster.protocol import HEADER
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.numerics.exact_sum import LIMBS
@@ -33,20 +32,24 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     dealt = plan.deal(dataset)
     shards = [rows.size for rows in dealt]
     m, facts = plan.workers, dataset.facts
-    dim = plan.problem.dim(facts.features)
-    up = plan.compressor.max_nbytes(dim) + (CLAIM.itemsize if plan.algorithm.norm().claimed else 0)
+    layout = plan.problem.layout(facts.features)
+    dim = layout.dim
+    up = plan.compressor.max_nbytes(layout) + (NORM_PREFIX.itemsize if plan.algorithm.norm().claimed else 0)
     at_most = "" if plan.compressor.fixed_length() else "at most "
     delta = contraction(plan, dataset, dealt)
-    bad = byzantine(plan.attack, m, plan.seed)
+    bad = plan.byzantine()
     shares = plan.weights(dealt) / plan.weights(dealt).sum()
     beta = plan.aggregator.tolerates()
-    kept = 0 if plan.feedback == "none" else 8 * dim
-    each, host = facts.nbytes / m + kept, 8 * (LIMBS + 4) * dim
-    center = m * up + 80 * dim + (m * kept if plan.feedback == "difference" else 0) + 9 * m * plan.algorithm.rounds
+    at_worker, at_center = (
+        8 * dim * sum(getattr(memory, end) for memory in plan.feedback.memories()) for end in ("at_worker", "at_center")
+    )
+    each, rank = facts.nbytes / m + at_worker, 8 * (LIMBS + 4) * dim  # an exact sum, and four vectors of work space
+    trace = 9 * m * plan.algorithm.rounds  # a norm and a bit for each worker and round
+    center = m * (up + at_center) + 10 * 8 * dim + trace  # and ten vectors of work space
     kind = plan.table()["aggregator"]["kind"]
     rule = kind if beta is None else f"{kind}, set for at most {share(beta, m)} Byzantine"
-    two_rounds = plan.table()["algorithm"].get("two_rounds", False)  # point and gradient in every second round
-    down = f"{'at most ' if two_rounds else ''}{HEADER.itemsize + 8 * dim * (1 + two_rounds):,}"
+    vectors = plan.algorithm.vectors_down()
+    down = f"{'at most ' if vectors > 1 else ''}{HEADER.itemsize + 8 * dim * vectors:,}"
     lines = [
         *(f"note: {note}" for note in notes),
         f"{path}: a sound plan",
@@ -61,7 +64,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  bytes down  {down} a worker and round",
         f"  delta       {delta}",
         *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
-        f"  memory      about {_mib(each)} a worker plus {_mib(host)} a rank, {_mib(center)} at the center",
+        f"  memory      about {_mib(each)} a worker plus {_mib(rank)} a rank, {_mib(center)} at the center",
     ]
     return "\n".join(lines)
 

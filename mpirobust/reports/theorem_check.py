@@ -4,30 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import inf
-from typing import Any
 
 import numpy as np
 
-from mpirobust.aggregators.base import share
-from mpirobust.attacks.base import MessageAttack, WireAttack
-from mpirobust.cluster.adversary import byzantine
-from mpirobust.compressors.base import Compressor, code_of
 from mpirobust.data.sources.base import Dataset
 from mpirobust.errors import Malformed
 from mpirobust.numerics.norms import q_norm
 from mpirobust.plan import Plan
 from mpirobust.reports.theory import THEOREM1, THEOREM2, THEOREM3, Theorem, largest_alpha, smallest_delta
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import Rows, Vector
+from mpirobust.types import Layout, Rows, Vector
 
 _WORKERS = 8  # whose gradients are encoded
 _DRAWS = 8  # for each, of a code with randomness in it
 _ROUNDING = 1e-12  # a margin below this is none
-
-# Omniscient attacks that send the code of some vector, as P1 Option I wants it; others may send any bytes.
-_ADHERING = {"alie", "collude", "ipm", "mimic", "saddle-point", "under-cut"}
 
 
 @dataclass(frozen=True)
@@ -57,18 +48,19 @@ def contraction(plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> Contract
     The mean is over what they would send in the first rounds; where so few draws fall short of what is proved, that
     holds. A zero gradient has no say.
     """
-    x = plan.problem.start(dataset.facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
+    features = dataset.facts.features
+    x, layout = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START)), plan.problem.layout(features)
     chosen = np.unique(np.linspace(0, plan.workers - 1, _WORKERS).astype(int))
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is unsound, and counts so
         errors = [
-            _relative_error(plan, worker, plan.problem.gradient(x, dataset.train(dealt[worker])))
+            _relative_error(plan, layout, worker, plan.problem.gradient(x, dataset.train(dealt[worker])))
             for worker in chosen.tolist()
         ]
-    worst = plan.compressor.delta(x.size)
+    worst = plan.compressor.delta(layout)
     return Contraction(x.size, chosen.size, max(1 - max(errors), -inf if worst is None else worst), worst)
 
 
-def _relative_error(plan: Plan, worker: int, g: Vector) -> float:
+def _relative_error(plan: Plan, layout: Layout, worker: int, g: Vector) -> float:
     """`E||Q(g) - g||²/||g||²`; a code that draws nothing is the same every time."""
     largest = float(np.abs(g).max(initial=0.0))
     if largest == 0:
@@ -78,38 +70,40 @@ def _relative_error(plan: Plan, worker: int, g: Vector) -> float:
     errors = []
     for draw in range(_DRAWS):
         rng, untouched = (stream(plan.seed, worker, draw, Purpose.ENCODE) for _ in range(2))
-        code = code_of(plan.compressor, g.size, partial(stream, plan.seed, worker, draw, Purpose.SHARED))
+        code = plan.compressor.draw(layout, stream(plan.seed, worker, draw, Purpose.SHARED))
         try:
-            decoded = code.decode(code.encode(g, rng), g.size)
+            decoded = code.decode(code.encode(g, rng))
         except Malformed:
             return inf
         errors.append((q_norm((decoded - g) / largest, 2.0) / q_norm(g / largest, 2.0)) ** 2)
-        if isinstance(plan.compressor, Compressor) and rng.random() == untouched.random():
+        if not plan.compressor.draws_for_each() and rng.random() == untouched.random():
             break
     return float(np.mean(errors))
 
 
 def regime(plan: Plan, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
-    """Which theorem covers the plan, whether the plan is inside, by what margin, and what would bring it inside."""
-    table = plan.table()
-    bad = byzantine(plan.attack, plan.workers, plan.seed).size
-    trimmed = _trimmed(table["aggregator"], plan.workers, bad)
-    foreign = _foreign(plan, table, trimmed, max(rows.size for rows in dealt))
-    said = [f"outside P1's theorems: {'; '.join(foreign)}"] if foreign else []
-    if table["algorithm"]["kind"] != "first-order" or plan.feedback == "difference":
-        return said
+    """Return which theorem covers the plan, whether it is inside, by what margin, and what would bring it inside."""
+    bad = plan.byzantine().size
+    trimmed = plan.aggregator.trims(plan.workers)
+    if trimmed == 0 and bad:
+        trimmed = None  # a mean among Byzantine workers is not P1's rule
+    foreign = _foreign(plan, trimmed, max(rows.size for rows in dealt))
+    found = [f"outside P1's theorems: {'; '.join(foreign)}"] if foreign else []
+    algorithm = plan.feedback.p1_algorithm()
+    if plan.algorithm.outside_p1(0) is None or algorithm is None:
+        return found
     if trimmed is None or 2 * trimmed >= plan.workers:
-        return said
+        return found
     if not delta.measured > 0:
-        return [*said, f"no theorem of P1 holds for this code: {delta.measured:.3g} is measured, and all want δ > 0"]
-    theorem = THEOREM3 if plan.feedback == "residual" else THEOREM1 if plan.algorithm.norm().claimed else THEOREM2
+        return [*found, f"no theorem of P1 holds for this code: {delta.measured:.3g} is measured, and all want δ > 0"]
+    theorem = THEOREM3 if algorithm == 2 else THEOREM1 if plan.algorithm.norm().claimed else THEOREM2
     verdict = _verdict(theorem, delta, bad / plan.workers, trimmed / plan.workers)
     if foreign:
         verdict[0] = f"but for that, {verdict[0]}"
     granted = "gradients that stay bounded" if theorem is THEOREM3 else "gradients with light tails"
     n = sum(rows.size for rows in dealt) / plan.workers
     return [
-        *said,
+        *found,
         *verdict,
         f"taken for granted: i.i.d. rows, a smooth loss, {granted}, a small step, δ as at the start",
         f"even inside, ||∇F||² falls to a floor that grows with d²/n, here {delta.dim**2 / n:.3g}",
@@ -152,38 +146,23 @@ def _asked(needed: float | None) -> str:
     return "more than δ = 1" if needed is None else f"δ > {needed:.3g}"
 
 
-def _trimmed(aggregator: dict[str, Any], workers: int, bad: int) -> int | None:
-    """How many messages the paper's rule drops; None where the rule is another."""
-    if aggregator["kind"] == "norm-trim":
-        return share(aggregator["beta"], workers)
-    return 0 if aggregator["kind"] == "mean" and not bad else None  # which is norm-trim with β = 0
-
-
-def _foreign(plan: Plan, table: dict[str, Any], trimmed: int | None, rows: int) -> list[str]:
-    """What in the plan no theorem speaks of, and what they have in its place."""
-    kind = {room: table[room]["kind"] for room in ("data", "algorithm", "aggregator")}
-    partition, batch = table["data"]["partition"]["kind"], table["algorithm"].get("batch")
-    norm, m = plan.algorithm.norm(), plan.workers
-    if kind["algorithm"] != "first-order":
-        return [f"they are of first-order, not {kind['algorithm']}"]
+def _foreign(plan: Plan, trimmed: int | None, rows: int) -> list[str]:
+    """Return what in the plan no theorem speaks of, and what they have in its place."""
+    table, m = plan.table(), plan.workers
+    outside = plan.algorithm.outside_p1(rows)
+    if outside is None:
+        return [f"they are of first-order, not {table['algorithm']['kind']}"]
+    adheres = plan.attack is None or plan.attack.adheres()
     found = [
-        (trimmed is None, f"they are of norm-trim, not {kind['aggregator']}"),
-        (plan.feedback == "difference", 'EF21 is not theirs; feedback = "residual" is'),
+        (trimmed is None, f"they are of norm-trim, not {table['aggregator']['kind']}"),
+        (plan.feedback.p1_algorithm() is None, f'feedback = "{table["feedback"]}" is not theirs; "residual" is'),
         (plan.weigh != "equal", "they count every worker the same"),
-        (batch is not None and batch < rows, f"they use all rows of a worker, not {batch} a round"),
-        (table["algorithm"]["schedule"] == "inverse-sqrt", "they keep the step as it is"),
-        (norm.q != 2, f"their proofs measure with q = 2, not {norm.q:g}"),
-        (partition != "iid" and kind["data"] != "regression", f"they deal rows iid, not {partition}"),
+        *((True, clause) for clause in outside),
+        (not plan.data.deals_iid(), f"they deal rows iid, not {table['data']['partition']['kind']}"),
         (trimmed is not None and 2 * trimmed >= m, f"they trim fewer than half, not {trimmed} of {m}"),
         (
-            norm.claimed and not _adheres(plan, table),
+            plan.algorithm.norm().claimed and not adheres,
             'the adversary of Option I adheres to the compressor; option = "II" lets it send anything',
         ),
     ]
     return [reason for applies, reason in found if applies]
-
-
-def _adheres(plan: Plan, table: dict[str, Any]) -> bool:
-    """Whether the attackers compress what they send."""
-    free = isinstance(plan.attack, WireAttack | MessageAttack)
-    return not free or table["attack"]["kind"] in _ADHERING

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mpirobust.algorithms.base import State
-from mpirobust.cluster.adversary import byzantine
+from mpirobust.attacks.base import MessageAttack
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.data.sources.base import Places
@@ -37,72 +36,91 @@ _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, S
 
 @dataclass(frozen=True)
 class Start:
-    """Where the center begins: the lock on the folder, the checkpoint (None: at round 0), the trace up to it."""
+    """Where the rounds begin.
+
+    Attributes:
+        lock: on the folder, as long as it is open.
+        found: the checkpoint to continue from; None to begin at round 0.
+        trace: up to there.
+    """
 
     lock: IO[str]
-    found: checkpoint.Checkpoint | None
+    found: checkpoint.Snapshot | None
     trace: Trace
 
 
 def prepare(request: RunRequest, size: int) -> RunSetup:
-    """Find everything that can be found wrong before the ranks start to work; raises `SetupFault`."""
+    """Find everything that can be found wrong before the ranks start to work.
+
+    Raises:
+        SetupFault: the plan, its data, the folder, or the number of ranks do not fit.
+    """
     plan, notes = load_plan(request.plan, request.overrides)
     assign_workers(plan.workers, size)
     for note in notes if not request.quiet else ():
         print(f"note: {note}", file=sys.stderr)
     folder = run_folder.choose_folder(request.out, request.plan.stem, request.resume, request.overwrite)
     if run_folder.holds_run(folder):
-        run_folder.lock(folder).close()  # what another run is still writing would look damaged
+        run_folder.lock(folder).close()  # a file that another run is still writing would look damaged
     resumes = request.resume and run_folder.holds_run(folder)
     if resumes:
         run_folder.check_continues(folder, plan.table())
     stores = plan.data.prepare(Places.for_plan(request.plan))
     found = None
     if resumes:
-        found, damaged = checkpoint.newest(folder, plan.algorithm.state, _plan_id(plan))
+        found, damaged = checkpoint.newest(folder, _schema(plan))
         for why in damaged:
             print(f"note: passed over {why}", file=sys.stderr)
-    checkpoint_file = str(found.path) if found else ""
     names = [str(path) for path in stores]
-    return RunSetup(plan.table(), names, str(folder), resumes, checkpoint_file, request.quiet, request.ends)
+    return RunSetup(plan.table(), names, str(folder), resumes, str(found) if found else "", request.quiet, request.ends)
 
 
-def restore(setup: RunSetup, rank_setup: RankSetup, carrier: dict[str, str], hosts: list[str]) -> Start:
-    """Take the folder and find where to go on from. Only here, where all else fits, is an older run removed.
+def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], hosts: list[str]) -> Start:
+    """Lock the folder and load the checkpoint. The older run is deleted here, after everything else is validated.
+
+    Args:
+        versions: of what carries the messages, for the record.
+        hosts: the machine of each rank, likewise.
 
     Raises:
         Fault: the folder or what it holds cannot be used.
     """
     plan, folder = rank_setup.plan, Path(setup.folder)
     lock = run_folder.lock(folder)
-    facts = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, **provenance(carrier, hosts)}
-    trace = Trace(plan.workers, byzantine(plan.attack, plan.workers, plan.seed), facts)
+    facts = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, **provenance(versions, hosts)}
+    trace = Trace(plan.workers, plan.byzantine(), facts)
     if not setup.checkpoint:
         run_folder.prune(folder, after=0 if setup.resumes else -1)
         return Start(lock, None, trace)
     with open_record(folder / TRACE, "run") as file:
         if file.attrs["data_digest"] != rank_setup.facts.digest:
             raise SetupFault(f"the data have changed since the run in {folder} began; choose another --out")
-    found = checkpoint.read(Path(setup.checkpoint), plan.algorithm.state, _plan_id(plan), rank_setup.x0.size)
+    found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size)
     trace.restore(folder / TRACE, found.tail, found.round)
-    run_folder.prune(folder, after=found.round)  # what was passed over
+    run_folder.prune(folder, after=found.round)  # those that were passed over
     return Start(lock, found, trace)
 
 
 def run_rounds(setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, watch: SignalWatch, start: Start) -> int:
-    """The run itself, from the first query to the dismissal of the workers; returns the exit code."""
+    """Run from the first query to the dismissal of the workers; return the exit code."""
     plan, found = rank_setup.plan, start.found
     try:
-        state: State = found.state if found else plan.algorithm.start(rank_setup.x0, cluster)
-        if found:
-            cluster.restore(checkpoint.residuals_of(found.path, range(plan.workers), rank_setup.x0.size))
+        if found is None:
+            found = checkpoint.Snapshot(0, plan.algorithm.start(rank_setup.x0, cluster), {})
+        else:
+            cluster.restore_attack(found.attack)
+            for memory in plan.feedback.memories():
+                if memory.at_center:
+                    path, dim = Path(setup.checkpoint), rank_setup.x0.size
+                    cluster.restore(memory.name, checkpoint.load_memory(path, memory.name, range(plan.workers), dim))
         observers = [watch, *_observers(plan, Path(setup.folder), start.trace, rank_setup.solutions)]
         if not setup.quiet:
             observers.append(Progress(start.trace, plan.algorithm.rounds))
-        nbytes = 0 if plan.feedback == "none" else 8 * plan.workers * rank_setup.x0.size
+        nbytes = len(plan.feedback.memories()) * 8 * plan.workers * rank_setup.x0.size
         observers.append(Deadline(setup.ends, start.trace, nbytes))  # last: it sees what the others take
-        t = found.round if found else 0
-        status = rounds.loop(plan.algorithm, plan.aggregator, cluster, observers, state, t, plan.seed)
+        status = rounds.loop(
+            plan.algorithm, plan.aggregator, cluster, observers, found.state, found.round, plan.seed, found.rule
+        )
     except Fault as fault:
         cluster.dismiss(fault.code)
         raise
@@ -126,9 +144,11 @@ def _observers(plan: Plan, folder: Path, trace: Trace, solutions: Sequence[Vecto
             plan.audit.curvature_every,
         ),
         Recorder(trace, folder / TRACE),
-        Checkpointer(trace, folder, plan.checkpoint.every, _plan_id(plan)),
+        Checkpointer(trace, folder, plan.checkpoint.every, _schema(plan).plan_id, plan.feedback),
     ]
 
 
-def _plan_id(plan: Plan) -> str:
-    return hashlib.sha256(run_folder.identity(plan.table()).encode()).hexdigest()
+def _schema(plan: Plan) -> checkpoint.Schema:
+    attack = plan.attack.memory() if isinstance(plan.attack, MessageAttack) else None
+    plan_id = hashlib.sha256(run_folder.identity(plan.table()).encode()).hexdigest()
+    return checkpoint.Schema(plan.algorithm.state, plan_id, plan.aggregator.memory(), attack)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from mpirobust.aggregators.base import Aggregator
+from mpirobust.aggregators.base import Aggregator, Context, bound
 from mpirobust.algorithms.base import Algorithm, State
 from mpirobust.cluster.base import Cluster, Depleted
 from mpirobust.observers.base import Moment, Observer, Status
@@ -21,25 +21,32 @@ def loop(
     state: State,
     t: int,
     seed: int,
+    memories: Mapping[int, Any] | None = None,
 ) -> Status:
-    """Do rounds from `t` on until the algorithm has finished or an observer says stop."""
-    moment = Moment(t, state, cluster)
+    """Do rounds from `t` on until the algorithm has finished or an observer says stop.
+
+    Args:
+        memories: what the aggregation rule remembers for each kind of query; empty before the first round.
+    """
+    memories = dict(memories or {})
+    moment = Moment(t, state, cluster, memories)
     status = _first([observer.before_first_round(moment) for observer in observers])
 
     try:
         while status is None and not algorithm.finished(state):
             query = algorithm.query(state)  # P1 Alg. 1 l. 4   broadcast w_t
-            exchange = cluster.ask(t, query)  #           l. 5   answer, compress, send
+            judge = bound(aggregator, memories.get(query.kind), Context(t, query, seed))
+            exchange = cluster.ask(t, query, judge)  #           l. 5   answer, compress, send (attackers may ask judge)
             began = perf_counter()
-            verdict = aggregator.judge(exchange.inbox)  #           l. 6   trim by norm, average
+            verdict = judge(exchange.answers)  #           l. 6   trim by norm, average
+            memories = {**memories, query.kind: verdict.memory}
             state = algorithm.advance(state, verdict, stream(seed, CENTER, t, Purpose.ADVANCE))
             t += 1
-            moment = Moment(
-                t, state, cluster, exchange, verdict, {**exchange.seconds, "aggregate": perf_counter() - began}
-            )
+            seconds = {**exchange.seconds, "aggregate": perf_counter() - began}
+            moment = Moment(t, state, cluster, memories, exchange, verdict, seconds)
             status = _first([observer.after_round(moment) for observer in observers])
     except Depleted:
-        pass  # the round that did not come about is not in the state
+        pass  # nothing came of that round: state and memories are those before it
 
     status = status or Status.FINISHED
     for observer in observers:
@@ -51,5 +58,5 @@ def loop(
     return status
 
 
-def _first(said: Sequence[Status | None]) -> Status | None:
-    return next((status for status in said if status is not None), None)
+def _first(statuses: Sequence[Status | None]) -> Status | None:
+    return next((status for status in statuses if status is not None), None)

@@ -1,4 +1,4 @@
-"""What every rank has of an experiment: the request, the center's setup, and the workers built from it."""
+"""The set-up of a run: the request, the center's part that every rank needs, and the workers that a rank builds."""
 
 from __future__ import annotations
 
@@ -13,89 +13,120 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import max_faulty
 from mpirobust.attacks.base import WireAttack
-from mpirobust.cluster.adversary import byzantine
 from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.data.sources.base import Dataset, Facts
-from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan
 from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import Rows, Vector
+from mpirobust.types import Layout, Rows, Vector
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the command line asked for."""
+    """What the command line asks for.
+
+    Attributes:
+        plan: the file.
+        overrides: `key=value` assignments.
+        out: the folder of the output; None to choose one.
+        resume, overwrite: what to do if it holds a run.
+        quiet: no notes and no progress on the terminal.
+        ends: when all has to be over, on `time.monotonic` of the center's machine; None for never.
+    """
 
     plan: Path
     overrides: Sequence[str] = ()
     out: Path | None = None
     resume: bool = False
     overwrite: bool = False
-    quiet: bool = False  # no notes and no progress on the terminal
-    ends: float | None = None  # when all has to be over, on `time.monotonic` of the center's machine
+    quiet: bool = False
+    ends: float | None = None
 
 
 @dataclass(frozen=True)
 class RunSetup:
-    """What the center has worked out and every rank needs; crosses as JSON."""
+    """What the center finds out before the ranks start to work; crosses to them as JSON.
+
+    Attributes:
+        plan: the effective plan, as `Plan.of` takes it: every rank, the center too, builds it from the same text.
+        stores: the files of the data.
+        folder: of the output.
+        resumes: whether it holds a run to continue.
+        checkpoint: the file to continue from; '' to begin at round 0.
+        quiet, ends: of the request.
+    """
 
     plan: dict[str, Any]
     stores: list[str]
     folder: str
     resumes: bool
-    checkpoint: str  # '' to before_first_round at round 0
+    checkpoint: str
     quiet: bool
-    ends: float | None  # of the request; for the center alone
+    ends: float | None
 
 
 @dataclass(frozen=True)
 class RankSetup:
-    """What one rank has built from the setup."""
+    """What one rank builds from a `RunSetup`.
+
+    Attributes:
+        plan: of the run.
+        group: the workers that this rank hosts.
+        facts: of the data.
+        x0: the starting point.
+        solutions: the audited distance is that to the nearest of these.
+    """
 
     plan: Plan
     group: WorkerGroup
     facts: Facts
     x0: Vector
-    solutions: Sequence[Vector]  # what the audited distance is measured to
+    solutions: Sequence[Vector]
 
 
 def build_rank(setup: RunSetup, mine: Sequence[int], survives: bool) -> RankSetup:
-    """Read the rows of the workers that live here (`WorkerConfig.survives`); raises `SetupFault`."""
+    """Build the workers `mine` with their rows, and with their memories if the run continues from a checkpoint.
+
+    Args:
+        survives: see `WorkerConfig.survives`.
+
+    Raises:
+        SetupFault: the data or the checkpoint cannot be read.
+    """
     plan = Plan.of(setup.plan)
     stores = [Path(store) for store in setup.stores]
     with closing(plan.data.open(stores, plan.seed)) as dataset:
         facts = dataset.facts
         dealt = plan.deal(dataset)
         x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
-        config = worker_config(plan, x0.size, plan.weights(dealt), survives)
+        config = worker_config(plan, plan.problem.layout(facts.features), plan.weights(dealt), survives)
         workers = list(_build_workers(mine, config, dataset, dealt))
         w = dataset.solution()
-    if setup.checkpoint and config.feedback != "none":
-        _give_back_residuals(Path(setup.checkpoint), workers, x0.size)
+    if setup.checkpoint:
+        _restore_memories(Path(setup.checkpoint), config, workers)
 
-    def recruit(indices: Sequence[int]) -> Iterator[Worker]:
+    def build_more(indices: Sequence[int]) -> Iterator[Worker]:
         with closing(plan.data.open(stores, plan.seed)) as dataset:
             yield from _build_workers(indices, config, dataset, plan.deal(dataset))
 
-    group = WorkerGroup(config, workers, recruit)
+    group = WorkerGroup(config, workers, build_more)
     return RankSetup(plan, group, facts, x0, () if w is None else plan.problem.solutions(w))
 
 
 def _build_workers(
     indices: Sequence[int], config: WorkerConfig, dataset: Dataset, dealt: Sequence[Rows]
 ) -> Iterator[Worker]:
-    """Workers with their rows, read when their turn comes."""
+    """Yield workers, each with its rows, which are read when it is asked for."""
     tests = np.array_split(np.arange(dataset.facts.test_rows), len(dealt))
     for index in indices:
         test: Shard | None = dataset.test(tests[index]) if tests[index].size else None
         yield Worker(index, config, dataset.train(dealt[index]), test)
 
 
-def worker_config(plan: Plan, dim: int, weights: NDArray[np.float64], survives: bool = False) -> WorkerConfig:
-    """What the plan tells every worker, for vectors of length `dim`; for the others see `WorkerConfig`."""
-    bad = byzantine(plan.attack, plan.workers, plan.seed)
+def worker_config(plan: Plan, layout: Layout, weights: NDArray[np.float64], survives: bool = False) -> WorkerConfig:
+    """Return what the plan tells every worker; the other arguments are as in `WorkerConfig`."""
+    bad = plan.byzantine()
     return WorkerConfig(
         seed=plan.seed,
         loss=plan.problem,
@@ -104,7 +135,7 @@ def worker_config(plan: Plan, dim: int, weights: NDArray[np.float64], survives: 
         norm=plan.algorithm.norm(),
         feedback=plan.feedback,
         lengths_vary=isinstance(plan.attack, WireAttack) or not plan.compressor.fixed_length(),
-        dim=dim,
+        layout=layout,
         attack=plan.attack,
         byzantine=bad,
         weights=weights,
@@ -114,11 +145,12 @@ def worker_config(plan: Plan, dim: int, weights: NDArray[np.float64], survives: 
     )
 
 
-def _give_back_residuals(path: Path, workers: Sequence[Worker], dim: int) -> None:
-    from mpirobust.records.checkpoint import residuals_of
+def _restore_memories(path: Path, config: WorkerConfig, workers: Sequence[Worker]) -> None:
+    from mpirobust.records.checkpoint import load_memory  # h5py: only ranks that resume need it
 
-    found = list(residuals_of(path, [each.index for each in workers], dim))
-    if len(found) != len(workers):
-        raise SetupFault(f"{path}: not a whole checkpoint (no residuals)")
-    for worker, residual in zip(workers, found, strict=True):
-        worker.residual = residual
+    indices = [worker.index for worker in workers]
+    for memory in config.feedback.memories():
+        if memory.at_worker:
+            rows = load_memory(path, memory.name, indices, config.dim)
+            for worker, row in zip(workers, rows, strict=True):
+                worker.memory = {**worker.memory, memory.name: row}

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import Field
-
 import mpirobust
 from mpirobust import catalog
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.plan import read_table
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from mpirobust.aggregators.base import Aggregator
+from mpirobust.aggregators.base import Aggregator, Context
 from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.l1_qsgd import L1QSGD
@@ -32,7 +32,7 @@ def test_holds_some_blocks_and_some_vectors(rule: Aggregator, box: Inbox) -> Non
     tracemalloc.start()
     try:
         with threadpool_limits(1):
-            rule.judge(box)
+            rule.judge(box, None, Context())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

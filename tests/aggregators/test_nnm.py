@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from mpirobust import catalog
-from mpirobust.aggregators.base import Aggregator, Verdict
+from mpirobust.aggregators.base import Aggregator, Context, Verdict
 from mpirobust.aggregators.nnm import NNM
 from mpirobust.answers import Answers
-from mpirobust.compressors.base import AnyCompressor
+from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
 from mpirobust.types import Norm
@@ -61,11 +61,13 @@ def nearest(said: NDArray[np.float64], f: int) -> NDArray[np.intp]:
 @over_codes
 @over_dims
 @pytest.mark.parametrize("table", RULES, ids=lambda table: table["kind"])
-def test_the_rule_judges_means_of_neighbours(code: AnyCompressor, dim: int, table: dict[str, Any]) -> None:
+def test_the_rule_judges_means_of_neighbours(code: Compressor, dim: int, table: dict[str, Any]) -> None:
     box = a_round(vectors(14, dim), code, 0.5, silent=(13,))  # the last: groups go by number
     mixed = box.said[nearest(box.said, 3)].mean(axis=1) / 0.5
-    verdict = NNM(beta=0.2, rule=built(table)).judge(box.inbox)
-    expected = built(table).judge(a_round(np.vstack([mixed, mixed[:1]]), scale=0.5, silent=(13,)).inbox)
+    verdict = NNM(beta=0.2, rule=built(table)).judge(box.inbox, None, Context())
+    expected = built(table).judge(
+        a_round(np.vstack([mixed, mixed[:1]]), scale=0.5, silent=(13,)).inbox, None, Context()
+    )
     np.testing.assert_allclose(verdict.step, expected.step, rtol=1e-5, atol=1e-5)  # iterated rules stop
 
 
@@ -75,15 +77,15 @@ def test_the_mixed_are_measured_as_the_plan_asks(q: float) -> None:
     mixed = box.said[nearest(box.said, 3)].mean(axis=1)
     longest = np.argsort(np.linalg.norm(mixed, q, axis=1))[-2:]
     look = _Look([])
-    NNM(beta=0.2, rule=look).judge(box.inbox)
+    NNM(beta=0.2, rule=look).judge(box.inbox, None, Context())
     np.testing.assert_allclose(look.norms[0], np.linalg.norm(mixed, q, axis=1) / 0.5, rtol=1e-12)
-    step = NNM(beta=0.2, rule=built({"kind": "norm-trim", "beta": 0.1})).judge(box.inbox).step
+    step = NNM(beta=0.2, rule=built({"kind": "norm-trim", "beta": 0.1})).judge(box.inbox, None, Context()).step
     np.testing.assert_allclose(step, np.delete(mixed, longest, axis=0).mean(axis=0), rtol=1e-10, atol=1e-12)
 
 
 def test_keeps_what_is_part_of_what_is_kept() -> None:
     box = a_round(vectors(14, 9), silent=(2,))
-    verdict = NNM(beta=0.3, rule=built({"kind": "krum", "beta": 0.1})).judge(box.inbox)
+    verdict = NNM(beta=0.3, rule=built({"kind": "krum", "beta": 0.1})).judge(box.inbox, None, Context())
     neighbours = nearest(box.said, 5)
     steps = box.said[neighbours].mean(axis=1)
     one = int(np.argmin(np.linalg.norm(steps - verdict.step, axis=1)))
@@ -96,13 +98,15 @@ def test_mixes_again() -> None:
     once = said[nearest(said, 3)].mean(axis=1)
     twice = once[nearest(once, 2)].mean(axis=1)
     rule = NNM(beta=0.2, rule=NNM(beta=0.1, rule=built({"kind": "median"})))
-    np.testing.assert_allclose(rule.judge(a_round(said).inbox).step, np.median(twice, axis=0), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        rule.judge(a_round(said).inbox, None, Context()).step, np.median(twice, axis=0), rtol=1e-12, atol=1e-14
+    )
 
 
 def test_outliers_are_part_of_no_honest_mean() -> None:
     said = vectors(20, 30)
     said[:6] = 1e100
-    verdict = NNM(beta=0.3, rule=built({"kind": "krum", "beta": 0.3})).judge(a_round(said).inbox)
+    verdict = NNM(beta=0.3, rule=built({"kind": "krum", "beta": 0.3})).judge(a_round(said).inbox, None, Context())
     assert not verdict.kept[:6].any()
     np.testing.assert_allclose(verdict.step, said[6:].mean(axis=0), rtol=1e-12)
 

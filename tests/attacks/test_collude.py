@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpirobust.attacks.collude import Collude
-from mpirobust.compressors.base import AnyCompressor
+from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.types import Norm
 from tests.contracts.examples import fitting
@@ -27,7 +27,7 @@ def test_all_send_minus_the_mean_direction_at_a_fraction_of_the_median_norm(frac
 
 @pytest.mark.parametrize("norm", [Norm(1.0), Norm(2.0), Norm(np.inf), Norm(2.0, claimed=True)], ids=str)
 @pytest.mark.parametrize("compressor", [CODES[name][0] for name in CODES], ids=list(CODES))
-def test_the_center_measures_no_more_than_that_fraction(compressor: AnyCompressor, norm: Norm) -> None:
+def test_the_center_measures_no_more_than_that_fraction(compressor: Compressor, norm: Norm) -> None:
     game = Round(Collude(alpha=0.2), vectors(20, 9), compressor, norm)
     norms = game.inbox(game.forged()).norms
     wanted = 0.9 * np.median(norms[game.honest])

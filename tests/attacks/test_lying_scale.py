@@ -7,7 +7,7 @@ import pytest
 
 from mpirobust.attacks.lying_scale import LyingScale
 from mpirobust.compressors._sparse import position_nbytes
-from mpirobust.compressors.base import AnyCompressor
+from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
@@ -16,7 +16,7 @@ from mpirobust.types import Message, Norm
 from tests.contracts.examples import fitting
 from tests.support.attack_rounds import Round, vectors
 
-WHERE: dict[str, tuple[AnyCompressor, int, str]] = {
+WHERE: dict[str, tuple[Compressor, int, str]] = {
     "identity": (Identity(), 0, "<f8"),
     "float32": (Identity(dtype="float32"), 0, "<f4"),
     "l1-qsgd": (L1QSGD(), 0, "<f4"),
@@ -63,7 +63,7 @@ def test_one_number_changes_whatever_the_code(name: str, seed: int | None) -> No
 
 
 @pytest.mark.parametrize("compressor", [L1QSGD(), TopK(k=7)], ids=["l1-qsgd", "topk"])
-def test_under_option_one_it_is_the_claim(compressor: AnyCompressor) -> None:
+def test_under_option_one_it_is_the_claim(compressor: Compressor) -> None:
     for due, sent in lies(Round(LyingScale(alpha=0.4), vectors(20, 123), compressor, Norm(2.0, claimed=True))):
         assert sent[8:] == due[8:]
         assert sent[:8] != due[:8]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpirobust.attacks.mimic import Mimic
-from mpirobust.compressors.base import AnyCompressor
+from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
@@ -15,7 +15,7 @@ from tests.support.attack_rounds import Round, vectors
 
 @pytest.mark.parametrize("claimed", [False, True], ids=["II", "I"])
 @pytest.mark.parametrize("compressor", [Identity(), L1QSGD(), TopK(k=3)], ids=["identity", "l1-qsgd", "topk"])
-def test_sends_the_bytes_and_the_claim_of_the_first_honest_worker(compressor: AnyCompressor, claimed: bool) -> None:
+def test_sends_the_bytes_and_the_claim_of_the_first_honest_worker(compressor: Compressor, claimed: bool) -> None:
     game = Round(Mimic(alpha=0.2), vectors(20, 9), compressor, Norm(1.0, claimed))
     sent = game.forged()
     for worker in game.config.byzantine:

@@ -5,7 +5,7 @@ import pytest
 
 from mpirobust.attacks.wrong_index import WrongIndex
 from mpirobust.compressors._sparse import position_nbytes
-from mpirobust.compressors.base import AnyCompressor
+from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.qsgd import QSGD
 from mpirobust.compressors.randomk import RandomK
@@ -18,7 +18,7 @@ from tests.support.attack_rounds import Round, vectors
 
 DIM = 123
 # The bytes that are left as they are.
-NUMBERS: dict[str, tuple[AnyCompressor, slice]] = {
+NUMBERS: dict[str, tuple[Compressor, slice]] = {
     "topk": (TopK(k=20), slice(position_nbytes(DIM, 20), None)),
     "vqsgd": (VQSGD(samples=100), slice(0, 4)),
     "qsgd": (QSGD(levels=16), slice(0, 4)),
@@ -44,6 +44,6 @@ def test_the_numbers_stay_and_nothing_else_does(name: str, claimed: bool) -> Non
 
 
 @pytest.mark.parametrize("compressor", [Identity(), Identity(dtype="float32"), RandomK(k=7)])
-def test_a_code_of_numbers_alone_is_left(compressor: AnyCompressor) -> None:
+def test_a_code_of_numbers_alone_is_left(compressor: Compressor) -> None:
     game = Round(WrongIndex(alpha=0.4), vectors(20, DIM), compressor)
     assert game.forged() == game.due

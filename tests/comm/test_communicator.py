@@ -107,10 +107,10 @@ def test_the_cluster_does_what_a_local_one_does(comm: MpiCommunicator) -> None:
     x = np.linspace(-1, 1, _DIM)
     for round in range(3):
         one, other = (each.ask(round, Query((x,), scale=0.1)) for each in (cluster, local))
-        assert list(map(bytes, one.inbox.messages)) == list(map(bytes, other.inbox.messages))
+        assert list(map(bytes, one.answers.messages)) == list(map(bytes, other.answers.messages))
         assert (one.bytes_up, one.bytes_down) == (other.bytes_up, other.bytes_down)
-        np.testing.assert_array_equal(one.inbox.norms, other.inbox.norms)
-        x = x - one.inbox.average(one.inbox.sound)
+        np.testing.assert_array_equal(one.answers.norms, other.answers.norms)
+        x = x - one.answers.average(one.answers.sound)
     np.testing.assert_array_equal(astuple(cluster.audit(x)), astuple(local.audit(x)))
     assert cluster.smoothness(x) == local.smoothness(x)
     assert cluster.lambda_min(x) == local.lambda_min(x)

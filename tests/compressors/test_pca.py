@@ -5,6 +5,7 @@ import pytest
 
 from mpirobust.compressors.pca import PCA
 from mpirobust.errors import PlanFault
+from mpirobust.types import flat
 from tests.support.statistics import draws, message_of
 
 
@@ -28,7 +29,7 @@ def test_delta_is_reached_where_all_singular_values_are_equal() -> None:
     for k in (1, 5, 12):
         error = draws(PCA(k=k), orthogonal, 1)[0] - orthogonal
         assert (error @ error) / 12 == pytest.approx(1 - k / 12, abs=1e-6)
-        assert PCA(k=k).delta(144) == pytest.approx(k / 12, abs=2e-6)
+        assert PCA(k=k).delta(flat(144)) == pytest.approx(k / 12, abs=2e-6)
 
 
 def test_sends_two_factors() -> None:

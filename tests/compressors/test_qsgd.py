@@ -10,6 +10,7 @@ from mpirobust.compressors._rice import Packed, max_nbytes, pack
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.qsgd import QSGD
 from mpirobust.errors import Malformed
+from mpirobust.types import flat
 from tests.support.statistics import assert_unbiased, draws, message_of
 
 
@@ -33,7 +34,7 @@ def entropy(values: NDArray[np.int64]) -> float:
 def test_is_near_the_entropy_of_a_gaussian_gradient(levels: int) -> None:
     v = np.random.default_rng(levels).standard_normal(100_000)
     message = message_of(QSGD(levels=levels), v)
-    sent = np.rint(QSGD(levels=levels).decode(message, v.size) * levels / np.frombuffer(message, "<f4", 1)[0])
+    sent = np.rint(QSGD(levels=levels).decode(message) * levels / np.frombuffer(message, "<f4", 1)[0])
     assert entropy(sent.astype(np.int64)) * 0.99 < len(message) < entropy(sent.astype(np.int64)) * 1.07
 
 
@@ -44,7 +45,7 @@ def test_one_bit_at_a_hundred_coordinates_takes_some_eleven_bytes() -> None:
     assert 6 < np.abs(v).sum() / np.linalg.norm(v) < 7.5
     sizes = [len(message_of(QSGD(levels=1), v, round)) for round in range(300)]
     assert np.mean(sizes) < 11.5
-    assert max(sizes) < QSGD(levels=1).max_nbytes(123) <= 4 + 123 / 4 + 2
+    assert max(sizes) < QSGD(levels=1).max_nbytes(flat(123)) <= 4 + 123 / 4 + 2
 
 
 @pytest.mark.parametrize(("dim", "levels"), [(20, 1), (20, 3), (20, 64)])
@@ -67,12 +68,12 @@ def test_delta_is_that_of_the_worst_vector() -> None:
     for dim in (2, 3):
         v = np.ones(dim)
         errors = ((draws(QSGD(levels=1), v, 2500) - v) ** 2).sum(axis=1) / dim
-        promised = QSGD(levels=1).delta(dim) or 0
+        promised = QSGD(levels=1).delta(flat(dim)) or 0
         assert promised == pytest.approx(2 - dim**0.5, abs=1e-5)
         assert 1 - errors.mean() == pytest.approx(promised, abs=5 * errors.std() / 2500**0.5)
-    assert QSGD(levels=1).delta(4) is None
-    assert QSGD(levels=4).delta(1000) is None
-    assert QSGD(levels=32).delta(1000) == pytest.approx(1 - 1000 / 4096, abs=1e-5)
+    assert QSGD(levels=1).delta(flat(4)) is None
+    assert QSGD(levels=4).delta(flat(1000)) is None
+    assert QSGD(levels=32).delta(flat(1000)) == pytest.approx(1 - 1000 / 4096, abs=1e-5)
 
 
 @pytest.mark.parametrize("norm", [-1.0, np.inf, np.nan])

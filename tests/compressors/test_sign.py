@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mpirobust.compressors.sign import Sign
+from mpirobust.types import flat
 from tests.support.statistics import message_of
 
 
@@ -11,7 +12,7 @@ def test_is_the_sign_and_nothing_else() -> None:
     v = np.array([3.0, -1e-30, 0.5, -7.0, 0.0, -0.5, 1.0, 2.0, -4.0])
     message = message_of(Sign(), v)
     assert message == bytes([0b10101011, 0b00000000])
-    np.testing.assert_array_equal(Sign().decode(message, 9), [1, -1, 1, -1, 1, -1, 1, 1, -1])
+    np.testing.assert_array_equal(Sign().decode(message), [1, -1, 1, -1, 1, -1, 1, 1, -1])
     assert message_of(Sign(), 1e9 * v) == message
 
 
@@ -21,4 +22,4 @@ def test_is_one_bit_per_coordinate(dim: int) -> None:
 
 
 def test_promises_no_delta() -> None:
-    assert Sign().delta(1) is None
+    assert Sign().delta(flat(1)) is None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mpirobust.cluster.adversary import byzantine
 
 from mpirobust.attacks.base import Attack, DataAttack, MessageAttack, Spy, UpdateAttack, WireAttack
 from mpirobust.attacks.garbage import Garbage
@@ -18,9 +19,8 @@ from mpirobust.attacks.label_random import LabelRandom
 from mpirobust.attacks.lying_scale import LyingScale
 from mpirobust.attacks.negative import Negative
 from mpirobust.attacks.wrong_index import WrongIndex
-from mpirobust.cluster.adversary import byzantine
 from mpirobust.component import component
-from mpirobust.compressors.base import AnyCompressor
+from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Norm
@@ -102,7 +102,7 @@ CODES = fitting("compressor", [9])
 BAD = {0: b"", 2: b"\xff" * 7, 5: b"\xff" * 500}  # whatever the code
 
 
-def honest_round(attack: Attack, compressor: AnyCompressor, size: float = 1.0, **fields: Any) -> Round:
+def honest_round(attack: Attack, compressor: Compressor, size: float = 1.0, **fields: Any) -> Round:
     """Ten workers, two of them Byzantine, in nine dimensions."""
     return Round(attack, size * vectors(10, 9), compressor, **fields)
 

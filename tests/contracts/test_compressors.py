@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpirobust.compressors._sparse import pack_positions, position_nbytes, unpack_positions
-from mpirobust.compressors.base import BLOCK, AnyCompressor, Compressor, code_of
+from mpirobust.compressors.base import BLOCK, Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
@@ -20,8 +20,9 @@ from mpirobust.compressors.sign import Sign
 from mpirobust.compressors.topk import TopK
 from mpirobust.errors import Malformed, PlanFault
 from mpirobust.streams import Purpose, stream
-from mpirobust.types import Message, Vector
+from mpirobust.types import Message, Vector, flat
 from tests.contracts.examples import fitting
+from tests.support.codes import code_of
 
 CASES = fitting("compressor", [1, 2, 7, 8, 9, 123, 1000])
 HOSTILE = fitting("compressor", [1, 7, 123])
@@ -29,7 +30,7 @@ LONG = fitting("compressor", [2 * BLOCK, 2 * BLOCK + 1003])
 ORDERS = [1.0, 2.0, inf]
 FLOAT32 = 2.0**-23  # twice the rounding of a float32
 
-Case: TypeAlias = tuple[AnyCompressor, int]
+Case: TypeAlias = tuple[Compressor, int]
 
 
 @pytest.fixture(params=CASES.values(), ids=list(CASES))
@@ -45,17 +46,17 @@ def _as_in_a_run() -> Iterator[None]:
         yield
 
 
-def code_at(compressor: AnyCompressor, dim: int, round: int) -> Compressor:
+def code_at(compressor: Compressor, dim: int, round: int) -> Compressor:
     """One end's code for one message: a new stream each time, as the two ends have."""
     return code_of(compressor, dim, lambda: stream(1, 0, round, Purpose.SHARED))
 
 
-def encode(compressor: AnyCompressor, v: Vector, round: int = 0) -> bytes:
+def encode(compressor: Compressor, v: Vector, round: int = 0) -> bytes:
     return code_at(compressor, v.size, round).encode(v, stream(1, 0, round, Purpose.ENCODE))
 
 
-def decode(compressor: AnyCompressor, message: Message, dim: int, round: int = 0) -> Vector:
-    return code_at(compressor, dim, round).decode(message, dim)
+def decode(compressor: Compressor, message: Message, dim: int, round: int = 0) -> Vector:
+    return code_at(compressor, dim, round).decode(message)
 
 
 def vectors(dim: int) -> dict[str, Vector]:
@@ -99,8 +100,8 @@ def test_message_is_as_long_as_promised(case: Case) -> None:
     for v in [*vectors(dim).values(), np.zeros(dim)]:
         for round in range(5):
             nbytes = len(encode(compressor, v, round))
-            assert nbytes <= compressor.max_nbytes(dim)
-            assert nbytes == compressor.max_nbytes(dim) or not compressor.fixed_length()
+            assert nbytes <= compressor.max_nbytes(flat(dim))
+            assert nbytes == compressor.max_nbytes(flat(dim)) or not compressor.fixed_length()
 
 
 @pytest.mark.parametrize("q", ORDERS)
@@ -122,7 +123,7 @@ def test_adds_the_weighted_sum_of_what_it_decodes(case: Case) -> None:
     before = rng.standard_normal(dim)
     out = before.copy()
     code.add_to(out, weights, messages)
-    expected = before + sum(w * code.decode(message, dim) for w, message in zip(weights, messages, strict=True))
+    expected = before + sum(w * code.decode(message) for w, message in zip(weights, messages, strict=True))
     np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(weights, [0.25, 0.0, -3.0, 1e-3, 7.0])
 
@@ -133,7 +134,7 @@ def test_fills_any_block_of_what_it_decodes(name: str) -> None:
     code, rng = code_at(compressor, dim, 0), np.random.default_rng(3)
     inputs = [rng.standard_normal(dim), rng.standard_t(1, dim), np.where(np.arange(dim) < dim - 500, 0.0, 1.0)]
     messages = [code.encode(v, stream(1, 0, round, Purpose.ENCODE)) for round, v in enumerate(inputs)]
-    decoded = np.array([code.decode(message, dim) for message in messages])
+    decoded = np.array([code.decode(message) for message in messages])
     for start in reversed(range(0, dim, BLOCK)):
         whole = min(BLOCK, dim - start)
         for width in (whole, 1, whole // 2 + 1):
@@ -141,7 +142,7 @@ def test_fills_any_block_of_what_it_decodes(name: str) -> None:
             code.fill(block, messages, dim, start)
             np.testing.assert_array_equal(block, decoded[:, start : start + width])
     for message, v in zip(messages, decoded, strict=True):
-        assert len(message) <= code.max_nbytes(dim)
+        assert len(message) <= code.max_nbytes(flat(dim))
         for q in ORDERS:
             np.testing.assert_allclose(code.norm(message, dim, q), np.linalg.norm(v, q), rtol=1e-12)
 
@@ -149,7 +150,7 @@ def test_fills_any_block_of_what_it_decodes(name: str) -> None:
 def test_error_is_within_delta(case: Case) -> None:
     """`E||Q(v) - v||² <= (1 - δ)||v||²`, the mean of the draws within an empirical Bernstein bound (p = 1e-6)."""
     compressor, dim = case
-    delta = compressor.delta(dim)
+    delta = compressor.delta(flat(dim))
     if delta is None:
         return
     assert 0 < delta <= 1
@@ -165,7 +166,7 @@ def test_error_is_within_delta(case: Case) -> None:
         assert np.mean(errors) <= 1 - delta + noise + 1e-12, name
 
 
-def is_drawn(compressor: AnyCompressor, dim: int) -> bool:
+def is_drawn(compressor: Compressor, dim: int) -> bool:
     """Whether the code of a vector depends on the streams."""
     v = vectors(dim)["gaussian"]
     codes = [decode(compressor, encode(compressor, v, round), dim, round) for round in range(20)]
@@ -193,14 +194,14 @@ def test_what_is_not_finite_is_not_decoded_as_such(case: Case, bad: float) -> No
     v = vectors(dim)["gaussian"]
     v[dim // 2] = bad
     message = encode(compressor, v)
-    assert len(message) <= compressor.max_nbytes(dim)
+    assert len(message) <= compressor.max_nbytes(flat(dim))
     finite_or_malformed(code_at(compressor, dim, 0), message, dim)
 
 
 def finite_or_malformed(code: Compressor, message: Message, dim: int) -> None:
     """The gate: `decode` and `norm` know no third way, and agree."""
     try:
-        decoded = code.decode(message, dim)
+        decoded = code.decode(message)
     except Malformed:
         decoded = None
     if decoded is not None:
@@ -230,7 +231,7 @@ def test_random_bytes(name: str, message: bytes) -> None:
 @given(data=st.data())
 def test_random_bytes_of_the_right_length(name: str, data: st.DataObject) -> None:
     compressor, dim = HOSTILE[name]
-    nbytes = compressor.max_nbytes(dim)
+    nbytes = compressor.max_nbytes(flat(dim))
     finite_or_malformed(code_at(compressor, dim, 0), data.draw(st.binary(min_size=nbytes, max_size=nbytes)), dim)
 
 
@@ -284,13 +285,13 @@ class TestIdentity:
     def test_float64_is_exact(self) -> None:
         v = vectors(9)["heavy"]
         np.testing.assert_array_equal(decode(Identity(), encode(Identity(), v), 9), v)
-        assert Identity().delta(9) == 1
+        assert Identity().delta(flat(9)) == 1
 
     def test_delta_of_float32_is_the_worst_rounding(self) -> None:
         halfway = np.full(9, 1 + 2.0**-24)
         code = Identity(dtype="float32")
         error = decode(code, encode(code, halfway), 9) - halfway
-        assert 0 < (error @ error) / (halfway @ halfway) <= 1 - (code.delta(9) or 0)
+        assert 0 < (error @ error) / (halfway @ halfway) <= 1 - (code.delta(flat(9)) or 0)
 
 
 class TestL1QSGD:
@@ -335,7 +336,7 @@ class TestTopK:
     @pytest.mark.parametrize("dim", [1, 2, 3, 8, 9, 123, 1000, 1024, 1025, 2**20])
     def test_positions_take_no_more_bits_than_they_need(self, dim: int) -> None:
         for k in {1, min(dim, 7), min(dim, 8), min(dim, 100), dim // 2 + 1}:
-            assert TopK(k=k).max_nbytes(dim) - 4 * k <= ceil(k * log2(dim) / 8)
+            assert TopK(k=k).max_nbytes(flat(dim)) - 4 * k <= ceil(k * log2(dim) / 8)
             positions = np.sort(np.random.default_rng(k).choice(dim, k, replace=False))
             packed = pack_positions(positions, dim)
             assert len(packed) == position_nbytes(dim, k) <= ceil(k * log2(dim) / 8)
@@ -369,11 +370,11 @@ class TestTopK:
 
 class TestRandomK:
     def test_sends_values_only(self) -> None:
-        assert RandomK(k=5).max_nbytes(1000) == 5 * 4
+        assert RandomK(k=5).max_nbytes(flat(1000)) == 5 * 4
 
     def test_error_on_equal_entries_is_exactly_what_delta_says(self) -> None:
         decoded = decode(RandomK(k=3), encode(RandomK(k=3), np.ones(8)), 8)
-        assert float(((decoded - 1) ** 2).sum() / 8) == 1 - (RandomK(k=3).delta(8) or 0)
+        assert float(((decoded - 1) ** 2).sum() / 8) == 1 - (RandomK(k=3).delta(flat(8)) or 0)
 
     def test_draws_every_entry_equally_often(self) -> None:
         dim, k, rounds = 9, 3, 3000
@@ -383,7 +384,7 @@ class TestRandomK:
 
 
 @pytest.mark.parametrize("sparsifier", [TopK, RandomK])
-def test_a_sparsifier_refuses_more_entries_than_there_are(sparsifier: Callable[..., AnyCompressor]) -> None:
+def test_a_sparsifier_refuses_more_entries_than_there_are(sparsifier: Callable[..., Compressor]) -> None:
     sparsifier(k=9).admit(9)
     with pytest.raises(PlanFault, match="10 is more than the dimension 9; choose 1 to 9") as caught:
         sparsifier(k=10).admit(9)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mpirobust import catalog
-from mpirobust.aggregators.base import Verdict, Weighing
+from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.aggregators.mean import Mean
 from mpirobust.aggregators.median import Median
@@ -55,7 +55,9 @@ def judged(
         (instead or {}).get(worker, code.encode(v, np.random.default_rng(worker))) for worker, v in enumerate(said)
     ]
     counts = None if weights is None else np.array(weights, np.float64)
-    return rule.judge(Inbox(messages, said.shape[1], code, Norm(), scale, np.random.default_rng, counts))
+    return rule.judge(
+        Inbox(messages, said.shape[1], code, Norm(), scale, np.random.default_rng, counts), None, Context()
+    )
 
 
 def test_these_rules_weigh() -> None:

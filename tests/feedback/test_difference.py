@@ -30,8 +30,8 @@ def test_both_ends_keep_the_same_state_and_it_nears_the_answer(compressor: dict[
         for worker, state in zip(local.workers, states, strict=True):
             assert worker.residual is not None
             np.testing.assert_array_equal(worker.residual, state)
-        np.testing.assert_allclose(exchange.inbox.norms, np.linalg.norm(states, axis=1))
-        np.testing.assert_allclose(exchange.inbox.average(exchange.inbox.sound), 0.5 * np.mean(states, axis=0))
+        np.testing.assert_allclose(exchange.answers.norms, np.linalg.norm(states, axis=1))
+        np.testing.assert_allclose(exchange.answers.average(exchange.answers.sound), 0.5 * np.mean(states, axis=0))
         away.append(np.linalg.norm(np.array(states) - answers))
     assert away[-1] < 0.05 * away[0] + 1e-12
 
@@ -49,7 +49,7 @@ def test_garbage_leaves_the_state_where_it_is_and_is_not_judged() -> None:
     for round in range(5):
         exchange = local.cluster.ask(round, Query((local.x0,)))
         after = np.array(list(local.cluster.residuals(round + 1)))
-        unsound = ~exchange.inbox.sound
+        unsound = ~exchange.answers.sound
         assert unsound.any()
         np.testing.assert_array_equal(after[unsound], before[unsound])
         before = after.copy()

@@ -9,16 +9,18 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.aggregators.base import Context
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.algorithms.base import Query
 from mpirobust.answers import Inbox
-from mpirobust.compressors.base import BLOCK, AnyCompressor, Compressor, code_of
+from mpirobust.compressors.base import BLOCK, Compressor
 from mpirobust.errors import Malformed
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Feedback, Message, Norm, Vector
 from tests.contracts.examples import EXAMPLES, fitting
 from tests.fuzz.config import receiver
 from tests.support.attack_rounds import vectors
+from tests.support.codes import code_of
 
 ORDERS = (1.0, 2.0, np.inf)
 _DIMS = [1, 9, 123]
@@ -29,7 +31,7 @@ _IN_BLOCKS = ("l1-qsgd", "qsgd", "rotated", "sign", "terngrad")  # short message
 class Case:
     """A code for vectors of one length."""
 
-    compressor: AnyCompressor
+    compressor: Compressor
     dim: int
 
     def code(self) -> Compressor:
@@ -106,7 +108,7 @@ def _norm(code: Compressor, message: Message, dim: int, q: float) -> float | Non
 
 def _decoded(code: Compressor, message: Message, dim: int) -> Vector | None:
     try:
-        vector = code.decode(message, dim)
+        vector = code.decode(message)
     except Malformed:
         return None
     assert (vector.shape, vector.dtype) == ((dim,), np.dtype(np.float64))
@@ -159,7 +161,7 @@ def rounds_take(case: Case, message: bytes, feedback: Feedback, norm: Norm) -> N
         sent: list[Message] = [_honest(case, v, worker, round, norm) for worker, v in enumerate(answers)]
         sent[2] = memoryview(bytearray(message))
         exchange = center.exchange(round, Query((np.zeros(dim),)), sent, {})
-        inbox = exchange.inbox
+        inbox = exchange.answers
         assert exchange.bytes_up == sum(map(len, sent))
         assert inbox.sound[[0, 1, 3]].all(), "one worker's bytes made another one unsound"
         if center.states.size:
@@ -167,7 +169,7 @@ def rounds_take(case: Case, message: bytes, feedback: Feedback, norm: Norm) -> N
             assert inbox.sound[2] or 2 not in moved or not np.isfinite(center.states[2]).all()
             assert np.isfinite(center.states[[0, 1, 3]]).all()
         for rule in (NormTrim(beta=0.25), NormTrim(beta=0.0)):
-            verdict = rule.judge(inbox)
+            verdict = rule.judge(inbox, None, Context())
             assert verdict.step.shape == (dim,)
             assert not (verdict.kept & ~inbox.sound).any(), "an unsound message was kept"
             if rule.beta and not norm.claimed:

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpirobust.aggregators.base import Context
+from mpirobust.types import flat
 from tests.contracts.examples import EXAMPLES
 from tests.fuzz.decoders import MODES, Case, Mode, cases, vector_or_malformed
 from tests.fuzz.mutations import mutated
@@ -29,7 +31,7 @@ SMALL = {name: case for name, case in ALL.items() if case.dim < 1000}
 def test_mutations(name: str, seed: int, mode: Mode) -> None:
     rng, case = Random(seed), ALL[name]
     with np.errstate(over="ignore", invalid="ignore"):
-        mode.judge(case, mutated(rng.choice(case.seeds()), rng))
+        mode.judge(case, mutated(rng.choice(case.seeds()), rng), None, Context())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -38,7 +40,7 @@ def test_memory_and_steps_are_bounded(name: str) -> None:
     case, rng = ALL[name], Random(1)
     honest = case.seeds()
     most = max(_cost(case, message)[0] for message in honest), max(_cost(case, message)[1] for message in honest)
-    room = case.compressor.max_nbytes(case.dim) + 8 * case.dim
+    room = case.compressor.max_nbytes(flat(case.dim)) + 8 * case.dim
     for _ in range(30):
         memory, steps = _cost(case, mutated(rng.choice(honest), rng))
         assert memory <= 2 * most[0] + 40 * room + 2**16
@@ -76,7 +78,7 @@ def test_every_target_takes_its_own_seeds(name: str, tmp_path: Path) -> None:
     target, rng = TARGETS[name], Random(7)
     seeds = target.seeds()
     for seed in seeds[:40]:
-        target.judge(seed, tmp_path)
+        target.judge(seed, tmp_path, None, Context())
     for _ in range(60):
         seed = rng.choice(seeds)
-        target.judge(seed[: target.lead] + mutated(seed[target.lead :], rng), tmp_path)
+        target.judge(seed[: target.lead] + mutated(seed[target.lead :], rng), tmp_path, None, Context())

@@ -16,6 +16,7 @@ from mpirobust import catalog
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.run import experiment
 from mpirobust.run.setup import RunRequest
+from mpirobust.types import flat
 from tests.support.launching import mpirobust
 
 M, ROUNDS, FEATURES = 10, 40, 40
@@ -105,7 +106,7 @@ def outcome(folder: Path) -> tuple[Mask, Mask, float]:
         byzantine = np.isin(np.arange(M), file["workers/byzantine"][:])
         table = tomllib.loads(file.attrs["plan"])
     compressor, claim = catalog.build(catalog.ROOMS["compressor"], table["compressor"], ""), 8  # P1 Option I's
-    assert (sent <= M * (compressor.max_nbytes(FEATURES) + claim + 1)).all()
+    assert (sent <= M * (compressor.max_nbytes(flat(FEATURES)) + claim + 1)).all()
     unsound = ~np.isfinite(norms)
     assert not unsound[:, ~byzantine].any()
     assert not (kept & unsound).any(), "an unsound message was kept"

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mpirobust.aggregators.base import Context
 from mpirobust.cluster.placement import assign_workers, reassign
 from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.worker import Worker
@@ -202,9 +203,9 @@ def assert_as_replayed(
             query = algorithm.query(state)
             sent = [worker.reply(t, query)[0] if receiver.present[worker.index] else b"" for worker in workers]
             exchange = receiver.exchange(t, query, list(sent), {})
-            verdict = rule.judge(exchange.inbox)
+            verdict = rule.judge(exchange.inbox, None, Context())
             state = algorithm.advance(state, verdict, stream(plan.seed, CENTER, t, Purpose.ADVANCE))
-            np.testing.assert_array_equal(run["rounds/norms"][t], exchange.inbox.norms, err_msg=f"round {t}")
+            np.testing.assert_array_equal(run["rounds/norms"][t], exchange.answers.norms, err_msg=f"round {t}")
             np.testing.assert_array_equal(run["rounds/kept"][t], verdict.kept)
             np.testing.assert_array_equal(run["rounds/absent"][t], ~receiver.present)
             assert run["rounds/bytes_up"][t] == exchange.bytes_up

@@ -16,6 +16,7 @@ import pytest
 
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.records.trace import Trace
+from mpirobust.types import flat
 from tests.support.launching import finish, start
 
 pytestmark = pytest.mark.slow
@@ -132,7 +133,7 @@ def assert_complete(out: Path) -> None:
         np.testing.assert_array_equal(trace["audits/round"][:], np.arange(0, _ROUNDS + 1, 50))
         for column in ("bytes_up", "bytes_down"):
             assert np.unique(trace[f"rounds/{column}"]).size == 1
-        assert trace["rounds/bytes_up"][0] == _WORKERS * L1QSGD().max_nbytes(_FEATURES)
+        assert trace["rounds/bytes_up"][0] == _WORKERS * L1QSGD().max_nbytes(flat(_FEATURES))
         assert (np.diff(trace["rounds/elapsed"]) > 0).all()
         assert np.isfinite(trace["rounds/norms"]).all()
         assert (trace["rounds/kept"][:].sum(axis=1) == 16).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mpirobust.aggregators.base import Context
 from mpirobust.data.sources.none import NoData
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
@@ -89,8 +90,8 @@ def rounds_to_escape(start_norm: float) -> int | None:
     for t in range(20):
         if local.cluster.audit(state.x).loss < -1:
             return t
-        inbox = local.cluster.ask(t, plan.algorithm.query(state)).inbox
-        state = plan.algorithm.advance(state, plan.aggregator.judge(inbox), np.random.default_rng(0))
+        inbox = local.cluster.ask(t, plan.algorithm.query(state)).answers
+        state = plan.algorithm.advance(state, plan.aggregator.judge(inbox, None, Context()), np.random.default_rng(0))
     return None
 
 

@@ -114,7 +114,7 @@ class TestMeasuredDelta:
         gradients(monkeypatch, unit)
         code = RandomK(k=10)
         rounds = [code.draw(40, stream(5, 0, round, Purpose.SHARED)) for round in range(8)]
-        whole = [each.decode(each.encode(unit, np.random.default_rng()), 40)[0] for each in rounds]
+        whole = [each.decode(each.encode(unit, np.random.default_rng()))[0] for each in rounds]
         assert sorted(set(whole)) == [0, 1]
         found = measured(seed=5, workers=1, aggregator={"kind": "mean"}, compressor={"kind": "randomk", "k": 10})
         assert found.measured == np.mean(whole)

@@ -12,13 +12,13 @@ import pytest
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.algorithms.first_order import Iterate
 from mpirobust.cluster.worker import Worker
-from mpirobust.compressors.base import code_of
 from mpirobust.observers.base import Moment, Observer, Status
 from mpirobust.observers.finite import FiniteWatch
 from mpirobust.run import rounds
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Norm, Vector
 from tests.support.clusters import LocalRun, regression_plan
+from tests.support.codes import code_of
 
 
 class Witness(Observer):
@@ -159,10 +159,10 @@ def test_error_feedback_loses_nothing(compressor: dict[str, Any], schedule: str)
     for before, after in pairwise(witness.moments):
         t, query = before.round, local.plan.algorithm.query(before.state)
         assert after.exchange is not None
-        for worker, message in enumerate(after.exchange.inbox.messages):
+        for worker, message in enumerate(after.exchange.answers.messages):
             shared = stream(5, worker, t, Purpose.SHARED)
-            code = code_of(local.plan.compressor, 8, lambda shared=shared: shared)  # type: ignore[misc]
-            sent[worker] += code.decode(message, 8)
+            code = code_of(local.plan.compressor, 8, lambda shared=shared: shared)
+            sent[worker] += code.decode(message)
             answer = stream(5, worker, t, Purpose.ANSWER)
             shard = local.workers[worker].clean
             answered[worker] += query.scale * local.plan.algorithm.answer(query, local.config.loss, shard, answer)
@@ -200,7 +200,7 @@ def test_a_round_without_a_sound_message_moves_nothing(monkeypatch: pytest.Monke
         np.testing.assert_array_equal(witness.iterates[t + 1], witness.iterates[3])
         exchange = witness.moments[t + 1].exchange
         assert exchange is not None
-        assert np.isinf(exchange.inbox.norms).all()
+        assert np.isinf(exchange.answers.norms).all()
         assert exchange.bytes_up == 0
     assert sum(witness.kept[6]) == 4
     assert not np.array_equal(witness.iterates[7], witness.iterates[6])
@@ -295,7 +295,7 @@ def test_the_ledger_counts_what_crosses() -> None:
     witness = ran(LocalRun(regression_plan(compressor={"kind": "l1-qsgd"}, algorithm=first_order(option="I"))))
     for moment in witness.moments[1:]:
         assert moment.exchange is not None
-        assert moment.exchange.bytes_up == sum(map(len, moment.exchange.inbox.messages)) == 6 * (8 + 4 + 1)
+        assert moment.exchange.bytes_up == sum(map(len, moment.exchange.answers.messages)) == 6 * (8 + 4 + 1)
         assert moment.exchange.bytes_down == 6 * (8 * 8 + 32)
 
 
@@ -344,7 +344,7 @@ def test_option_one_sends_the_norm_of_the_uncompressed_answer() -> None:
     plan = regression_plan(compressor={"kind": "l1-qsgd"}, algorithm=first_order(option="I"))
     local = LocalRun(plan)
     query = plan.algorithm.query(plan.algorithm.start(local.x0, local.cluster))
-    norms = local.cluster.ask(0, query).inbox.norms
+    norms = local.cluster.ask(0, query).answers.norms
     gradients = [plan.problem.gradient(local.x0, worker.clean) for worker in local.workers]
     np.testing.assert_array_equal(norms, np.sqrt([g @ g for g in gradients]))
 

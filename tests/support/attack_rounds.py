@@ -7,18 +7,20 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+from mpirobust.cluster.adversary import byzantine
 from numpy.typing import NDArray
 
+from mpirobust.aggregators.base import Context
 from mpirobust.answers import Inbox
 from mpirobust.attacks.base import Attack, MessageAttack
-from mpirobust.cluster.adversary import byzantine
 from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.worker import WorkerConfig
-from mpirobust.compressors.base import AnyCompressor, Compressor, code_of
+from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Message, Norm, Vector
 from tests.support.clusters import LocalRun, regression_plan
+from tests.support.codes import code_of
 
 SEED, ROUND = 5, 3
 
@@ -43,7 +45,7 @@ class Round:
         self,
         attack: Attack,
         vectors: NDArray[np.float64],
-        compressor: AnyCompressor | None = None,
+        compressor: Compressor | None = None,
         norm: Norm | None = None,
         instead: Mapping[int, bytes] | None = None,
         states: NDArray[np.float64] | None = None,
@@ -84,12 +86,12 @@ class Round:
             return crossed
         moved: list[Message] = [b""] * len(messages)
         for worker in np.flatnonzero(crossed.sound).tolist():
-            step = self._code(worker).decode(messages[worker], self.config.dim)
+            step = self._code(worker).decode(messages[worker])
             moved[worker] = (self.states[worker] + step).tobytes()
         return Inbox(moved, self.config.dim, Identity(), self.config.norm, 1.0, shared)
 
     def _code(self, worker: int) -> Compressor:
-        return code_of(self.config.compressor, self.config.dim, lambda: shared(worker))
+        return code_of(self.config.compressor, self.config.dim, worker, shared)
 
     def decoded(self, messages: list[Message], workers: NDArray[np.intp]) -> NDArray[np.float64]:
         """The vectors of these workers, shape (len(workers), dim); sound ones."""
@@ -122,7 +124,7 @@ def run(local: LocalRun) -> list[Vector]:
     plan, state = local.plan, local.plan.algorithm.start(local.x0, local.cluster)
     iterates = [state.x]
     while not plan.algorithm.finished(state):
-        inbox = local.cluster.ask(len(iterates) - 1, plan.algorithm.query(state)).inbox
-        state = plan.algorithm.advance(state, plan.aggregator.judge(inbox), np.random.default_rng(0))
+        inbox = local.cluster.ask(len(iterates) - 1, plan.algorithm.query(state)).answers
+        state = plan.algorithm.advance(state, plan.aggregator.judge(inbox, None, Context()), np.random.default_rng(0))
         iterates.append(state.x)
     return iterates

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpirobust.answers import CLAIM, Inbox
-from mpirobust.compressors.base import BLOCK, AnyCompressor, code_of
+from mpirobust.answers import NORM_PREFIX, Inbox
+from mpirobust.compressors.base import BLOCK, Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Message, Norm, Vector
+from tests.support.codes import code_of
 
-CODES: list[AnyCompressor] = [Identity(), Identity(dtype="float32"), L1QSGD(), TopK(k=7), RandomK(k=7)]
+CODES: list[Compressor] = [Identity(), Identity(dtype="float32"), L1QSGD(), TopK(k=7), RandomK(k=7)]
 DIMS = [9, BLOCK + 5]
 
 over_codes = pytest.mark.parametrize("code", CODES, ids=repr)
@@ -54,7 +55,7 @@ def vectors(m: int, dim: int, seed: int = 0) -> NDArray[np.float64]:
 
 def a_round(
     said: NDArray[np.float64],
-    code: AnyCompressor | None = None,
+    code: Compressor | None = None,
     scale: float = 1.0,
     silent: tuple[int, ...] = (),
     norm: Norm | None = None,
@@ -69,14 +70,14 @@ def a_round(
     messages: list[Message] = []
     decoded: list[NDArray[np.float64]] = []
     for worker, v in enumerate(said):
-        own = code_of(code, dim, lambda worker=worker: shared(worker))  # type: ignore[misc]
+        own = code_of(code, dim, worker, shared)
         message = own.encode(v, np.random.default_rng(worker))
         if worker in silent:
             messages.append(b"")
             continue
         decoded.append(np.zeros(dim))
         own.add_to(decoded[-1], np.array([scale]), [message])
-        claim = b"" if claims is None else np.array(claims[worker], CLAIM).tobytes()
+        claim = b"" if claims is None else np.array(claims[worker], NORM_PREFIX).tobytes()
         messages.append(claim + message)
     workers = np.setdiff1d(np.arange(len(said)), silent).astype(np.intp)
     return Round(Inbox(messages, dim, code, norm, scale, shared), np.array(decoded).reshape(-1, dim), workers)

@@ -7,27 +7,26 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.compressors.base import AnyCompressor, Compressor, code_of
+from mpirobust.compressors.base import Compressor
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Vector
+from tests.support.codes import code_of
 
 
-def code_at(compressor: AnyCompressor, dim: int, round: int) -> Compressor:
+def code_at(compressor: Compressor, dim: int, round: int) -> Compressor:
     return code_of(compressor, dim, lambda: stream(2, 0, round, Purpose.SHARED))
 
 
-def message_of(compressor: AnyCompressor, v: Vector, round: int = 0) -> bytes:
+def message_of(compressor: Compressor, v: Vector, round: int = 0) -> bytes:
     return code_at(compressor, v.size, round).encode(v, stream(2, 0, round, Purpose.ENCODE))
 
 
-def draws(compressor: AnyCompressor, v: Vector, rounds: int) -> NDArray[np.float64]:
+def draws(compressor: Compressor, v: Vector, rounds: int) -> NDArray[np.float64]:
     """What the center makes of the messages of many rounds, shape (rounds, d)."""
-    return np.array(
-        [code_at(compressor, v.size, t).decode(message_of(compressor, v, t), v.size) for t in range(rounds)]
-    )
+    return np.array([code_at(compressor, v.size, t).decode(message_of(compressor, v, t)) for t in range(rounds)])
 
 
-def assert_unbiased(compressor: AnyCompressor, v: Vector, rounds: int, reach: float) -> None:
+def assert_unbiased(compressor: Compressor, v: Vector, rounds: int, reach: float) -> None:
     """The mean of the draws is v, within an empirical Bernstein bound (p = 1e-6 over all coordinates).
 
     Args:

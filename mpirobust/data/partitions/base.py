@@ -25,6 +25,10 @@ class Partition(ABC):
             PlanFault: the partition needs classes and the data have none.
         """
 
+    def iid(self) -> bool:
+        """Whether rows that are drawn independently are dealt so."""
+        return False
+
 
 def even_cuts(order: Rows, workers: int) -> list[Rows]:
     """Cut `order` into `workers` runs whose lengths differ by at most one; each run sorted."""

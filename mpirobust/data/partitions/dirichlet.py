@@ -4,9 +4,8 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.data.partitions.base import Partition
 from mpirobust.errors import PlanFault
 from mpirobust.types import Rows

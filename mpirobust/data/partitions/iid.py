@@ -14,3 +14,6 @@ class IID(Partition):
 
     def deal(self, rows: int, labels: NDArray[np.int64] | None, workers: int, rng: np.random.Generator) -> list[Rows]:
         return even_cuts(rng.permutation(rows), workers)
+
+    def iid(self) -> bool:
+        return True

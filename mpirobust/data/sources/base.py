@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.data.partitions.base import Partition
 from mpirobust.data.partitions.iid import IID
 from mpirobust.errors import DataFault
@@ -106,6 +105,10 @@ class Source(ABC):
         Raises:
             DataFault: a file is missing or malformed.
         """
+
+    def deals_iid(self) -> bool:
+        """Whether the workers' rows are independent draws from one distribution."""
+        return self.partition.iid()
 
     @abstractmethod
     def open(self, stores: list[Path], seed: int) -> Dataset:

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.data.sources.base import Dataset, Facts, Places, Source
 from mpirobust.shard import Shard
 from mpirobust.streams import Purpose, stream

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mpirobust.component import component
+from mpirobust.component import Field, component
 from mpirobust.data.sources.base import Dataset, Facts, Places, Source
 from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
@@ -30,6 +29,9 @@ class Regression(Source):
 
     def prepare(self, places: Places) -> list[Path]:
         return []
+
+    def deals_iid(self) -> bool:
+        return True  # however they are dealt
 
     def open(self, stores: list[Path], seed: int) -> Dataset:
         return _Synthetic(self, seed)

@@ -1,0 +1,125 @@
+"""The contract of a feedback: worker half and center half of one idea, and the memories that they keep."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.answers import Answers, Inbox
+from mpirobust.compressors.base import Code
+from mpirobust.errors import Malformed
+from mpirobust.types import Message, Vector
+
+WorkerMemory: TypeAlias = Mapping[str, Vector]  # name -> shape (d,), float64; replaced, never changed in place
+CenterMemory: TypeAlias = Mapping[str, NDArray[np.float64]]  # name -> shape (m, d); changed in place
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A vector that is kept for each worker from round to round; zero before the first.
+
+    Checkpoints, recovery and adoption follow from this alone: a memory that the center keeps is saved there, else it
+    is fetched from the workers; a worker that is hosted anew begins at zero, and so does the center's half.
+
+    Attributes:
+        name: of the memory, a word.
+        at_worker, at_center: which ends keep it.
+    """
+
+    name: str
+    at_worker: bool
+    at_center: bool
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """All that the worker half may use for one message.
+
+    Attributes:
+        answer: to the query of the round, shape (d,).
+        scale: the step size of the query.
+        code: of this message.
+        rng: for what the code draws.
+        q: the order of the norm by which the center sorts.
+        again: `point -> answer`: the same question on the same rows at another point.
+        coin: makes the stream that all workers and the center share in this round, from its beginning.
+    """
+
+    answer: Vector
+    scale: float
+    code: Code
+    rng: np.random.Generator
+    q: float
+    again: Callable[[Vector], Vector]
+    coin: Callable[[], np.random.Generator]
+
+
+class Feedback(ABC):
+    """How what compression leaves out of one message comes back in later ones.
+
+    A round at a worker is `encode`, then tampering if its attack says so, then `absorb` of the message as it is sent;
+    at the center it is `receive`. The two ends agree because both apply `Code.add_to` to the same bytes.
+    """
+
+    def memories(self) -> tuple[Memory, ...]:
+        """What is kept between rounds. Each name once."""
+        return ()
+
+    @abstractmethod
+    def encode(self, memory: WorkerMemory, outgoing: Outgoing) -> tuple[bytes, WorkerMemory]:
+        """Worker half, before tampering: return the message and the memory after it."""
+
+    def absorb(self, memory: WorkerMemory, message: Message, outgoing: Outgoing) -> WorkerMemory:
+        """Worker half, after tampering: return the memory after `message` was sent."""
+        return memory
+
+    @abstractmethod
+    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float) -> Answers:
+        """Center half: return what the rule judges, with what one unit of it is worth in `Answers.scale`.
+
+        Args:
+            memory: of all workers of the inbox, changed in place; an unsound message changes nothing.
+            inbox: the messages with scale 1.
+            scale: the step size of the query; to be applied here if the workers have not.
+        """
+
+    def aim(self, memory: CenterMemory, worker: int, v: Vector) -> Vector:
+        """For an omniscient attacker: return the vector to encode for `worker` so that the rule sees `v`."""
+        return v
+
+    def measure(self, memory: CenterMemory, worker: int, inbox: Inbox) -> float:
+        """For an omniscient attacker: return the norm that the rule finds if `worker` sends what `inbox` holds."""
+        return float(inbox.norms[0])
+
+    def sends_answers(self) -> bool:
+        """Whether a message is the code of the answer itself: P1 Option I sends the norm of the answer beside it."""
+        return False
+
+    def applies_step(self) -> bool:
+        """Whether the workers apply the step size before they compress, and add up what is left over.
+
+        What is then sent in a round in which the center takes no step would be lost; an algorithm with such rounds
+        refuses that.
+        """
+        return False
+
+    def p1_algorithm(self) -> Literal[1, 2] | None:
+        """Which algorithm of P1 a first-order run with this feedback is."""
+        return None
+
+
+def absorbed(code: Code, message: Message, state: Vector, q: float) -> Vector:
+    """Return `state` plus the vector of `message`, as the center adds it up; an unsound message adds nothing."""
+    state = state.copy()
+    try:
+        sound = np.isfinite(code.norm(message, q))
+    except Malformed:
+        sound = False
+    if sound:
+        code.add_to(state, np.ones(1), [message])
+    return state

@@ -1,0 +1,41 @@
+"""Codes and inboxes as the two ends of a run make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.answers import Inbox
+from mpirobust.compressors.base import Code, Codes, Compressor
+from mpirobust.types import Message, Norm, flat
+
+Shared = Callable[[int], np.random.Generator]  # worker -> the stream that both ends draw its code from
+
+
+def code_of(compressor: Compressor, dim: int, worker: int, shared: Shared) -> Code:
+    """The code of a worker's message, as one end draws it."""
+    return compressor.draw(flat(dim), shared(worker))
+
+
+def codes_of(compressor: Compressor, dim: int, shared: Shared) -> Codes:
+    """The codes of a round, as one end draws them."""
+
+    def draw(worker: int) -> Code:
+        return code_of(compressor, dim, worker, shared)
+
+    return Codes(None if compressor.draws_for_each() else draw(0), draw)
+
+
+def inbox_of(
+    messages: Sequence[Message],
+    dim: int,
+    compressor: Compressor,
+    norm: Norm,
+    scale: float,
+    shared: Shared,
+    weights: NDArray[np.float64] | None = None,
+) -> Inbox:
+    """What the center has of a round."""
+    return Inbox(messages, dim, codes_of(compressor, dim, shared), norm, scale, weights)
