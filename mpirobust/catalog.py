@@ -1,134 +1,268 @@
-"""From a table of the plan to an object and back: `kind` is a file name, keys are fields.
+"""From a table of the plan to a component and back.
 
-Only the kinds that a plan names are imported.
+A kind is a file in its room (`kind = "norm-trim"`), the name of an entry point of an installed package, a class of one
+(`kind = "their_package.module:Class"`), or a class in a file beside the plan (`kind = "./huber.py:Huber"`). Only the
+kinds that a plan names are imported. Nothing else that is read, a trace or a checkpoint, leads to an import.
 """
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
-from types import UnionType
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
-
+from mpirobust.components import is_component
 from mpirobust.errors import PlanFault
 
+
+@dataclass(frozen=True)
+class Room:
+    """The kinds of one table of the plan.
+
+    Attributes:
+        package: with the contract in `base` and one file for each kind.
+        contract: the class in `base` that every kind is derived from.
+        short: whether a plan may write the kind alone, as a string, if the table has no other key.
+    """
+
+    package: str
+    contract: str
+    short: bool = False
+
+    @property
+    def group(self) -> str:
+        """The group of the entry points by which installed packages offer kinds: `mpirobust.aggregators`, say."""
+        return self.package
+
+    def base(self) -> type:
+        """Return the class that every kind is derived from."""
+        found: type = getattr(import_module(f"{self.package}.base"), self.contract)
+        return found
+
+
 ROOMS = {
-    "data": "mpirobust.data.sources",
-    "problem": "mpirobust.problems",
-    "algorithm": "mpirobust.algorithms",
-    "compressor": "mpirobust.compressors",
-    "aggregator": "mpirobust.aggregators",
-    "attack": "mpirobust.attacks",
-    "feedback": "mpirobust.feedback",
+    "data": Room("mpirobust.data.sources", "Source"),
+    "problem": Room("mpirobust.problems", "Loss"),
+    "algorithm": Room("mpirobust.algorithms", "Algorithm"),
+    "compressor": Room("mpirobust.compressors", "Compressor"),
+    "aggregator": Room("mpirobust.aggregators", "Aggregator"),
+    "attack": Room("mpirobust.attacks", "Attack"),
+    "feedback": Room("mpirobust.feedback", "Feedback", short=True),
 }
+NESTED = {
+    "data.partition": Room("mpirobust.data.partitions", "Partition"),
+    "algorithm.solver": Room("mpirobust.cubic", "CubicSolver"),
+}
+_BY_PACKAGE = {room.package: room for room in [*ROOMS.values(), *NESTED.values()]}
 
-# Tables that are written as a string, their kind, if they have no other key.
-_SHORT = {"feedback"}
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a kind from outside the package comes from.
+
+    Attributes:
+        kind: as the plan writes it.
+        file: of its source.
+        sha256: of that file.
+    """
+
+    kind: str
+    file: str
+    sha256: str
 
 
-def kinds(room: str) -> list[str]:
-    """The kinds in a room, as a plan spells them; nothing is imported but the room itself."""
-    files = (each.name for each in pkgutil.iter_modules(import_module(room).__path__))
+_origins: dict[type, Origin] = {}  # of the classes that were loaded from outside
+
+
+def kinds(room: Room) -> list[str]:
+    """Return the kinds of the package itself, as a plan spells them; nothing is imported but the room."""
+    files = (each.name for each in pkgutil.iter_modules(import_module(room.package).__path__))
     return sorted(name.replace("_", "-") for name in files if name != "base" and not name.startswith("_"))
 
 
-def load(room: str, kind: object, where: str) -> type:
-    """The class of a kind; raises `PlanFault` that lists the choices where there is none."""
-    if not isinstance(kind, str) or kind not in kinds(room):
-        said = "missing" if kind is None else f"unknown kind {kind!r}"
-        raise PlanFault(f"{where}.kind", f"{said}; choose one of: {', '.join(kinds(room))}{_close(kind, kinds(room))}")
-    module = import_module(f"{room}.{kind.replace('-', '_')}")
-    found = [
-        each
-        for each in vars(module).values()
-        if inspect.isclass(each) and each.__module__ == module.__name__ and hasattr(each, "__pydantic_fields__")
-    ]
+def offered(room: Room) -> list[str]:
+    """Return the kinds that installed packages offer by entry points; nothing is imported."""
+    return sorted(entry_points(group=room.group).names)
+
+
+def load(room: Room, kind: object, where: str, beside: Path | None = None) -> type:
+    """Return the class of a kind.
+
+    Args:
+        where: the table of the plan, for the message.
+        beside: the folder of the plan, for kinds in files beside it.
+
+    Raises:
+        PlanFault: there is no such kind (with the choices), or it cannot be imported, or it is none.
+    """
+    if isinstance(kind, str) and ":" in kind:
+        module, _, name = kind.rpartition(":")
+        return _outside(room, kind, module, name, where, beside)
+    if isinstance(kind, str) and kind in kinds(room):
+        return _only_component(import_module(f"{room.package}.{kind.replace('-', '_')}"), where)
+    if isinstance(kind, str) and kind in offered(room):
+        entry = entry_points(group=room.group)[kind]
+        return _outside(room, kind, entry.module, entry.attr, where, beside)
+    choices = [*kinds(room), *offered(room)]
+    reason = "missing" if kind is None else f"unknown kind {kind!r}"
+    raise PlanFault(f"{where}.kind", f"{reason}; choose one of: {', '.join(choices)}{_close(kind, choices)}")
+
+
+def _only_component(module: ModuleType, where: str) -> type:
+    own = (each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__)
+    found = [each for each in own if is_component(each)]
     if len(found) != 1:
         raise PlanFault(f"{where}.kind", f"{module.__file__} must define one component, it has {len(found)}")
-    component: type = found[0]
-    return component
+    return found[0]
 
 
-def build(room: str, table: object, where: str) -> Any:
-    """The component that `table` describes; raises `PlanFault` with the dotted key and the choices."""
-    if where in _SHORT and isinstance(table, str):
+def _outside(room: Room, kind: str, module_name: str, name: str, where: str, beside: Path | None) -> type:
+    """Return the class `name` of a module that is not of this package."""
+    try:
+        module = _module_beside(module_name, beside) if module_name.endswith(".py") else import_module(module_name)
+        cls = getattr(module, name)
+    except (Exception, SystemExit) as error:  # whatever that module does
+        raise PlanFault(f"{where}.kind", f"{kind!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not (inspect.isclass(cls) and issubclass(cls, room.base()) and is_component(cls)):
+        raise PlanFault(
+            f"{where}.kind", f"{kind!r} is no component that is derived from {room.package}.base.{room.contract}"
+        )
+    file = Path(inspect.getfile(cls))
+    _origins[cls] = Origin(kind, str(file), hashlib.sha256(file.read_bytes()).hexdigest())
+    return cls
+
+
+def _module_beside(name: str, beside: Path | None) -> ModuleType:
+    """Return the module in the file `name`, which is relative to the folder of the plan; executed once."""
+    file = ((beside or Path()) / name).resolve()
+    unique = f"mpirobust_outside_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
+    if unique not in sys.modules:
+        spec = spec_from_file_location(unique, file)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{file} is no Python file")
+        module = module_from_spec(spec)
+        sys.modules[unique] = module  # before it runs, as `import` does: its classes look themselves up
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[unique]
+            raise
+    return sys.modules[unique]
+
+
+def origins(component: Any) -> dict[str, Origin]:
+    """Return the origins of the kinds from outside that `component` holds, by their place in its table."""
+    found = {}
+    for each in fields(component):
+        value = getattr(component, each.name)
+        if is_component(value):
+            if type(value) in _origins:
+                found[each.name] = _origins[type(value)]
+            found |= {f"{each.name}.{place}": origin for place, origin in origins(value).items()}
+    return found
+
+
+def build(room: Room, table: object, where: str, beside: Path | None = None) -> Any:
+    """Return the component that `table` describes.
+
+    Args:
+        where, beside: as in `load`.
+
+    Raises:
+        PlanFault: with the dotted key, and the choices if there are any.
+    """
+    if room.short and isinstance(table, str):
         table = {"kind": table}
     if not isinstance(table, Mapping):
         raise PlanFault(where, f"expected a table with a kind, one of: {', '.join(kinds(room))}")
-    cls = load(room, table.get("kind"), where)
+    cls = load(room, table.get("kind"), where, beside)
     values = {key: value for key, value in table.items() if key != "kind"}
     for key, inner in inner_rooms(cls).items():
         if key in values:
-            values[key] = build(inner, values[key], f"{where}.{key}")
+            values[key] = build(inner, values[key], f"{where}.{key}", beside)
     return validated(cls, values, where)
 
 
 def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
-    """`cls(**values)`; raises `PlanFault` for the first wrong key."""
+    """Return `cls(**values)`; raise `PlanFault` for the first wrong key."""
     names = [each.name for each in fields(cls)]
     for key in values:
         if key not in names:
             choices = ", ".join(names) or "none"
             raise PlanFault(_dotted(where, key), f"unknown key; the keys here are: {choices}{_close(key, names)}")
+    for each in fields(cls):
+        if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
+            raise PlanFault(_dotted(where, each.name), "missing")
     try:
         return cls(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"][:1]))
-        said = [
-            each["msg"].removeprefix("Value error, ") for each in error.errors() if each["loc"][:1] == first["loc"][:1]
-        ]
-        reason = " or ".join(dict.fromkeys(said))
-        if first["type"] == "missing":
-            reason = "missing"
-        elif key:
-            reason = f"{reason[0].lower()}{reason[1:]}, not {first['input']!r}"
-        raise PlanFault(_dotted(where, key), reason) from error
+    except PlanFault as fault:
+        raise PlanFault(_dotted(where, fault.where), fault.reason) from fault
+    except ValueError as error:  # a rule over several keys
+        raise PlanFault(where, str(error)) from error
 
 
 def table_of(component: Any) -> dict[str, Any]:
-    """The table that `build` makes `component` from; keys whose value is None are left out."""
-    module: str = type(component).__module__
+    """Return the table that `build` makes `component` from; keys whose value is None are left out."""
     table: dict[str, Any] = {}
-    room, _, name = module.rpartition(".")
-    if room != "mpirobust":  # a section such as [audit] has no kinds
+    cls = type(component)
+    package, _, name = cls.__module__.rpartition(".")
+    if cls in _origins:
+        table["kind"] = _origins[cls].kind
+    elif package in _BY_PACKAGE:  # a section such as [audit] has no kinds
         table["kind"] = name.replace("_", "-")
+    short = {name for name, room in ROOMS.items() if room.short}
     for each in fields(component):
         value = getattr(component, each.name)
-        if hasattr(value, "__pydantic_fields__"):
+        if is_component(value):
             inner = table_of(value)
-            table[each.name] = inner["kind"] if each.name in _SHORT and len(inner) == 1 else inner
+            table[each.name] = inner["kind"] if each.name in short and len(inner) == 1 else inner
         elif value is not None:
             table[each.name] = value
     return table
 
 
-def inner_rooms(cls: type) -> dict[str, str]:
-    """The fields of a component that hold a component of another room, and that room."""
+def added(component: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the dotted keys of a component that were added after plans had been stored, with what held before.
+
+    A component names them in `ADDED`.
+    """
+    found = {prefix + key: value for key, value in getattr(component, "ADDED", {}).items()}
+    for each in fields(component):
+        value = getattr(component, each.name)
+        if is_component(value):
+            found |= added(value, f"{prefix}{each.name}.")
+    return found
+
+
+def inner_rooms(cls: type) -> dict[str, Room]:
+    """Return the fields of a component that hold a component of another room, and that room."""
     found = {}
     for name, hint in get_type_hints(cls).items():
         for option in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
-            module = getattr(option, "__module__", "")
-            if inspect.isclass(option) and module.startswith("mpirobust.") and module.endswith(".base"):
-                found[name] = module.removesuffix(".base")
+            contract = get_origin(option) or option  # `Algorithm` of `Algorithm[State]`
+            package, _, base = getattr(contract, "__module__", "").rpartition(".")
+            if inspect.isclass(contract) and base == "base" and package in _BY_PACKAGE:
+                found[name] = _BY_PACKAGE[package]
     return found
 
 
 def defaults(cls: type) -> dict[str, str]:
-    """The fields of a component, each with its default as text; '' where it must be given."""
+    """Return the fields of a component, each with its default as text; '' if it must be given."""
     shown = {}
     for each in fields(cls):
         default = each.default
-        if isinstance(default, FieldInfo):
-            made = default.get_default(call_default_factory=True)
-            shown[each.name] = table_of(made).get("kind", "")
+        if each.default_factory is not MISSING:
+            shown[each.name] = table_of(each.default_factory()).get("kind", "")
         else:
             shown[each.name] = "" if default is MISSING else "-" if default is None else str(default)
     return shown

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import floor
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import tomli_w
@@ -17,7 +17,7 @@ from mpirobust import catalog
 from mpirobust.aggregators.base import Aggregator, Weighing
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
@@ -65,14 +65,16 @@ class StopPlan:
 class Plan:
     """An experiment; docs/PLANS.md describes the tables."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    ADDED: ClassVar = {"weigh": "equal", "on_failure": "drop"}
+
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)]
     workers: Annotated[int, Field(gt=0, lt=2**19)]
     feedback: Feedback = Field(default_factory=NoFeedback)
     weigh: Literal["equal", "rows"] = "equal"
     on_failure: OnFailure = "drop"
     data: Source
     problem: Loss
-    algorithm: Algorithm  # type: ignore[type-arg]  # pydantic checks the class, not its parameter
+    algorithm: Algorithm[Any]
     compressor: Compressor = Field(default_factory=Identity)
     aggregator: Aggregator
     attack: Attack | None = None
@@ -81,12 +83,16 @@ class Plan:
     stop: StopPlan = Field(default_factory=StopPlan)
 
     @classmethod
-    def of(cls, table: dict[str, Any]) -> Plan:
-        """Return the plan that a TOML document describes; raise `PlanFault` if it describes none."""
+    def of(cls, table: dict[str, Any], beside: Path | None = None) -> Plan:
+        """Return the plan that a TOML document describes; raise `PlanFault` if it describes none.
+
+        Args:
+            beside: the folder of the document, for kinds in files beside it.
+        """
         values = dict(table)
         for name, room in catalog.ROOMS.items():
             if name in values:
-                values[name] = catalog.build(room, values[name], name)
+                values[name] = catalog.build(room, values[name], name, beside)
         for name, section in _SECTIONS.items():
             if name in values:
                 if not isinstance(values[name], dict):
@@ -154,6 +160,14 @@ class Plan:
         """Return the effective plan: what `of` makes this plan from, with all defaults."""
         return catalog.table_of(self)
 
+    def origins(self) -> dict[str, catalog.Origin]:
+        """Return where the kinds from outside the package come from, by their table."""
+        return catalog.origins(self)
+
+    def added(self) -> dict[str, Any]:
+        """Return the keys that were added after plans had been stored, with what held before."""
+        return catalog.added(self)
+
     def toml(self) -> str:
         """Return `table` as text."""
         return tomli_w.dumps(self.table())
@@ -174,8 +188,8 @@ def _inside(table: str) -> Iterator[None]:
 def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
     """The plan at `path` with overrides, and what is to be said of them; raises `SetupFault` that names the file."""
     try:
-        table, notes = with_overrides(read_table(path), overrides)
-        return Plan.of(table), notes
+        table, notes = with_overrides(read_table(path), overrides, path.parent)
+        return Plan.of(table, path.parent), notes
     except PlanFault as fault:
         raise SetupFault(f"{path}: {fault}") from fault
 
@@ -193,7 +207,9 @@ def read_table(path: Path) -> dict[str, Any]:
         raise PlanFault("", f"not TOML: {error}") from error
 
 
-def with_overrides(table: dict[str, Any], assignments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+def with_overrides(
+    table: dict[str, Any], assignments: Sequence[str], beside: Path | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """`table` with `key=value` assignments applied, and what there is to say about it.
 
     Values are TOML; what is not is taken as a string. A new `kind` keeps the
@@ -206,11 +222,13 @@ def with_overrides(table: dict[str, Any], assignments: Sequence[str]) -> tuple[d
     for path, value in sorted(parsed, key=lambda each: each[0][-1] != "kind"):
         inner = table
         for at, part in enumerate(path[:-1]):
+            if isinstance(inner.get(part), str) and part in catalog.ROOMS:
+                inner[part] = {"kind": inner[part]}  # written short
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
                 raise PlanFault(".".join(path), f"{'.'.join(path[: at + 1])} is not a table")
         if path[-1] == "kind" and len(path) > 1 and inner.get("kind") not in (None, value):
-            _drop_foreign_keys(table, path[:-1], inner, value, notes)
+            _drop_foreign_keys(table, path[:-1], inner, value, notes, beside)
         inner[path[-1]] = value
     return table, notes
 
@@ -231,24 +249,24 @@ def _assignment(text: str) -> tuple[list[str], Any]:
 
 
 def _drop_foreign_keys(
-    table: dict[str, Any], path: list[str], inner: dict[str, Any], kind: Any, notes: list[str]
+    table: dict[str, Any], path: list[str], inner: dict[str, Any], kind: Any, notes: list[str], beside: Path | None
 ) -> None:
     where = ".".join(path)
-    names = catalog.defaults(catalog.load(_room_at(table, path), kind, where))
+    names = catalog.defaults(catalog.load(_room_at(table, path, beside), kind, where, beside))
     foreign = [key for key in inner if key != "kind" and key not in names]
     for key in foreign:
         dropped = inner.pop(key)
         notes.append(f"{where}.kind={kind} has no key {key!r}: {where}.{key} = {dropped!r} is dropped")
 
 
-def _room_at(table: dict[str, Any], path: list[str]) -> str:
+def _room_at(table: dict[str, Any], path: list[str], beside: Path | None) -> catalog.Room:
     """The room of the table at `path`."""
     room = catalog.ROOMS.get(path[0])
     for depth, part in enumerate(path[1:], start=1):
         if room is None:
             break
         table = table[path[depth - 1]]
-        room = catalog.inner_rooms(catalog.load(room, table.get("kind"), ".".join(path[:depth]))).get(part)
+        room = catalog.inner_rooms(catalog.load(room, table.get("kind"), ".".join(path[:depth]), beside)).get(part)
     if room is None:
         raise PlanFault(".".join(path), "this table has no kind")
     return room

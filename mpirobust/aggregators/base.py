@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpirobust.answers import Answers, ArrayAnswers
-from mpirobust.component import Field
+from mpirobust.components import Field
 from mpirobust.errors import PlanFault
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Vector

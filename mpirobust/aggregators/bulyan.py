@@ -9,7 +9,7 @@ from mpirobust.aggregators._columns import coordinate_wise, median, ordered
 from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.errors import PlanFault
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mpirobust.aggregators._geometry import Weights, measured, widest
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.errors import PlanFault
 
 

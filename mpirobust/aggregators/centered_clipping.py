@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from mpirobust.aggregators._geometry import distances_to, geometric_median, measured
 from mpirobust.aggregators.base import Aggregator, Context, Verdict
 from mpirobust.answers import Answers
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.types import Vector
 
 
@@ -30,6 +30,8 @@ class CenteredClipping(Aggregator):
     the geometric median is the end itself for a radius below the honest spread. (A radius
     above it goes from there to the mean.)
     """
+
+    ADDED: ClassVar = {"start": "geometric-median"}
 
     radius: Annotated[float, Field(gt=0)]
     iterations: Annotated[int, Field(gt=0)] = 10

@@ -7,7 +7,7 @@ import numpy as np
 from mpirobust.aggregators._columns import coordinate_wise
 from mpirobust.aggregators.base import Aggregator, Context, Verdict
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.components import component
 
 
 @component

@@ -4,7 +4,7 @@ from typing import Any
 
 from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.components import component
 
 
 @component

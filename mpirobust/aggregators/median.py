@@ -5,7 +5,7 @@ from typing import Any
 from mpirobust.aggregators._columns import coordinate_wise, weighted_median
 from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.components import component
 
 
 @component

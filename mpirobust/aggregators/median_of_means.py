@@ -7,7 +7,7 @@ import numpy as np
 from mpirobust.aggregators._geometry import geometric_median, measured
 from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.errors import PlanFault
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.errors import PlanFault
 
 

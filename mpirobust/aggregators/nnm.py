@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mpirobust.aggregators._geometry import measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.errors import PlanFault
 from mpirobust.types import Rows, Vector
 

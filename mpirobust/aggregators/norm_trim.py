@@ -6,7 +6,7 @@ import numpy as np
 
 from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
 from mpirobust.answers import Answers
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.errors import PlanFault
 
 

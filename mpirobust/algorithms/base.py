@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, runtime
 import numpy as np
 
 from mpirobust.aggregators.base import Verdict
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard

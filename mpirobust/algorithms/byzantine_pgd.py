@@ -8,7 +8,7 @@ import numpy as np
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._ball import uniform_in_ball
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.errors import PlanFault
 from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss

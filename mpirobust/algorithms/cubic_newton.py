@@ -10,7 +10,7 @@ import numpy as np
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._arc import adapted
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.cubic.lanczos import Lanczos
 from mpirobust.errors import PlanFault

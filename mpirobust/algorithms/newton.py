@@ -8,7 +8,7 @@ import numpy as np
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Norm, Vector

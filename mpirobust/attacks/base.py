@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from mpirobust.answers import Answers
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.shard import Shard
 from mpirobust.types import Message, Rows, Vector
 

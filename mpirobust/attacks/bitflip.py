@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 
 from mpirobust.attacks.base import WireAttack
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 
 
 @component

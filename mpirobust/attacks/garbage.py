@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from mpirobust.attacks.base import WireAttack
-from mpirobust.component import component
+from mpirobust.components import component
 
 
 @component

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 
 from mpirobust.attacks.base import UpdateAttack
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.types import Vector
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from mpirobust.attacks.base import DataAttack
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.errors import PlanFault
 from mpirobust.shard import Shard
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mpirobust.attacks.base import MessageAttack, Spy
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.types import Message, Vector
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mpirobust.aggregators.base import share
 from mpirobust.attacks.base import MessageAttack, Spy
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 
 
 @component

@@ -4,7 +4,7 @@ import numpy as np
 
 from mpirobust.attacks._numbers import numbers
 from mpirobust.attacks.base import MessageAttack, Spy
-from mpirobust.component import component
+from mpirobust.components import component
 
 
 @component

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Layout, Message, Vector

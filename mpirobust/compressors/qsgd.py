@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.compressors._blocks import blocks
 from mpirobust.compressors._rice import Packed, max_nbytes, pack
 from mpirobust.compressors.base import Code, Compressor

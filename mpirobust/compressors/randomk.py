@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.compressors._sparse import VALUE, scatter
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import PlanFault

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
 from mpirobust.compressors._hadamard import hadamard, padded
 from mpirobust.compressors.base import BLOCK, Code, Compressor, expect_length

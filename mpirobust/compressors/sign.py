@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.compressors._signs import add_signs, fill_signs
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.types import Layout, Message, Vector

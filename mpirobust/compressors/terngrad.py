@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
 from mpirobust.compressors.base import BLOCK, Code, Compressor, expect_length
 from mpirobust.errors import Malformed

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.cubic._secular import minimiser, oriented
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.problems.base import Loss

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.cubic._secular import minimiser, oriented
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.numerics.norms import q_norm

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from mpirobust.answers import Answers, ArrayAnswers, Inbox
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.feedback.base import CenterMemory, Feedback, Memory, Outgoing, WorkerMemory, absorbed
 from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Vector

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Literal
 
 from mpirobust.answers import Answers, Inbox
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.feedback.base import CenterMemory, Feedback, Outgoing, WorkerMemory
 
 

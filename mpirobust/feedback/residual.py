@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from mpirobust.answers import Answers, Inbox
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.feedback.base import CenterMemory, Feedback, Memory, Outgoing, WorkerMemory, absorbed
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import numpy as np
 
-from mpirobust.component import Field
+from mpirobust.components import Field
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from scipy.special import expit
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.problems._saddles import Away, point_at
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems._saddles import Away, point_at
 from mpirobust.problems.base import Loss

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard

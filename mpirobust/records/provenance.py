@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mpirobust
 
-_LIBRARIES = ("numpy", "scipy", "h5py", "pydantic")
+_LIBRARIES = ("numpy", "scipy", "h5py", "msgspec")
 
 
 def provenance(carrier: dict[str, str], hosts: list[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count, takewhile
 from pathlib import Path
 from typing import IO, Any
@@ -15,9 +15,6 @@ from mpirobust.records.layout import CHECKPOINTS, KEPT, LOCK, TRACE, checkpoint_
 
 # What may differ between a run and its continuation: keys that say when to stop, when to save, and without whom.
 _FREE = {"algorithm.rounds", "checkpoint.every", "on_failure", "stop.gradient_norm", "stop.loss", "stop.curvature"}
-
-# Keys younger than the format, each with what held before: a run that was stored without the key has this value.
-_LATER = {"weigh": "equal", "on_failure": "drop"}
 
 
 def holds_run(folder: Path) -> bool:
@@ -89,27 +86,42 @@ def prune(folder: Path, after: int = -1) -> None:
         raise StorageFault(f"cannot remove {error.filename}: {error.strerror}") from error
 
 
-def check_continues(folder: Path, table: dict[str, Any]) -> None:
-    """Raise `SetupFault` unless the run in `folder` is of the plan `table`; rounds and cadences may differ."""
+def check_continues(
+    folder: Path, table: Mapping[str, Any], added: Mapping[str, Any], sources: Mapping[str, str]
+) -> None:
+    """Raise `SetupFault` unless the run in `folder` is of the plan `table`; rounds and cadences may differ.
+
+    Args:
+        added: the keys that earlier versions did not store, with what held then.
+        sources: the SHA-256 of the source of each kind from outside the package, by its table.
+    """
     if not (folder / TRACE).exists():
         raise SetupFault(f"{folder} has checkpoints and no {TRACE}: not to be continued; --overwrite replaces them")
     with open_record(folder / TRACE, "run") as file:
-        before = _LATER | dict(flat(tomllib.loads(file.attrs["plan"])))
+        before = added | dict(flat(tomllib.loads(file.attrs["plan"])))
+        former = dict(line.split(" ", 1) for line in file.attrs.get("sources", "").splitlines())
     now = dict(flat(table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in _FREE]
     if wrong:
         raise SetupFault(f"{folder} holds a run of another plan: {'; '.join(wrong)}; choose another --out")
+    changed = ", ".join(sorted(name for name in sources if former.get(name) != sources[name]))
+    if changed:
+        raise SetupFault(f"the source of {changed} has changed since the run in {folder} began; choose another --out")
 
 
-def identity(table: dict[str, Any]) -> str:
-    """The part of a plan that a checkpoint depends on, as text."""
-    said = [(key, value) for key, value in flat(table) if key not in _FREE]
-    return repr(sorted((key, value) for key, value in said if _LATER.get(key) != value))
+def identity(table: Mapping[str, Any], added: Mapping[str, Any]) -> str:
+    """Return the part of a plan that a checkpoint depends on, as text; the same as earlier versions made of it.
+
+    Args:
+        added: as in `check_continues`.
+    """
+    kept = [(key, value) for key, value in flat(table) if key not in _FREE]
+    return repr(sorted((key, value) for key, value in kept if key not in added or added[key] != value))
 
 
-def flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of a plan as `--set` spells them, each with its value."""
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys of a plan as `--set` spells them, each with its value."""
     for key, value in table.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")

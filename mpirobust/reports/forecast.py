@@ -63,6 +63,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  bytes up    {at_most}{up:,} a worker and round ({8 * up / dim:.3g} bits a coordinate)",
         f"  bytes down  {down} a worker and round",
         f"  delta       {delta}",
+        *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in plan.origins().items()),
         *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
         f"  memory      about {_mib(each)} a worker plus {_mib(rank)} a rank, {_mib(center)} at the center",
     ]

@@ -1,4 +1,4 @@
-"""What more processes bring: the time of a round, from finished runs of one plan on run_table sizes."""
+"""What more processes bring: the time of a round, from finished runs of one plan on several sizes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
+from mpirobust.plan import Plan
 from mpirobust.records.layout import PHASES, TRACE, open_record
 from mpirobust.records.run_folder import identity
 from mpirobust.reports.curves import canvas
@@ -136,7 +137,7 @@ def _comparable(runs: Sequence[RunRow]) -> None:
     """Raise `SetupFault` unless the plans are one, or one whose workers and data grow."""
     first = runs[0]
     for run in runs[1:]:
-        if identity(run.figures["plan"]) == identity(first.figures["plan"]):
+        if identity(run.figures["plan"], Plan.ADDED) == identity(first.figures["plan"], Plan.ADDED):
             continue
         keys = {key for key in first.plan.keys() | run.plan.keys() if first.plan.get(key) != run.plan.get(key)}
         foreign = sorted(key for key in keys if key.partition(".")[0] not in ("workers", "data", "algorithm"))

@@ -64,15 +64,24 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
         run_folder.lock(folder).close()  # a file that another run is still writing would look damaged
     resumes = request.resume and run_folder.holds_run(folder)
     if resumes:
-        run_folder.check_continues(folder, plan.table())
+        run_folder.check_continues(folder, plan.table(), plan.added(), _sources(plan))
     stores = plan.data.prepare(Places.for_plan(request.plan))
     found = None
     if resumes:
         found, damaged = checkpoint.newest(folder, _schema(plan))
         for why in damaged:
             print(f"note: passed over {why}", file=sys.stderr)
-    names = [str(path) for path in stores]
-    return RunSetup(plan.table(), names, str(folder), resumes, str(found) if found else "", request.quiet, request.ends)
+    return RunSetup(
+        plan=plan.table(),
+        stores=[str(path) for path in stores],
+        folder=str(folder),
+        resumes=resumes,
+        checkpoint=str(found) if found else "",
+        beside=str(request.plan.parent),
+        sources=_sources(plan),
+        quiet=request.quiet,
+        ends=request.ends,
+    )
 
 
 def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], hosts: list[str]) -> Start:
@@ -88,6 +97,8 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ho
     plan, folder = rank_setup.plan, Path(setup.folder)
     lock = run_folder.lock(folder)
     facts = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, **provenance(versions, hosts)}
+    if sources := _sources(plan):
+        facts["sources"] = "\n".join(f"{table} {digest}" for table, digest in sources.items())
     trace = Trace(plan.workers, plan.byzantine(), facts)
     if not setup.checkpoint:
         run_folder.prune(folder, after=0 if setup.resumes else -1)
@@ -148,7 +159,11 @@ def _observers(plan: Plan, folder: Path, trace: Trace, solutions: Sequence[Vecto
     ]
 
 
+def _sources(plan: Plan) -> dict[str, str]:
+    return {table: origin.sha256 for table, origin in plan.origins().items()}
+
+
 def _schema(plan: Plan) -> checkpoint.Schema:
     attack = plan.attack.memory() if isinstance(plan.attack, MessageAttack) else None
-    plan_id = hashlib.sha256(run_folder.identity(plan.table()).encode()).hexdigest()
+    plan_id = hashlib.sha256(run_folder.identity(plan.table(), plan.added()).encode()).hexdigest()
     return checkpoint.Schema(plan.algorithm.state, plan_id, plan.aggregator.memory(), attack)

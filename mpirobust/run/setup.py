@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from mpirobust.attacks.base import WireAttack
 from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.data.sources.base import Dataset, Facts
+from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan
 from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
@@ -54,6 +56,8 @@ class RunSetup:
         folder: of the output.
         resumes: whether it holds a run to continue.
         checkpoint: the file to continue from; '' to begin at round 0.
+        beside: the folder of the plan, for kinds in files beside it.
+        sources: the SHA-256 of the source of each kind from outside, by its table.
         quiet, ends: of the request.
     """
 
@@ -62,6 +66,8 @@ class RunSetup:
     folder: str
     resumes: bool
     checkpoint: str
+    beside: str
+    sources: dict[str, str]
     quiet: bool
     ends: float | None
 
@@ -94,7 +100,8 @@ def build_rank(setup: RunSetup, mine: Sequence[int], survives: bool) -> RankSetu
     Raises:
         SetupFault: the data or the checkpoint cannot be read.
     """
-    plan = Plan.of(setup.plan)
+    plan = Plan.of(setup.plan, Path(setup.beside))
+    _expect_same_sources(plan, setup.sources)
     stores = [Path(store) for store in setup.stores]
     with closing(plan.data.open(stores, plan.seed)) as dataset:
         facts = dataset.facts
@@ -143,6 +150,13 @@ def worker_config(plan: Plan, layout: Layout, weights: NDArray[np.float64], surv
         max_faulty=max_faulty(plan.aggregator, plan.workers, bad.size),
         survives=survives,
     )
+
+
+def _expect_same_sources(plan: Plan, sources: dict[str, str]) -> None:
+    """Raise `SetupFault` if a kind from outside is another one here than at the center."""
+    for table, origin in plan.origins().items():
+        if origin.sha256 != sources[table]:
+            raise SetupFault(f"{table}.kind: {origin.file} on {platform.node()} is not the file that the center has")
 
 
 def _restore_memories(path: Path, config: WorkerConfig, workers: Sequence[Worker]) -> None:

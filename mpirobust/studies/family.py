@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import mpirobust
 from mpirobust import catalog
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.plan import read_table
 
 T = TypeVar("T")
 
 Metric: TypeAlias = Literal["distance", "loss", "gradient_norm", "test_error"]  # of an audit; the smaller the better
-Overrides: TypeAlias = Annotated[tuple[str, ...], Field(strict=False)]  # `table.key=value`, as `--set` takes them
-Seeds: TypeAlias = Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
+Overrides: TypeAlias = tuple[str, ...]  # `table.key=value`, as `--set` takes them
+Seeds: TypeAlias = Annotated[tuple[int, ...], Field(min_length=1)]
 
 
 @component

@@ -11,7 +11,7 @@ from pydantic import Field
 from mpirobust.algorithms._arc import adapted
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.cubic_newton import Asked, CubicNewton, Iteration
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.cubic.descent import Descent
 from mpirobust.cubic.exact import Exact

@@ -19,7 +19,7 @@ from mpirobust.attacks.label_random import LabelRandom
 from mpirobust.attacks.lying_scale import LyingScale
 from mpirobust.attacks.negative import Negative
 from mpirobust.attacks.wrong_index import WrongIndex
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
 from mpirobust.streams import Purpose, stream

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.data.partitions.base import Partition
 from mpirobust.errors import PlanFault
 from mpirobust.types import Rows

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.data.partitions.base import Partition, even_cuts
 from mpirobust.types import Rows
 

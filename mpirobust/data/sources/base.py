@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.data.partitions.base import Partition
 from mpirobust.data.partitions.iid import IID
 from mpirobust.errors import DataFault

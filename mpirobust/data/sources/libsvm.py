@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.data.sources.base import Dataset, Places, Source
 from mpirobust.data.store import STORE_FORMAT, Store, ensure_store, is_store, write_csr_store
 from mpirobust.data.table import Table

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.data.sources.base import Dataset, Places, Source
 from mpirobust.data.store import STORE_FORMAT, Store, ensure_store, write_pixel_store
 from mpirobust.data.table import Table

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.data.sources.base import Dataset, Facts, Places, Source
 from mpirobust.shard import Shard
 from mpirobust.streams import Purpose, stream
