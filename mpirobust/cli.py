@@ -152,7 +152,7 @@ def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str)
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), multiple=True, help="A table (.csv) or a figure; repeatable.")
 def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
-    """Compare runs of one plan on run_table numbers of ranks: the time of a round, and that nothing else differs.
+    """Compare runs of one plan on several numbers of ranks: the time of a round, and that nothing else differs.
 
     A folder that holds no run stands for those in it.
     """

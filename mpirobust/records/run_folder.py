@@ -98,7 +98,7 @@ def check_continues(
     if not (folder / TRACE).exists():
         raise SetupFault(f"{folder} has checkpoints and no {TRACE}: not to be continued; --overwrite replaces them")
     with open_record(folder / TRACE, "run") as file:
-        before = added | dict(flat(tomllib.loads(file.attrs["plan"])))
+        before = dict(added) | dict(flat(tomllib.loads(file.attrs["plan"])))
         former = dict(line.split(" ", 1) for line in file.attrs.get("sources", "").splitlines())
     now = dict(flat(table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
