@@ -65,13 +65,14 @@ class StopPlan:
 class Plan:
     """An experiment; docs/PLANS.md describes the tables."""
 
-    ADDED: ClassVar = {"weigh": "equal", "on_failure": "drop"}
+    ADDED: ClassVar = {"weigh": "equal", "on_failure": "drop", "center_rows": 0}
 
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)]
     workers: Annotated[int, Field(gt=0, lt=2**19)]
     feedback: Feedback = Field(default_factory=NoFeedback)
     weigh: Literal["equal", "rows"] = "equal"
     on_failure: OnFailure = "drop"
+    center_rows: Annotated[int, Field(ge=0)] = 0
     data: Source
     problem: Loss
     algorithm: Algorithm[Any]
@@ -134,8 +135,9 @@ class Plan:
     def deal(self, dataset: Dataset) -> list[Rows]:
         """Return the training rows of each worker; raise `PlanFault` if plan and data do not fit."""
         facts = dataset.facts
-        if self.workers > facts.rows:
-            raise PlanFault("workers", f"{self.workers} workers for {facts.rows} training rows; at most one per row")
+        rows = self._rows_of_workers(facts.rows)
+        if self.workers > rows.size:
+            raise PlanFault("workers", f"{self.workers} workers for {rows.size} training rows; at most one per row")
         with _inside("problem"):
             self.problem.admit(facts.classes)
         with _inside("compressor"):
@@ -145,7 +147,17 @@ class Plan:
                 self.attack.admit(facts.classes)
         with _inside("data.partition"):
             rng = stream(self.seed, CENTER, 0, Purpose.PARTITION)
-            return self.data.partition.deal(facts.rows, dataset.labels(), self.workers, rng)
+            labels = dataset.labels()
+            dealt = self.data.partition.deal(rows.size, None if labels is None else labels[rows], self.workers, rng)
+        return [rows[each] for each in dealt]
+
+    def rows_of_center(self, rows: int) -> Rows:
+        """Return the training rows that the center keeps for itself, ascending, of so many: no worker has them."""
+        chosen = stream(self.seed, CENTER, 0, Purpose.CENTER_ROWS).permutation(rows)[: self.center_rows]
+        return np.sort(chosen)
+
+    def _rows_of_workers(self, rows: int) -> Rows:
+        return np.setdiff1d(np.arange(rows), self.rows_of_center(rows)) if self.center_rows else np.arange(rows)
 
     def weights(self, dealt: Sequence[Rows]) -> NDArray[np.float64]:
         """Return how often each worker counts, shape (m,): once, or by its rows.

@@ -30,6 +30,7 @@ class Purpose(IntEnum):
     FORGE = 15
     AGGREGATE = 16
     COIN = 17
+    CENTER_ROWS = 18
 
 
 def stream(seed: int, worker: int, round: int, purpose: Purpose) -> np.random.Generator:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from math import ceil
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from mpirobust.answers import Answers, ArrayAnswers
 from mpirobust.components import Field
 from mpirobust.errors import PlanFault
+from mpirobust.problems.base import Loss
+from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Vector
 
@@ -39,14 +41,20 @@ class Verdict:
     memory: Any = None
 
 
-class Oracle(Protocol):
-    """The loss on the center's own rows."""
+@dataclass(frozen=True)
+class Oracle:
+    """The loss on the center's own rows (`center_rows` of the plan), which no worker has seen or can forge."""
+
+    loss: Loss
+    shard: Shard
 
     def value(self, x: Vector) -> float:
         """Return the loss at `x`."""
+        return self.loss.value(x, self.shard)
 
     def gradient(self, x: Vector) -> Vector:
         """Return its gradient at `x`, shape (d,)."""
+        return self.loss.gradient(x, self.shard)
 
 
 @dataclass(frozen=True)

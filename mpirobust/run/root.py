@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from mpirobust.aggregators.base import Oracle
 from mpirobust.attacks.base import MessageAttack
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
@@ -130,7 +132,15 @@ def run_rounds(setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, watch: 
         nbytes = len(plan.feedback.memories()) * 8 * plan.workers * rank_setup.x0.size
         observers.append(Deadline(setup.ends, start.trace, nbytes))  # last: it sees what the others take
         status = rounds.loop(
-            plan.algorithm, plan.aggregator, cluster, observers, found.state, found.round, plan.seed, found.rule
+            plan.algorithm,
+            plan.aggregator,
+            cluster,
+            observers,
+            found.state,
+            found.round,
+            plan.seed,
+            found.rule,
+            _oracle(setup, plan),
         )
     except Fault as fault:
         cluster.dismiss(fault.code)
@@ -157,6 +167,13 @@ def _observers(plan: Plan, folder: Path, trace: Trace, solutions: Sequence[Vecto
         Recorder(trace, folder / TRACE),
         Checkpointer(trace, folder, plan.checkpoint.every, _schema(plan).plan_id, plan.feedback),
     ]
+
+
+def _oracle(setup: RunSetup, plan: Plan) -> Oracle | None:
+    if not plan.center_rows:
+        return None
+    with closing(plan.data.open([Path(store) for store in setup.stores], plan.seed)) as dataset:
+        return Oracle(plan.problem, dataset.train(plan.rows_of_center(dataset.facts.rows)))
 
 
 def _sources(plan: Plan) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from mpirobust.aggregators.base import Aggregator, Context, bound
+from mpirobust.aggregators.base import Aggregator, Context, Oracle, bound
 from mpirobust.algorithms.base import Algorithm, State
 from mpirobust.cluster.base import Cluster, Depleted
 from mpirobust.observers.base import Moment, Observer, Status
@@ -22,11 +22,13 @@ def loop(
     t: int,
     seed: int,
     memories: Mapping[int, Any] | None = None,
+    oracle: Oracle | None = None,
 ) -> Status:
     """Do rounds from `t` on until the algorithm has finished or an observer says stop.
 
     Args:
         memories: what the aggregation rule remembers for each kind of query; empty before the first round.
+        oracle: of the center's own rows; None if it has none.
     """
     memories = dict(memories or {})
     moment = Moment(t, state, cluster, memories)
@@ -35,7 +37,7 @@ def loop(
     try:
         while status is None and not algorithm.finished(state):
             query = algorithm.query(state)  # P1 Alg. 1 l. 4   broadcast w_t
-            judge = bound(aggregator, memories.get(query.kind), Context(t, query, seed))
+            judge = bound(aggregator, memories.get(query.kind), Context(t, query, seed, oracle))
             exchange = cluster.ask(t, query, judge)  #           l. 5   answer, compress, send (attackers may ask judge)
             began = perf_counter()
             verdict = judge(exchange.answers)  #           l. 6   trim by norm, average
