@@ -113,6 +113,8 @@ class Plan:
             able = [kind for kind in catalog.kinds(room) if issubclass(catalog.load(room, kind, ""), Weighing)]
             reason = 'the rule counts every worker once; choose "equal" or a rule among'
             raise PlanFault("weigh", f"{reason}: {', '.join(able)}")
+        if self.feedback.applies_step() and not self.algorithm.steps_every_round():
+            raise PlanFault("feedback", "what workers send in a round without a step would be lost; choose another")
         with _inside("algorithm"):
             self.algorithm.admit(self.problem, self.feedback)
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from mpirobust.aggregators._columns import weighted_median
+from mpirobust.aggregators.base import share
 from mpirobust.answers import Answers
+from mpirobust.errors import PlanFault
 from mpirobust.types import Rows, Vector
 
 Weights = NDArray[np.float64]
@@ -66,6 +68,14 @@ def tightest_majority_mean(gram: NDArray[np.float64]) -> Weights:
     point = np.zeros(distances.shape[0])
     point[np.argsort(distances[around], kind="stable")[:majority]] = 1 / majority
     return point
+
+
+def expect_krum(beta: float, workers: int) -> int:
+    """Return f = ⌈βm⌉; raise `PlanFault` if there are too few workers for Krum's guarantee."""
+    f = share(beta, workers)
+    if workers < 2 * f + 3:
+        raise PlanFault("beta", f"{beta} of {workers} workers is f = {f}; Krum needs m >= 2f + 3 = {2 * f + 3}")
+    return f
 
 
 def krum_order(nearest: NDArray[np.float64], f: int) -> NDArray[np.intp]:

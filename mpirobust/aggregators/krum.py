@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
+from mpirobust.aggregators._geometry import expect_krum, krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
-from mpirobust.errors import PlanFault
 
 
 @component
@@ -21,11 +20,7 @@ class Krum(Aggregator):
     beta: Fraction
 
     def admit(self, workers: int, byzantine: int) -> None:
-        f = share(self.beta, workers)
-        if workers < 2 * f + 3:
-            raise PlanFault(
-                "beta", f"{self.beta} of {workers} workers is f = {f}; Krum needs m >= 2f + 3 = {2 * f + 3}"
-            )
+        expect_krum(self.beta, workers)
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
         workers, gram = measured(answers)

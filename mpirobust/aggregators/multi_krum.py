@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
+from mpirobust.aggregators._geometry import expect_krum, krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.components import Field, component
@@ -23,11 +23,7 @@ class MultiKrum(Aggregator):
     keep: Annotated[int, Field(gt=0)] | None = None
 
     def admit(self, workers: int, byzantine: int) -> None:
-        f = share(self.beta, workers)
-        if workers < 2 * f + 3:
-            raise PlanFault(
-                "beta", f"{self.beta} of {workers} workers is f = {f}; Krum needs m >= 2f + 3 = {2 * f + 3}"
-            )
+        f = expect_krum(self.beta, workers)
         if self.keep is not None and self.keep > workers - f:
             raise PlanFault("keep", f"{self.keep} of {workers} workers; choose at most m - f = {workers - f}")
 

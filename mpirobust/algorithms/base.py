@@ -77,9 +77,13 @@ class Algorithm(ABC, Generic[S]):
     def state(self) -> type[S]:
         """The class of the state."""
 
-    @abstractmethod
     def norm(self) -> Norm:
-        """How the answers' messages are measured."""
+        """Return how the center measures the messages; by default by their 2-norm."""
+        return Norm()
+
+    def steps_every_round(self) -> bool:
+        """Whether the center takes a step in every round."""
+        return True
 
     def admit(self, loss: Loss, feedback: Feedback) -> None:
         """Raise `PlanFault` with the field that does not fit the loss or the feedback of the plan."""

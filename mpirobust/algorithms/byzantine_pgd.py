@@ -9,11 +9,9 @@ from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._ball import uniform_in_ball
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
 from mpirobust.components import Field, component
-from mpirobust.errors import PlanFault
-from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.types import Norm, Vector
+from mpirobust.types import Vector
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,8 @@ class ByzantinePGD(Algorithm[Search]):
     def state(self) -> type[Search]:
         return Search
 
-    def norm(self) -> Norm:
-        return Norm()
-
-    def admit(self, loss: Loss, feedback: Feedback) -> None:
-        if feedback.applies_step():
-            reason = "what workers send in a round without a step would be lost with this feedback; choose another"
-            raise PlanFault("kind", reason)
+    def steps_every_round(self) -> bool:
+        return False
 
     def start(self, x0: Vector, terrain: Terrain) -> Search:
         return Search(x0, x0, x0, t=0, tries=0, steps=0, escaping=False, settled=False)

@@ -11,7 +11,7 @@ from mpirobust.algorithms.base import Algorithm, Query, Terrain
 from mpirobust.components import Field, component
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.types import Norm, Vector
+from mpirobust.types import Vector
 
 _FLAT = 1e-14  # of the greatest curvature met: what rounding makes of none
 
@@ -43,9 +43,6 @@ class Newton(Algorithm[NewtonDescent]):
     @property
     def state(self) -> type[NewtonDescent]:
         return NewtonDescent
-
-    def norm(self) -> Norm:
-        return Norm()
 
     def start(self, x0: Vector, terrain: Terrain) -> NewtonDescent:
         return NewtonDescent(x0, 0)

@@ -103,8 +103,8 @@ class Feedback(ABC):
     def applies_step(self) -> bool:
         """Whether the workers apply the step size before they compress, and add up what is left over.
 
-        What is then sent in a round in which the center takes no step would be lost; an algorithm with such rounds
-        refuses that.
+        What is then sent in a round in which the center takes no step would be lost: a plan with such an algorithm is
+        refused.
         """
         return False
 

@@ -37,27 +37,27 @@ class Loss(ABC):
 
     @abstractmethod
     def value(self, x: Vector, shard: Shard) -> float:
-        """`F_i(x)`."""
+        """Return `F_i(x)`."""
 
     @abstractmethod
     def gradient(self, x: Vector, shard: Shard) -> Vector:
-        """`∇F_i(x)`, shape (dim,), a new array."""
+        """Return `∇F_i(x)`, shape (dim,), a new array."""
 
     @abstractmethod
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
-        """`v -> ∇²F_i(x) v`; what depends on x alone is computed once."""
+        """Return `v -> ∇²F_i(x) v`; what depends on x alone is computed once."""
 
-    @abstractmethod
     def curvature(self) -> Callable[[Shard], float] | None:
-        """`shard -> L` with `||∇²F_i(x)|| <= L` at every x, cheap when asked again; None where no bound is known."""
+        """Return `shard -> L` with `||∇²F_i(x)|| <= L` at every x, cheap when asked again; None if no bound is known."""
+        return None
 
-    @abstractmethod
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
-        """Sums over the rows, so that shards add up: `correct` and `rows`, or nothing."""
+        """Return sums over the rows, so that shards add up: `correct` and `rows`, or nothing."""
+        return {}
 
-    @abstractmethod
     def solutions(self, w: Vector) -> Sequence[Vector]:
-        """What minimises the loss on rows with targets `y = Xw` (and no regulariser), each of shape (dim,).
+        """Return what minimises the loss on rows with targets `y = Xw` (and no regulariser), each of shape (dim,).
 
-        The audited distance is that to the nearest. Nothing where `w` says nothing of the minimum.
+        The audited distance is that to the nearest. Nothing if `w` says nothing of the minimum.
         """
+        return ()

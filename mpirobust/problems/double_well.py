@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -40,12 +40,3 @@ class DoubleWell(Loss):
         curvatures = np.ones(x.size)
         curvatures[0] = 3 * x[0] ** 2 - 1
         return lambda v: curvatures * v
-
-    def curvature(self) -> Callable[[Shard], float] | None:
-        return None  # it grows without bound
-
-    def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
-        return {}
-
-    def solutions(self, w: Vector) -> Sequence[Vector]:
-        return ()

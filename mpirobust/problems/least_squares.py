@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -40,9 +40,6 @@ class LeastSquares(Loss):
 
     def curvature(self) -> Callable[[Shard], float] | None:
         return lambda shard: shard.gram_norm
-
-    def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
-        return {}
 
     def solutions(self, w: Vector) -> Sequence[Vector]:
         return (w,)

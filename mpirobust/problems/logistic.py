@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import numpy as np
@@ -56,6 +56,3 @@ class Logistic(Loss):
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         guess = (shard.X @ x) > 0
         return {"correct": float(np.count_nonzero(guess == (shard.y == 1))), "rows": float(shard.rows)}
-
-    def solutions(self, w: Vector) -> Sequence[Vector]:
-        return ()

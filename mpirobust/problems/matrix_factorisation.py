@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -54,15 +54,6 @@ class MatrixFactorisation(Loss):
             return out
 
         return product
-
-    def curvature(self) -> Callable[[Shard], float] | None:
-        return None  # it grows without bound
-
-    def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
-        return {}
-
-    def solutions(self, w: Vector) -> Sequence[Vector]:
-        return ()
 
     def _matrix(self, x: Vector) -> NDArray[np.floating[Any]]:
         return x.reshape(-1, self.columns)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -108,16 +108,10 @@ class Network(Loss):
 
         return product
 
-    def curvature(self) -> Callable[[Shard], float] | None:
-        return None
-
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         layers = self._layers(x, shard)
         correct = sum(int((_forward(layers, X)[-1].argmax(axis=1) == y).sum()) for X, y in self._slabs(shard))
         return {"correct": float(correct), "rows": float(shard.rows)}
-
-    def solutions(self, w: Vector) -> Sequence[Vector]:
-        return ()
 
     def _shapes(self, features: int) -> list[tuple[int, int]]:
         return list(pairwise([features, *self.hidden, self.classes]))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -45,12 +45,6 @@ class PhaseRetrieval(Loss):
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         weight = (3 * (shard.X @ x) ** 2 - shard.y**2) / shard.rows
         return lambda v: shard.XT @ (weight * (shard.X @ v))
-
-    def curvature(self) -> Callable[[Shard], float] | None:
-        return None  # it grows without bound
-
-    def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
-        return {}
 
     def solutions(self, w: Vector) -> Sequence[Vector]:
         return (w, -w)

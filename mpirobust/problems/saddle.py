@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -46,12 +46,6 @@ class Saddle(Loss):
 
     def curvature(self) -> Callable[[Shard], float] | None:
         return lambda shard: 2 * abs(float(shard.y.mean()))
-
-    def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
-        return {}
-
-    def solutions(self, w: Vector) -> Sequence[Vector]:
-        return ()
 
     def _curvatures(self, x: Vector, shard: Shard) -> Vector:
         """The diagonal of the Hessian: 2c, and -2c at the end."""
