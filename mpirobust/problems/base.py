@@ -48,7 +48,7 @@ class Loss(ABC):
         """Return `v -> ∇²F_i(x) v`; what depends on x alone is computed once."""
 
     def curvature(self) -> Callable[[Shard], float] | None:
-        """Return `shard -> L` with `||∇²F_i(x)|| <= L` at every x, cheap when asked again; None if no bound is known."""
+        """Return `shard -> L` with `||∇²F_i(x)|| <= L` at every x, cheap when repeated; None if no bound is known."""
         return None
 
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
