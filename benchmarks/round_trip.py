@@ -82,7 +82,7 @@ def main() -> None:
         for round in range(asked.rounds):
             exchange = cluster.ask(round, Query((x,), scale=0.5))
             x = x - rule.judge(exchange.inbox).step
-            compute.append(exchange.seconds["compute"] + exchange.seconds["encode"])
+            compute.append(exchange.times.compute + exchange.times.encode)
         whole.append((perf_counter() - began) / asked.rounds)
         cluster.dismiss(0)
     if comm.rank == 0:

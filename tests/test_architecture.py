@@ -17,7 +17,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "component", "files", "hdf5"],
+    ["types", "errors", "component", "files", "hdf5", "round_times"],
     ["streams", "comm"],
     ["numerics"],
     ["shard"],

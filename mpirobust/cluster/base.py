@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from math import nan
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Query
 from mpirobust.answers import Inbox
+from mpirobust.round_times import RoundTimes
 from mpirobust.types import Vector
 
 
@@ -23,16 +24,14 @@ class Exchange:
         inbox: the messages; that of an absent worker is empty, and so never sound.
         bytes_up: their lengths summed; a forged message counts with its own length.
         bytes_down: the header and the vectors, once for each worker that is present.
-        seconds: of the phases broadcast, compute, encode, gather and forge. Compute
-            and encode are those of the slowest rank; gather is what the center
-            waited beyond them; forge is what an omniscient attacker took.
+        times: of the phases broadcast, compute, encode, gather and forge; the other phases are still to come.
         absent: the workers that were lost with their rank or failed, shape (m,).
     """
 
     inbox: Inbox
     bytes_up: int
     bytes_down: int
-    seconds: Mapping[str, float]
+    times: RoundTimes
     absent: NDArray[np.bool_]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -17,6 +17,7 @@ from mpirobust.compressors.base import Compressor, code_of
 from mpirobust.compressors.identity import Identity
 from mpirobust.errors import Malformed
 from mpirobust.numerics.norms import q_norm
+from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Message, Norm, Vector
 
@@ -41,7 +42,7 @@ class RoundReceiver:
         self.unreliable = config.byzantine.size
         self.states = np.zeros((workers if config.feedback == "difference" else 0, config.dim))
 
-    def exchange(self, round: int, query: Query, messages: list[Message], seconds: Mapping[str, float]) -> Exchange:
+    def exchange(self, round: int, query: Query, messages: list[Message], times: RoundTimes) -> Exchange:
         """What came of `query`; the center applies the step size where the workers have not.
 
         Args:
@@ -51,7 +52,7 @@ class RoundReceiver:
         began = perf_counter()
         if isinstance(config.attack, MessageAttack):
             messages = self.forged(config.attack, round, messages)
-        forging = perf_counter() - began
+        times.forge = perf_counter() - began
         inbox = self._inbox(round, messages, 1.0 if config.feedback == "residual" else query.scale)
         crossed = inbox.nbytes
         if self.states.size:
@@ -59,7 +60,7 @@ class RoundReceiver:
                 self._move(self.states[worker], round, worker, messages[worker])
             inbox = self._judged(inbox, query.scale)
         down = bytes_down(int(self.present.sum()), query)
-        return Exchange(inbox, crossed, down, {**seconds, "forge": forging}, ~self.present)
+        return Exchange(inbox, crossed, down, times, ~self.present)
 
     def lose(self, absent: Sequence[int], moved: Sequence[int]) -> None:
         """Some workers are lost, and what feedback had kept for those that live on: here it starts anew as well."""

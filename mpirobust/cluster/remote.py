@@ -23,6 +23,7 @@ from mpirobust.comm.communicator import Communicator, RankFailure, named
 from mpirobust.errors import Exit, Fault, RankFault, ReportedFault
 from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
 from mpirobust.numerics.exact_sum import ExactSum
+from mpirobust.round_times import RoundTimes
 from mpirobust.types import Message, Vector
 
 T = TypeVar("T")
@@ -55,13 +56,9 @@ class RemoteCluster(Cluster):
         told = perf_counter()
         messages, compute, encode = self._collect()
         waited = perf_counter() - told
-        seconds = {
-            "broadcast": told - began,
-            "compute": compute,
-            "encode": encode,
-            "gather": max(0.0, waited - compute - encode),
-        }
-        return self._receiver.exchange(round, query, messages, seconds)
+        gather = max(0.0, waited - compute - encode)
+        times = RoundTimes(broadcast=told - began, compute=compute, encode=encode, gather=gather)
+        return self._receiver.exchange(round, query, messages, times)
 
     def _collect(self) -> tuple[list[Message], float, float]:
         """One message per worker in worker order, as views, and the seconds of the slowest rank."""

@@ -46,10 +46,10 @@ class Auditor(Observer):
         self._curvature_every = curvature_every
 
     def before_first_round(self, moment: Moment) -> Status | None:
-        return self._audit(moment) if self._due(moment.round) else self._judge()
+        return self._timed_audit(moment) if self._due(moment.round) else self._judge()
 
     def after_round(self, moment: Moment) -> Status | None:
-        return self._audit(moment) if self._due(moment.round) else None
+        return self._timed_audit(moment) if self._due(moment.round) else None
 
     def final_queries(self, moment: Moment, status: Status) -> None:
         if status is Status.INTERRUPTED:
@@ -74,13 +74,20 @@ class Auditor(Observer):
         audited = self._trace.audits.rows["round"]
         return int(audited[-1]) if audited.size else -1
 
-    def _audit(self, moment: Moment) -> Status | None:
+    def _timed_audit(self, moment: Moment) -> Status | None:
         began = perf_counter()
+        if not self._audit(moment):
+            return None
+        moment.times.audit = perf_counter() - began
+        return self._judge()
+
+    def _audit(self, moment: Moment) -> bool:
+        """Add an audit row, unless too many workers are lost for it."""
         x = moment.state.x
         audit = moment.cluster.audit(x)
         lambda_min = moment.cluster.lambda_min(x) if self._curves(moment.round, audit) else nan
         if moment.cluster.depleted:
-            return None  # it is of few workers or none; the resumed run makes it of all
+            return False  # it is of few workers or none; the resumed run makes it of all
         row = self._trace.audits.append()
         row["round"] = moment.round
         row["loss"] = audit.loss
@@ -88,8 +95,7 @@ class Auditor(Observer):
         row["test_accuracy"] = audit.test_accuracy
         row["distance"] = min((np.sqrt((x - w) @ (x - w)) for w in self._solutions), default=nan)
         row["lambda_min"] = lambda_min
-        moment.seconds["audit"] = perf_counter() - began
-        return self._judge()
+        return True
 
     def _judge(self) -> Status | None:
         """What the last audit says."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import State
 from mpirobust.cluster.base import Cluster, Exchange
+from mpirobust.round_times import RoundTimes
 
 
 class Status(StrEnum):
@@ -28,7 +29,7 @@ class Moment:
 
     Attributes:
         exchange, verdict: of the round just done; None before the first.
-        seconds: of each phase of the round; observers add what they take.
+        times: of the round just done; an observer whose work has a phase sets it.
     """
 
     round: int
@@ -36,7 +37,7 @@ class Moment:
     cluster: Cluster
     exchange: Exchange | None = None
     verdict: Verdict | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    times: RoundTimes = field(default_factory=RoundTimes)
 
 
 class Observer(ABC):

@@ -38,6 +38,4 @@ class Checkpointer(Observer):
         tail = self._trace.tail()
         checkpoint.save(self._folder, moment.round, moment.state, moment.cluster, tail, self._plan_id)
         self._saved = moment.round
-        moment.seconds["checkpoint"] = perf_counter() - began
-        if self._trace.rounds.rows.size:
-            self._trace.rounds.rows[-1]["seconds_checkpoint"] = moment.seconds["checkpoint"]
+        moment.times.checkpoint = perf_counter() - began

@@ -40,6 +40,7 @@ class Deadline(Observer):
         self._residuals_nbytes = residuals_nbytes
         self._clock = clock
         self._saw = 0.0
+        self._written = trace.seconds_writing
         self._longest = {"round": 0.0, "audit": 0.0, "record": 0.0, "checkpoint": 0.0}
 
     def before_first_round(self, moment: Moment) -> Status | None:
@@ -52,22 +53,29 @@ class Deadline(Observer):
             state = sum(np.asarray(getattr(moment.state, each.name)).nbytes for each in fields(moment.state))
             self._note("checkpoint", (state + self._residuals_nbytes) / _BYTES_PER_SECOND)
         self._saw = self._clock()
-        return self._judge(moment)
+        self._note_observers(moment)
+        return self._judge()
 
     def after_round(self, moment: Moment) -> Status | None:
         now = self._clock()
-        watched = sum(moment.seconds.get(phase, 0.0) for phase in ("audit", "record", "checkpoint"))
-        self._note("round", now - self._saw - watched)
+        self._note("round", now - self._saw - self._note_observers(moment))
         self._saw = now
-        return self._judge(moment)
+        return self._judge()
 
     def after_last_round(self, moment: Moment, status: Status) -> None:
         pass
 
-    def _judge(self, moment: Moment) -> Status | None:
+    def _note_observers(self, moment: Moment) -> float:
+        """Note what the observers before this one took since the last call; returns the sum."""
+        writing = self._trace.seconds_writing - self._written
+        self._written = self._trace.seconds_writing
+        self._note("audit", moment.times.audit)
+        self._note("record", writing)
+        self._note("checkpoint", moment.times.checkpoint)
+        return moment.times.audit + writing + moment.times.checkpoint
+
+    def _judge(self) -> Status | None:
         """A round with all that may be due in it, then the end: the trace and a checkpoint."""
-        for phase in ("audit", "record", "checkpoint"):
-            self._note(phase, moment.seconds.get(phase, 0.0))
         save = self._longest["record"] + self._longest["checkpoint"]
         need = _SLACK * (self._longest["round"] + self._longest["audit"] + 2 * save) + MARGIN
         return Status.INTERRUPTED if self._ends is not None and self._saw + need > self._ends else None

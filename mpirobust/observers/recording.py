@@ -32,7 +32,7 @@ class Recorder(Observer):
     def after_round(self, moment: Moment) -> Status | None:
         assert moment.exchange is not None
         assert moment.verdict is not None
-        row = self._trace.rounds.append()
+        row = self._trace.rounds.append(moment.times)
         row["round"] = moment.round
         row["escape"] = escaping(moment.state)
         row["bytes_up"] = moment.exchange.bytes_up
@@ -41,8 +41,6 @@ class Recorder(Observer):
         row["norms"] = moment.exchange.inbox.norms
         row["kept"] = moment.verdict.kept
         row["absent"] = moment.exchange.absent
-        for phase, seconds in moment.seconds.items():
-            row[f"seconds_{phase}"] = seconds
         if perf_counter() - self._flushed > self._wait:
             self._flush(moment)
         return None
@@ -52,8 +50,7 @@ class Recorder(Observer):
         self._flush(moment)
 
     def _flush(self, moment: Moment) -> None:
-        began = perf_counter()
+        before = self._trace.seconds_writing
         self._trace.write(self._path, self._status, moment.round, moment.state.x)
         self._flushed = perf_counter()
-        moment.seconds["record"] = self._flushed - began
-        self._wait = max(self._min_seconds, _SHARE * (self._flushed - began))
+        self._wait = max(self._min_seconds, _SHARE * (self._trace.seconds_writing - before))

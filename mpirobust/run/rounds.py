@@ -34,9 +34,8 @@ def loop(
             verdict = aggregator.judge(exchange.inbox)  #           l. 6   trim by norm, average
             state = algorithm.advance(state, verdict, stream(seed, CENTER, t, Purpose.ADVANCE))
             t += 1
-            moment = Moment(
-                t, state, cluster, exchange, verdict, {**exchange.seconds, "aggregate": perf_counter() - began}
-            )
+            exchange.times.aggregate = perf_counter() - began
+            moment = Moment(t, state, cluster, exchange, verdict, exchange.times)
             status = _first([observer.after_round(moment) for observer in observers])
     except Depleted:
         pass  # the round that did not come about is not in the state

@@ -14,6 +14,7 @@ from mpirobust.algorithms.base import Query
 from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK, AnyCompressor, Compressor, code_of
 from mpirobust.errors import Malformed
+from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Feedback, Message, Norm, Vector
 from tests.contracts.examples import EXAMPLES, fitting
@@ -158,7 +159,7 @@ def rounds_take(case: Case, message: bytes, feedback: Feedback, norm: Norm) -> N
         before = center.states.copy()
         sent: list[Message] = [_honest(case, v, worker, round, norm) for worker, v in enumerate(answers)]
         sent[2] = memoryview(bytearray(message))
-        exchange = center.exchange(round, Query((np.zeros(dim),)), sent, {})
+        exchange = center.exchange(round, Query((np.zeros(dim),)), sent, RoundTimes())
         inbox = exchange.inbox
         assert exchange.bytes_up == sum(map(len, sent))
         assert inbox.sound[[0, 1, 3]].all(), "one worker's bytes made another one unsound"

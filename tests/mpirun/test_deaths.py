@@ -21,6 +21,7 @@ from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup, summarise
 from mpirobust.comm.communicator import Survivors
 from mpirobust.plan import load_plan
+from mpirobust.round_times import RoundTimes
 from mpirobust.streams import CENTER, Purpose, stream
 from tests.mpirun.test_rank_count import SAME
 from tests.support.clusters import LocalRun
@@ -201,7 +202,7 @@ def assert_as_replayed(
                     workers[index] = Worker(index, local.config, workers[index].clean, workers[index].test)
             query = algorithm.query(state)
             sent = [worker.reply(t, query)[0] if receiver.present[worker.index] else b"" for worker in workers]
-            exchange = receiver.exchange(t, query, list(sent), {})
+            exchange = receiver.exchange(t, query, list(sent), RoundTimes())
             verdict = rule.judge(exchange.inbox)
             state = algorithm.advance(state, verdict, stream(plan.seed, CENTER, t, Purpose.ADVANCE))
             np.testing.assert_array_equal(run["rounds/norms"][t], exchange.inbox.norms, err_msg=f"round {t}")

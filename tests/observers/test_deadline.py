@@ -32,28 +32,32 @@ class Work(Observer):
 
     def __init__(self, seed: int, spread: float) -> None:
         self.now = 100.0
+        self.trace = Trace(6, np.zeros(0, np.intp), {})
         self._rng = np.random.default_rng(seed)
         self._spread = spread
         self.saved: float | None = None
 
     def before_first_round(self, moment: Moment) -> Status | None:
-        self._take(moment, audit=3.0, record=0.5)
+        self._take(moment, audit=3.0, writing=0.5)
         return None
 
     def after_round(self, moment: Moment) -> Status | None:
         self.now += 1.0 * self._rng.uniform(1, self._spread)
         due = moment.round % _EVERY == 0
-        self._take(moment, **{"record": 0.5, "audit": 3.0, "checkpoint": 4.0} if due else {})
+        self._take(moment, **{"writing": 0.5, "audit": 3.0, "checkpoint": 4.0} if due else {})
         return None
 
     def after_last_round(self, moment: Moment, status: Status) -> None:
-        self._take(moment, record=0.5, checkpoint=4.0)
+        self._take(moment, writing=0.5, checkpoint=4.0)
         self.saved = self.now
 
     def _take(self, moment: Moment, **phases: float) -> None:
         for phase, seconds in phases.items():
             took = seconds * self._rng.uniform(1, self._spread)
-            moment.seconds[phase] = took
+            if phase == "writing":
+                self.trace.seconds_writing += took
+            else:
+                setattr(moment.times, phase, took)
             self.now += took
 
 
@@ -61,7 +65,7 @@ def ended(work: Work, limit: float, nbytes: float = 4 * deadline._BYTES_PER_SECO
     """Status, seconds until all was saved, and rounds done within `limit` seconds; a checkpoint is guessed at 4 s."""
     local = LocalRun(regression_plan(algorithm={"kind": "first-order", "rounds": 500, "step": 0.1}))
     plan, began = local.plan, work.now
-    watch = Deadline(began + limit, Trace(6, local.config.byzantine, {}), int(nbytes), lambda: work.now)
+    watch = Deadline(began + limit, work.trace, int(nbytes), lambda: work.now)
     done: list[int] = []
 
     class Count(Observer):
