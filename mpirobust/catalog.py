@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from importlib import import_module
 from types import UnionType
@@ -26,6 +26,7 @@ ROOMS = {
     "compressor": "mpirobust.compressors",
     "aggregator": "mpirobust.aggregators",
     "attack": "mpirobust.attacks",
+    "observers": "mpirobust.observers",  # a table of tables, one for each observer
 }
 
 
@@ -88,27 +89,62 @@ def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 
 def table_of(component: Any) -> dict[str, Any]:
-    """The table that `build` makes `component` from; keys whose value is None are left out."""
-    module: str = type(component).__module__
+    """The table that `build` makes `component` from, without its kind; keys whose value is None are left out.
+
+    Tables inside of it have their kinds, but for those of a field that is declared as one class, such as [audit].
+    """
     table: dict[str, Any] = {}
-    room, _, name = module.rpartition(".")
-    if room != "mpirobust":  # a section such as [audit] has no kinds
-        table["kind"] = name.replace("_", "-")
+    rooms = inner_rooms(type(component))
     for each in fields(component):
         value = getattr(component, each.name)
-        if value is not None:
-            table[each.name] = table_of(value) if hasattr(value, "__pydantic_fields__") else value
+        if hasattr(value, "__pydantic_fields__"):
+            table[each.name] = with_kind(value) if each.name in rooms else table_of(value)
+        elif value is not None:
+            table[each.name] = value
     return table
+
+
+def with_kind(component: Any) -> dict[str, Any]:
+    """The table that `build` makes `component` from, whole."""
+    return {"kind": _kind_of(component), **table_of(component)}
+
+
+def _kind_of(component: Any) -> str:
+    module: str = type(component).__module__
+    return module.rpartition(".")[2].replace("_", "-")
+
+
+def free_keys(part: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted keys of a component that may differ between a run and its continuation.
+
+    Of a class, and of fields that hold no component, they are those that hold for all kinds of the declared class.
+    """
+    yield from (prefix + key for key in getattr(part, "free_on_resume", ()))
+    if hasattr(part, "__pydantic_fields__"):
+        cls = part if inspect.isclass(part) else type(part)
+        for name, options in _declared(cls).items():
+            value = None if part is cls else getattr(part, name)
+            for inner in options if value is None else (value,):
+                yield from free_keys(inner, f"{prefix}{name}.")
 
 
 def inner_rooms(cls: type) -> dict[str, str]:
     """The fields of a component that hold a component of another room, and that room."""
-    found = {}
-    for name, hint in get_type_hints(cls).items():
-        for option in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
-            module = getattr(option, "__module__", "")
-            if inspect.isclass(option) and module.startswith("mpirobust.") and module.endswith(".base"):
-                found[name] = module.removesuffix(".base")
+    return {
+        name: option.__module__.removesuffix(".base")
+        for name, options in _declared(cls).items()
+        for option in options
+        if option.__module__.startswith("mpirobust.") and option.__module__.endswith(".base")
+    }
+
+
+def _declared(cls: type) -> dict[str, list[type]]:
+    """The fields of a component, each with the classes that it is declared to hold."""
+    hints, found = get_type_hints(cls), {}
+    for each in fields(cls):
+        hint = hints[each.name]
+        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        found[each.name] = [option for option in options if inspect.isclass(option)]
     return found
 
 
@@ -119,7 +155,7 @@ def defaults(cls: type) -> dict[str, str]:
         default = each.default
         if isinstance(default, FieldInfo):
             made = default.get_default(call_default_factory=True)
-            shown[each.name] = table_of(made).get("kind", "")
+            shown[each.name] = _kind_of(made)
         else:
             shown[each.name] = "" if default is MISSING else "-" if default is None else str(default)
     return shown

@@ -20,6 +20,9 @@ def component(cls: type[T]) -> type[T]:
     `pydantic.ValidationError`; the catalog turns that into a `PlanFault` that
     names the table and the key. A rule over several fields goes into
     `__post_init__` and raises `ValueError`.
+
+    A class attribute `free_on_resume` names the fields that may differ between
+    a run and its continuation; without it every field has to stay as it was.
     """
     made: type[T] = dataclass(frozen=True, kw_only=True, config=_STRICT)(cls)  # type: ignore[assignment]
     return made

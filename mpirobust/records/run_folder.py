@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from itertools import count, takewhile
 from pathlib import Path
 from typing import IO, Any
@@ -12,9 +12,6 @@ from typing import IO, Any
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.files import sync
 from mpirobust.records.layout import CHECKPOINTS, KEPT, LOCK, TRACE, checkpoint_path, open_record
-
-# What may differ between a run and its continuation: keys that say when to stop, when to save, and without whom.
-_FREE = {"algorithm.rounds", "checkpoint.every", "on_failure", "stop.gradient_norm", "stop.loss", "stop.curvature"}
 
 # Keys younger than the format, each with what held before: a run that was stored without the key has this value.
 _LATER = {"weigh": "equal", "on_failure": "drop"}
@@ -89,23 +86,23 @@ def prune(folder: Path, after: int = -1) -> None:
         raise StorageFault(f"cannot remove {error.filename}: {error.strerror}") from error
 
 
-def check_continues(folder: Path, table: dict[str, Any]) -> None:
-    """Raise `SetupFault` unless the run in `folder` is of the plan `table`; rounds and cadences may differ."""
+def check_continues(folder: Path, table: dict[str, Any], free: Set[str]) -> None:
+    """Raise `SetupFault` unless the run in `folder` is of the plan `table`, apart from the keys in `free`."""
     if not (folder / TRACE).exists():
         raise SetupFault(f"{folder} has checkpoints and no {TRACE}: not to be continued; --overwrite replaces them")
     with open_record(folder / TRACE, "run") as file:
         before = _LATER | dict(flat(tomllib.loads(file.attrs["plan"])))
     now = dict(flat(table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in _FREE]
+    wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in free]
     if wrong:
         raise SetupFault(f"{folder} holds a run of another plan: {'; '.join(wrong)}; choose another --out")
 
 
-def identity(table: dict[str, Any]) -> str:
-    """The part of a plan that a checkpoint depends on, as text."""
-    said = [(key, value) for key, value in flat(table) if key not in _FREE]
-    return repr(sorted((key, value) for key, value in said if _LATER.get(key) != value))
+def identity(table: dict[str, Any], free: Set[str]) -> str:
+    """The part of a plan that a checkpoint depends on, as text: all keys but those in `free`."""
+    bound = [(key, value) for key, value in flat(table) if key not in free]
+    return repr(sorted((key, value) for key, value in bound if _LATER.get(key) != value))
 
 
 def flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,22 +15,14 @@ from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import Exit, Fault, SetupFault
-from mpirobust.observers.audit import Auditor
-from mpirobust.observers.base import Observer, Status
-from mpirobust.observers.checkpointing import Checkpointer
-from mpirobust.observers.deadline import Deadline
-from mpirobust.observers.finite import FiniteWatch
-from mpirobust.observers.progress import Progress
-from mpirobust.observers.recording import Recorder
-from mpirobust.observers.signals import SignalWatch
-from mpirobust.plan import Plan, load_plan
+from mpirobust.observers.base import RunContext, Status, Watch
+from mpirobust.plan import Plan, free_keys, load_plan
 from mpirobust.records import checkpoint, run_folder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.run.setup import RankSetup, RunRequest, RunSetup
-from mpirobust.types import Vector
 
 _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}
 
@@ -55,7 +47,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
         run_folder.lock(folder).close()  # what another run is still writing would look damaged
     resumes = request.resume and run_folder.holds_run(folder)
     if resumes:
-        run_folder.check_continues(folder, plan.table())
+        run_folder.check_continues(folder, plan.table(), free_keys(plan))
     stores = plan.data.prepare(Places.for_plan(request.plan))
     found = None
     if resumes:
@@ -89,20 +81,18 @@ def restore(setup: RunSetup, rank_setup: RankSetup, carrier: dict[str, str], hos
     return Start(lock, found, trace)
 
 
-def run_rounds(setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, watch: SignalWatch, start: Start) -> int:
+def run_rounds(
+    setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, interrupted: Callable[[], bool], start: Start
+) -> int:
     """The run itself, from the first query to the dismissal of the workers; returns the exit code."""
     plan, found = rank_setup.plan, start.found
     try:
         state: State = found.state if found else plan.algorithm.start(rank_setup.x0, cluster)
         if found:
             cluster.restore(checkpoint.residuals_of(found.path, range(plan.workers), rank_setup.x0.size))
-        observers = [watch, *_observers(plan, Path(setup.folder), start.trace, rank_setup.solutions)]
-        if not setup.quiet:
-            observers.append(Progress(start.trace, plan.algorithm.rounds))
-        nbytes = 0 if plan.feedback == "none" else 8 * plan.workers * rank_setup.x0.size
-        observers.append(Deadline(setup.ends, start.trace, nbytes))  # last: it sees what the others take
+        watches = _watches(setup, rank_setup, start.trace, interrupted)
         t = found.round if found else 0
-        status = rounds.loop(plan.algorithm, plan.aggregator, cluster, observers, state, t, plan.seed)
+        status = rounds.loop(plan.algorithm, plan.aggregator, cluster, watches, state, t, plan.seed)
     except Fault as fault:
         cluster.dismiss(fault.code)
         raise
@@ -111,24 +101,24 @@ def run_rounds(setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, watch: 
     return code
 
 
-def _observers(plan: Plan, folder: Path, trace: Trace, solutions: Sequence[Vector]) -> list[Observer]:
-    """In the order in which they see a round: what is audited is in the row, what is in the row is on disk."""
-    stop = plan.stop
-    return [
-        FiniteWatch(),
-        Auditor(
-            trace,
-            plan.audit.every,
-            solutions,
-            stop.gradient_norm,
-            stop.loss,
-            stop.curvature,
-            plan.audit.curvature_every,
-        ),
-        Recorder(trace, folder / TRACE),
-        Checkpointer(trace, folder, plan.checkpoint.every, _plan_id(plan)),
-    ]
+def _watches(setup: RunSetup, rank_setup: RankSetup, trace: Trace, interrupted: Callable[[], bool]) -> list[Watch]:
+    """Start the observers of the plan, in their order."""
+    plan = rank_setup.plan
+    context = RunContext(
+        trace=trace,
+        folder=Path(setup.folder),
+        plan_id=_plan_id(plan),
+        rounds=plan.algorithm.rounds,
+        solutions=rank_setup.solutions,
+        stop=plan.stop,
+        feedback_nbytes=0 if plan.feedback == "none" else 8 * plan.workers * rank_setup.x0.size,
+        ends=setup.ends,
+        quiet=setup.quiet,
+        interrupted=interrupted,
+    )
+    started = (observer.start(context) for observer in plan.all_observers())
+    return [watch for watch in started if watch is not None]
 
 
 def _plan_id(plan: Plan) -> str:
-    return hashlib.sha256(run_folder.identity(plan.table()).encode()).hexdigest()
+    return hashlib.sha256(run_folder.identity(plan.table(), free_keys(plan)).encode()).hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 from mpirobust.aggregators.base import Aggregator
 from mpirobust.algorithms.base import Algorithm, State
 from mpirobust.cluster.base import Cluster, Depleted
-from mpirobust.observers.base import Moment, Observer, Status
+from mpirobust.observers.base import Moment, Status, Watch
 from mpirobust.streams import CENTER, Purpose, stream
 
 
@@ -17,14 +17,14 @@ def loop(
     algorithm: Algorithm[Any],
     aggregator: Aggregator,
     cluster: Cluster,
-    observers: Sequence[Observer],
+    watches: Sequence[Watch],
     state: State,
     t: int,
     seed: int,
 ) -> Status:
-    """Do rounds from `t` on until the algorithm has finished or an observer says stop."""
+    """Do rounds from `t` on until the algorithm has finished or a watch ends the run; returns the status."""
     moment = Moment(t, state, cluster)
-    status = _first([observer.before_first_round(moment) for observer in observers])
+    status = _first([watch.before_first_round(moment) for watch in watches])
 
     try:
         while status is None and not algorithm.finished(state):
@@ -36,17 +36,17 @@ def loop(
             t += 1
             exchange.times.aggregate = perf_counter() - began
             moment = Moment(t, state, cluster, exchange, verdict, exchange.times)
-            status = _first([observer.after_round(moment) for observer in observers])
+            status = _first([watch.after_round(moment) for watch in watches])
     except Depleted:
         pass  # the round that did not come about is not in the state
 
     status = status or Status.FINISHED
-    for observer in observers:
-        observer.final_queries(moment, status)
+    for watch in watches:
+        watch.final_queries(moment, status)
     if cluster.depleted and status is not Status.DIVERGED:
         status = Status.LOST
-    for observer in observers:
-        observer.after_last_round(moment, status)
+    for watch in watches:
+        watch.after_last_round(moment, status)
     return status
 
 
