@@ -82,8 +82,8 @@ def main() -> None:
         began = perf_counter()
         for round in range(asked.rounds):
             exchange = cluster.ask(round, Query((x,), scale=0.5))
-            x = x - rule.judge(exchange.inbox, None, Context()).step
-            compute.append(exchange.seconds["compute"] + exchange.seconds["encode"])
+            x = x - judge(exchange.answers).step
+            compute.append(exchange.times.compute + exchange.times.encode)
         whole.append((perf_counter() - began) / asked.rounds)
         cluster.dismiss(0)
     if comm.rank == 0:

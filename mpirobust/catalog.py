@@ -12,7 +12,7 @@ import hashlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -58,6 +58,7 @@ ROOMS = {
     "aggregator": Room("mpirobust.aggregators", "Aggregator"),
     "attack": Room("mpirobust.attacks", "Attack"),
     "feedback": Room("mpirobust.feedback", "Feedback", short=True),
+    "observers": Room("mpirobust.observers", "Observer"),  # a table of tables, one for each observer
 }
 NESTED = {
     "data.partition": Room("mpirobust.data.partitions", "Partition"),
@@ -163,13 +164,20 @@ def _module_beside(name: str, beside: Path | None) -> ModuleType:
 def origins(component: Any) -> dict[str, Origin]:
     """Return the origins of the kinds from outside that `component` holds, by their place in its table."""
     found = {}
+    for place, inner in _parts(component):
+        if type(inner) in _origins:
+            found[place] = _origins[type(inner)]
+        found |= {f"{place}.{further}": origin for further, origin in origins(inner).items()}
+    return found
+
+
+def _parts(component: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the components that a component holds, each with its place in the table."""
     for each in fields(component):
         value = getattr(component, each.name)
-        if is_component(value):
-            if type(value) in _origins:
-                found[each.name] = _origins[type(value)]
-            found |= {f"{each.name}.{place}": origin for place, origin in origins(value).items()}
-    return found
+        for name, inner in value.items() if isinstance(value, Mapping) else [("", value)]:
+            if is_component(inner):
+                yield _dotted(each.name, name), inner
 
 
 def build(room: Room, table: object, where: str, beside: Path | None = None) -> Any:
@@ -212,47 +220,77 @@ def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 
 def table_of(component: Any) -> dict[str, Any]:
-    """Return the table that `build` makes `component` from; keys whose value is None are left out."""
+    """Return the table that `build` makes `component` from, without its kind; keys whose value is None are left out.
+
+    Tables inside of it have their kinds, but for those of a field that is declared as one class, such as [audit].
+    """
     table: dict[str, Any] = {}
-    cls = type(component)
-    package, _, name = cls.__module__.rpartition(".")
-    if cls in _origins:
-        table["kind"] = _origins[cls].kind
-    elif package in _BY_PACKAGE:  # a section such as [audit] has no kinds
-        table["kind"] = name.replace("_", "-")
-    short = {name for name, room in ROOMS.items() if room.short}
+    rooms = inner_rooms(type(component))
     for each in fields(component):
         value = getattr(component, each.name)
         if is_component(value):
-            inner = table_of(value)
-            table[each.name] = inner["kind"] if each.name in short and len(inner) == 1 else inner
+            inner = with_kind(value) if each.name in rooms else table_of(value)
+            short = each.name in rooms and rooms[each.name].short and len(inner) == 1
+            table[each.name] = inner["kind"] if short else inner
         elif value is not None:
             table[each.name] = value
     return table
 
 
+def with_kind(component: Any) -> dict[str, Any]:
+    """Return the table that `build` makes `component` from, whole."""
+    return {"kind": _kind_of(component), **table_of(component)}
+
+
+def _kind_of(component: Any) -> str:
+    cls = type(component)
+    return _origins[cls].kind if cls in _origins else cls.__module__.rpartition(".")[2].replace("_", "-")
+
+
 def added(component: Any, prefix: str = "") -> dict[str, Any]:
     """Return the dotted keys of a component that were added after plans had been stored, with what held before.
 
-    A component names them in `ADDED`.
+    A component names them in `added_keys`.
     """
-    found = {prefix + key: value for key, value in getattr(component, "ADDED", {}).items()}
-    for each in fields(component):
-        value = getattr(component, each.name)
-        if is_component(value):
-            found |= added(value, f"{prefix}{each.name}.")
+    found = {prefix + key: value for key, value in getattr(component, "added_keys", {}).items()}
+    for place, inner in _parts(component):
+        found |= added(inner, f"{prefix}{place}.")
     return found
+
+
+def free_keys(part: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of a component that may differ between a run and its continuation.
+
+    Of a class, and of fields that hold no component, they are those that hold for all kinds of the declared class.
+    """
+    yield from (prefix + key for key in getattr(part, "free_on_resume", ()))
+    if is_component(part):
+        cls = part if inspect.isclass(part) else type(part)
+        for name, options in _declared(cls).items():
+            value = None if part is cls else getattr(part, name)
+            for inner in options if value is None else (value,):
+                yield from free_keys(inner, f"{prefix}{name}.")
 
 
 def inner_rooms(cls: type) -> dict[str, Room]:
     """Return the fields of a component that hold a component of another room, and that room."""
     found = {}
-    for name, hint in get_type_hints(cls).items():
-        for option in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
-            contract = get_origin(option) or option  # `Algorithm` of `Algorithm[State]`
-            package, _, base = getattr(contract, "__module__", "").rpartition(".")
-            if inspect.isclass(contract) and base == "base" and package in _BY_PACKAGE:
+    for name, options in _declared(cls).items():
+        for option in options:
+            package, _, base = option.__module__.rpartition(".")
+            if base == "base" and package in _BY_PACKAGE:
                 found[name] = _BY_PACKAGE[package]
+    return found
+
+
+def _declared(cls: type) -> dict[str, list[type]]:
+    """Return the fields of a component, each with the classes that it is declared to hold."""
+    hints, found = get_type_hints(cls), {}
+    for each in fields(cls):
+        hint = hints[each.name]
+        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        classes = (get_origin(option) or option for option in options)  # `Algorithm` of `Algorithm[State]`
+        found[each.name] = [option for option in classes if inspect.isclass(option)]
     return found
 
 
@@ -262,7 +300,8 @@ def defaults(cls: type) -> dict[str, str]:
     for each in fields(cls):
         default = each.default
         if each.default_factory is not MISSING:
-            shown[each.name] = table_of(each.default_factory()).get("kind", "")
+            made = each.default_factory()
+            shown[each.name] = _kind_of(made) if is_component(made) else ""
         else:
             shown[each.name] = "" if default is MISSING else "-" if default is None else str(default)
     return shown

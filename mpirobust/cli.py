@@ -22,7 +22,7 @@ _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, he
 
 
 def _end_of(limit: str | None) -> float | None:
-    from mpirobust.observers.deadline import end_of
+    from mpirobust.time_limit import end_of
 
     try:
         return end_of(limit)

@@ -24,48 +24,28 @@ from mpirobust.data.sources.base import Dataset, Source
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.none import NoFeedback
+from mpirobust.observers.audit import Audits
+from mpirobust.observers.base import Observer
+from mpirobust.observers.checkpoint import Checkpoints
 from mpirobust.problems.base import Loss
+from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import OnFailure, Rows
 
+_OBSERVERS = "observers"
 
-@component
-class AuditPlan:
-    """When the honest objective is evaluated, and at which of these times the smallest eigenvalue of its Hessian."""
-
-    every: Annotated[int, Field(gt=0)] = 1
-    curvature_every: Annotated[int, Field(gt=0)] | None = None
-
-    def __post_init__(self) -> None:
-        if self.curvature_every is not None and self.curvature_every % self.every:
-            raise ValueError(f"curvature_every = {self.curvature_every} must be a multiple of every = {self.every}")
-
-
-@component
-class CheckpointPlan:
-    """When a checkpoint is written."""
-
-    every: Annotated[int, Field(gt=0)] = 25
-
-
-@component
-class StopPlan:
-    """The run has converged when an audit is at or below one of these; `curvature` makes a demand on the first."""
-
-    gradient_norm: Annotated[float, Field(gt=0)] | None = None
-    loss: float | None = None
-    curvature: Annotated[float, Field(ge=0)] | None = None
-
-    def __post_init__(self) -> None:
-        if self.curvature is not None and self.gradient_norm is None:
-            raise ValueError("curvature goes with gradient_norm: both have to be met")
+# The order in which observers see a round: what is audited is in the row, and what is in the row is saved. Others
+# follow by name. The deadline is last, since it has to know what all others took.
+_CORE = ("signals", "finite", "audit", "recorder", "checkpoint", "progress")
+_LAST = ("deadline",)
 
 
 @component
 class Plan:
     """An experiment; docs/PLANS.md describes the tables."""
 
-    ADDED: ClassVar = {"weigh": "equal", "on_failure": "drop", "center_rows": 0}
+    added_keys: ClassVar = {"weigh": "equal", "on_failure": "drop", "center_rows": 0}
+    free_on_resume: ClassVar[frozenset[str]] = frozenset({"on_failure"})
 
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)]
     workers: Annotated[int, Field(gt=0, lt=2**19)]
@@ -79,9 +59,10 @@ class Plan:
     compressor: Compressor = Field(default_factory=Identity)
     aggregator: Aggregator
     attack: Attack | None = None
-    audit: AuditPlan = Field(default_factory=AuditPlan)
-    checkpoint: CheckpointPlan = Field(default_factory=CheckpointPlan)
-    stop: StopPlan = Field(default_factory=StopPlan)
+    audit: Audits = Field(default_factory=Audits)
+    checkpoint: Checkpoints = Field(default_factory=Checkpoints)
+    stop: StopRules = Field(default_factory=StopRules)
+    observers: dict[str, Observer] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, table: dict[str, Any], beside: Path | None = None) -> Plan:
@@ -92,13 +73,18 @@ class Plan:
         """
         values = dict(table)
         for name, room in catalog.ROOMS.items():
-            if name in values:
+            if name in values and name != _OBSERVERS:
                 values[name] = catalog.build(room, values[name], name, beside)
         for name, section in _SECTIONS.items():
             if name in values:
-                if not isinstance(values[name], dict):
-                    raise PlanFault(name, "expected a table")
-                values[name] = catalog.validated(section, values[name], name)
+                values[name] = catalog.validated(section, _expect_table(values[name], name), name)
+        for name, observer in _observers(values.pop(_OBSERVERS, {}), beside).items():
+            if name not in _SECTIONS:
+                values.setdefault(_OBSERVERS, {})[name] = observer
+            elif name in values:
+                raise PlanFault(f"{_OBSERVERS}.{name}", f"[{name}] is the same table; give one of the two")
+            else:
+                values[name] = observer
         plan: Plan = catalog.validated(cls, values, "")
         plan._check()
         return plan
@@ -170,9 +156,18 @@ class Plan:
         rows = np.array([each.size for each in dealt])
         return np.ones(rows.size) if self.weigh == "equal" else rows / np.gcd.reduce(rows)
 
+    def all_observers(self) -> list[Observer]:
+        """Return the observers of a run, in the order in which they see a round."""
+        given: dict[str, Observer] = {"audit": self.audit, "checkpoint": self.checkpoint, **self.observers}
+        own = {name: catalog.build(catalog.ROOMS[_OBSERVERS], {"kind": name}, name) for name in _CORE + _LAST}
+        others = sorted(given.keys() - own.keys())
+        return [{**own, **given}[name] for name in (*_CORE, *others, *_LAST)]
+
     def table(self) -> dict[str, Any]:
         """Return the effective plan: what `of` makes this plan from, with all defaults."""
-        return catalog.table_of(self)
+        table = catalog.table_of(self)
+        observers = {name: catalog.with_kind(each) for name, each in table.pop(_OBSERVERS).items()}
+        return {**table, **({_OBSERVERS: observers} if observers else {})}
 
     def origins(self) -> dict[str, catalog.Origin]:
         """Return where the kinds from outside the package come from, by their table."""
@@ -187,7 +182,46 @@ class Plan:
         return tomli_w.dumps(self.table())
 
 
-_SECTIONS: dict[str, type] = {"audit": AuditPlan, "checkpoint": CheckpointPlan, "stop": StopPlan}
+# Tables of one class. `[observers.audit]` and `[observers.checkpoint]` are other words for two of them.
+_SECTIONS: dict[str, type] = {"audit": Audits, "checkpoint": Checkpoints, "stop": StopRules}
+
+
+def free_keys(plan: Plan | type[Plan] = Plan) -> frozenset[str]:
+    """Return the keys, as `--set` spells them, that may differ between a run of `plan` and its continuation.
+
+    Without a plan these are the keys that are free in every plan.
+    """
+    keys = {*catalog.free_keys(plan)}
+    observers = {} if isinstance(plan, type) else plan.observers
+    core = {name: catalog.load(catalog.ROOMS[_OBSERVERS], name, "") for name in _CORE + _LAST if name not in _SECTIONS}
+    for name, observer in {**core, **observers}.items():
+        keys.update(catalog.free_keys(observer, f"{_OBSERVERS}.{name}."))
+    return frozenset(keys)
+
+
+def _observers(tables: object, beside: Path | None) -> dict[str, Observer]:
+    """Return the observers of the tables `[observers.<name>]`; raise `PlanFault` if one is wrong.
+
+    The name is the kind unless the table has one. A table that says nothing new is left out: the plan is the same.
+    """
+    room, built = catalog.ROOMS[_OBSERVERS], {}
+    for name, table in _expect_table(tables, _OBSERVERS).items():
+        where = f"{_OBSERVERS}.{name}"
+        kind = _expect_table(table, where).get("kind", name)
+        for own in (name, kind):
+            if own in _CORE + _LAST and name != kind:
+                taken = f"every run has one observer {own!r}, in [{_OBSERVERS}.{own}]"
+                raise PlanFault(f"{where}.kind", f"{taken}; choose another {'name' if own == name else 'kind'}")
+        observer: Observer = catalog.build(room, {**table, "kind": kind}, where, beside)
+        if name not in _CORE + _LAST or name in _SECTIONS or observer != catalog.build(room, {"kind": kind}, where, beside):
+            built[name] = observer
+    return built
+
+
+def _expect_table(table: object, where: str) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise PlanFault(where, "expected a table")
+    return table
 
 
 @contextmanager
@@ -280,6 +314,8 @@ def _room_at(table: dict[str, Any], path: list[str], beside: Path | None) -> cat
         if room is None:
             break
         table = table[path[depth - 1]]
+        if path[:depth] == [_OBSERVERS]:
+            continue  # part is the name of an observer, and the room is still that of its table
         room = catalog.inner_rooms(catalog.load(room, table.get("kind"), ".".join(path[:depth]), beside)).get(part)
     if room is None:
         raise PlanFault(".".join(path), "this table has no kind")

@@ -17,7 +17,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "component", "files", "hdf5"],
+    ["types", "errors", "component", "files", "hdf5", "round_times", "stop_rules", "time_limit"],
     ["streams", "comm"],
     ["numerics"],
     ["shard"],
@@ -38,7 +38,7 @@ _LAYERS = [
 ]
 _LEVEL = {room: level for level, rooms in enumerate(_LAYERS) for room in rooms}
 _KIND_ROOMS = [
-    *("problems", "compressors", "cubic", "aggregators", "attacks", "algorithms"),
+    *("problems", "compressors", "cubic", "aggregators", "attacks", "algorithms", "observers"),
     *("data/sources", "data/partitions"),
 ]
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import tomllib
 from copy import deepcopy
+from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from mpirobust import catalog
 from mpirobust.algorithms.first_order import FirstOrder
+from mpirobust.components import component
 from mpirobust.compressors.identity import Identity
 from mpirobust.data.partitions.dirichlet import Dirichlet
 from mpirobust.data.sources.libsvm import LibSVM
 from mpirobust.errors import Exit, PlanFault, SetupFault
-from mpirobust.plan import Plan, load_plan, with_overrides
+from mpirobust.observers.base import Observer, RunContext, Watch
+from mpirobust.plan import Plan, free_keys, load_plan, with_overrides
 from tests.support.launching import CONFIGS
 
 TABLE: dict[str, Any] = {
@@ -117,6 +120,14 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
     "curved-unaudited": ("audit.curvature_every", 5, "audit", "curvature_every = 5 must be a multiple of every = 2"),
     "negative-curvature": ("stop.curvature", -0.1, "stop.curvature", "greater than or equal to 0, not -0.1"),
     "curvature-alone": ("stop.curvature", 0.1, "stop", "curvature goes with gradient_norm"),
+    "observers-no-table": ("observers", 3, "observers", "expected a table"),
+    "observer-no-table": ("observers", {"progress": 3}, "observers.progress", "expected a table"),
+    "observer-unknown": ("observers.prgress", {}, "observers.prgress.kind", "(did you mean 'progress'?)"),
+    "observer-key": ("observers.progress", {"x": 1.0}, "observers.progress.x", "the keys here are: every_seconds"),
+    "observer-value": ("observers.checkpoint.every", 0, "observers.checkpoint.every", "greater than 0, not 0"),
+    "observer-twice": ("observers.audit.every", 2, "observers.audit", "[audit] is the same table; give one of the two"),
+    "observer-again": ("observers.x.kind", "audit", "observers.x.kind", "one observer 'audit', in [observers.audit]"),
+    "observer-taken": ("observers.finite.kind", "audit", "observers.finite.kind", "'finite', in [observers.finite]"),
     "beta-half": ("aggregator.beta", 0.5, "aggregator.beta", "less than 0.5, not 0.5"),
     "beta-negative": ("aggregator.beta", -0.1, "aggregator.beta", "greater than or equal to 0, not -0.1"),
     "beta-below-alpha": (
@@ -360,3 +371,75 @@ class TestEffectivePlan:
     def test_of_every_config(self, path: Path) -> None:
         plan, _ = load_plan(path, [])
         assert Plan.of(tomllib.loads(plan.toml())) == plan
+
+
+@component
+class Bell(Observer):
+    """An observer from elsewhere."""
+
+    free_on_resume: ClassVar[frozenset[str]] = frozenset({"loudness"})
+
+    loudness: int = 3
+    pitch: int = 440
+
+    def start(self, run: RunContext) -> Watch:
+        return Watch()
+
+
+class TestObservers:
+    """`[observers.<name>]` of the plan."""
+
+    @pytest.mark.parametrize("name", ["audit", "checkpoint"])
+    def test_a_section_has_two_spellings_and_one_form(self, name: str) -> None:
+        table = changed(("audit", GONE))
+        short, long = Plan.of({**table, name: {"every": 7}}), Plan.of({**table, "observers": {name: {"every": 7}}})
+        assert short == long
+        assert short.toml() == long.toml()
+        assert "observers" not in long.table()
+        with_kind = {**table, "observers": {name: {"kind": name, "every": 7}}}
+        assert Plan.of(with_kind) == short
+
+    def test_what_is_as_ever_is_not_stored(self) -> None:
+        plan = Plan.of(changed(("observers", {"progress": {}, "recorder": {"every_seconds": 2.0}, "finite": {}})))
+        assert plan == Plan.of(TABLE)
+        assert plan.toml() == Plan.of(TABLE).toml()
+
+    def test_what_is_not_as_ever_is_stored_with_its_kind(self) -> None:
+        plan = Plan.of(changed(("observers.progress.every_seconds", 60)))
+        assert plan.table()["observers"] == {"progress": {"kind": "progress", "every_seconds": 60.0}}
+        assert Plan.of(tomllib.loads(plan.toml())) == plan
+
+    @pytest.mark.parametrize("assignment", ["audit.every=3", "observers.audit.every=3"])
+    def test_overrides(self, assignment: str) -> None:
+        table, _ = with_overrides(changed(("audit", GONE)), [assignment])
+        assert Plan.of(table).audit.every == 3
+        table, _ = with_overrides(table, ["observers.progress.every_seconds=1"])
+        assert "progress" in Plan.of(table).observers
+
+    def test_a_new_kind_drops_the_keys_of_the_old(self) -> None:
+        observers = {"mine": {"kind": "progress", "every_seconds": 1.0}}
+        table, notes = with_overrides(changed(("observers", observers)), ["observers.mine.kind=finite"])
+        assert table["observers"]["mine"] == {"kind": "finite"}
+        assert len(notes) == 1
+        assert "observers.mine.every_seconds = 1.0 is dropped" in notes[0]
+
+    def test_others_follow_by_name_and_the_deadline_is_last(self) -> None:
+        plan = Plan.of(changed(("observers.progress.every_seconds", 60)))
+        bells = {name: Bell(pitch=ord(name)) for name in "zab"}
+        seen = replace(plan, observers={**plan.observers, **bells}).all_observers()
+        assert [each.pitch for each in seen if isinstance(each, Bell)] == [ord(name) for name in "abz"]
+        names = [type(each).__name__ for each in seen]
+        core = ["Signals", "Finite", "Audits", "Record", "Checkpoints", "Progress"]
+        assert names == [*core, "Bell", "Bell", "Bell", "Deadline"]
+        assert seen[2] is plan.audit
+        assert seen[4] is plan.checkpoint
+        assert seen[5] is plan.observers["progress"]
+
+    def test_free_keys(self) -> None:
+        always = {"algorithm.rounds", "checkpoint.every", "on_failure"}
+        always |= {"stop.gradient_norm", "stop.loss", "stop.curvature"}
+        for name in ("progress", "recorder"):
+            always |= {f"observers.{name}.kind", f"observers.{name}.every_seconds"}
+        plan = Plan.of(TABLE)
+        assert free_keys(plan) == free_keys() == always
+        assert free_keys(replace(plan, observers={"bell": Bell()})) == always | {"observers.bell.loudness"}

@@ -31,7 +31,7 @@ class CenteredClipping(Aggregator):
     above it goes from there to the mean.)
     """
 
-    ADDED: ClassVar = {"start": "geometric-median"}
+    added_keys: ClassVar = {"start": "geometric-median"}
 
     radius: Annotated[float, Field(gt=0)]
     iterations: Annotated[int, Field(gt=0)] = 10

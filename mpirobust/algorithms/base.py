@@ -70,6 +70,8 @@ class Terrain(Protocol):
 class Algorithm(ABC, Generic[S]):
     """Center side and worker side of one method. Pure: all that changes is in the state."""
 
+    free_on_resume: ClassVar[frozenset[str]] = frozenset({"rounds"})
+
     rounds: Annotated[int, Field(gt=0)]
 
     @property

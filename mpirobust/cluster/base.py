@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mpirobust.aggregators.base import Judge
 from mpirobust.algorithms.base import Query
 from mpirobust.answers import Answers
+from mpirobust.round_times import RoundTimes
 from mpirobust.types import Vector
 
 
@@ -25,15 +26,14 @@ class Exchange:
         answers: what the rule judges; that of an absent worker is never sound.
         bytes_up: the lengths of the messages summed; a forged message counts with its own length.
         bytes_down: the header and the vectors, once for each worker that is present.
-        seconds: of the phases broadcast, compute, encode, gather and forge. Compute and encode are those of the
-            slowest rank; gather is what the center waited beyond them; forge is the time of an omniscient attacker.
+        times: of the phases broadcast, compute, encode, gather and forge; the other phases are still to come.
         absent: the workers that were lost with their rank or failed, shape (m,).
     """
 
     answers: Answers
     bytes_up: int
     bytes_down: int
-    seconds: Mapping[str, float]
+    times: RoundTimes
     absent: NDArray[np.bool_]
 
 

@@ -12,6 +12,7 @@ from mpirobust.cluster.base import Audit, Cluster, Exchange
 from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.worker_group import WorkerGroup, summarise
 from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
+from mpirobust.round_times import RoundTimes
 from mpirobust.types import Vector
 
 
@@ -30,13 +31,9 @@ class LocalCluster(Cluster):
         began = perf_counter()
         batch = self._group.reply(round, query)
         spent = perf_counter() - began
-        seconds = {
-            "broadcast": 0.0,
-            "compute": batch.compute,
-            "encode": batch.encode,
-            "gather": max(0.0, spent - batch.compute - batch.encode),
-        }
-        return self._receiver.exchange(round, query, judge, list(batch.messages), seconds)
+        waited = max(0.0, spent - batch.compute - batch.encode)
+        times = RoundTimes(compute=batch.compute, encode=batch.encode, gather=waited)
+        return self._receiver.exchange(round, query, judge, list(batch.messages), times)
 
     def audit(self, x: Vector) -> Audit:
         return summarise(self._group.scores(x), self._group.gradients(x), self._group.config.weight())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +18,7 @@ from mpirobust.cluster.protocol import bytes_down
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.compressors.base import Codes
 from mpirobust.feedback.base import CenterMemory
+from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Message, Vector
 
@@ -41,9 +42,7 @@ class RoundReceiver:
         self.memory: CenterMemory = {name: np.zeros((workers, config.dim)) for name in names}
         self.attack_memory: Any = None
 
-    def exchange(
-        self, round: int, query: Query, judge: Judge, messages: list[Message], seconds: Mapping[str, float]
-    ) -> Exchange:
+    def exchange(self, round: int, query: Query, judge: Judge, messages: list[Message], times: RoundTimes) -> Exchange:
         """Return the answers to `query`.
 
         Args:
@@ -54,11 +53,11 @@ class RoundReceiver:
         began = perf_counter()
         if isinstance(config.attack, MessageAttack):
             messages = self.forged(config.attack, round, query.scale, judge, codes, messages)
-        forging = perf_counter() - began
+        times.forge = perf_counter() - began
         inbox = self._inbox(codes, messages)
         answers = config.feedback.receive(self.memory, inbox, query.scale)
         down = bytes_down(int(self.present.sum()), query)
-        return Exchange(answers, inbox.nbytes, down, {**seconds, "forge": forging}, ~self.present)
+        return Exchange(answers, inbox.nbytes, down, times, ~self.present)
 
     def lose(self, absent: Sequence[int], moved: Sequence[int]) -> None:
         """Mark workers absent; reset the memory of those that moved to another rank, where they begin at zero."""

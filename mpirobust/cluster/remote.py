@@ -24,6 +24,7 @@ from mpirobust.comm.communicator import Communicator, RankFailure, named
 from mpirobust.errors import Exit, Fault, RankFault, ReportedFault
 from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
 from mpirobust.numerics.exact_sum import ExactSum
+from mpirobust.round_times import RoundTimes
 from mpirobust.types import Message, Vector
 
 T = TypeVar("T")
@@ -64,13 +65,9 @@ class RemoteCluster(Cluster):
         sent = perf_counter()
         messages, compute, encode = self._collect()
         waited = perf_counter() - sent
-        seconds = {
-            "broadcast": sent - began,
-            "compute": compute,
-            "encode": encode,
-            "gather": max(0.0, waited - compute - encode),
-        }
-        return self._receiver.exchange(round, query, judge, messages, seconds)
+        gather = max(0.0, waited - compute - encode)
+        times = RoundTimes(broadcast=sent - began, compute=compute, encode=encode, gather=gather)
+        return self._receiver.exchange(round, query, judge, messages, times)
 
     def _collect(self) -> tuple[list[Message], float, float]:
         """Return one message per worker in worker order, as views, and the seconds of the slowest rank."""

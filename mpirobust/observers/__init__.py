@@ -1,1 +1,1 @@
-"""All that is not the paper: they see every round and may stop the run."""
+"""Everything of a run that is not the papers' loop: each observer sees every round and may end the run."""

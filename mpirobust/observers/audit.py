@@ -1,55 +1,64 @@
-"""Evaluates the honest objective at a cadence, outside the ledger."""
+"""Evaluates the honest objective, outside the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, isfinite, isnan, nan
+from math import isfinite, isnan, nan
 from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from mpirobust.cluster.base import Audit
-from mpirobust.observers.base import Moment, Observer, Status
-from mpirobust.records.trace import Trace
+from mpirobust.components import Field, component
+from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
+from mpirobust.stop_rules import StopRules
 from mpirobust.types import Vector
 
+if TYPE_CHECKING:
+    from mpirobust.records.trace import Trace
 
-class Auditor(Observer):
-    """Adds audit rows to the trace: before the first round, every `every` rounds, and at the end.
 
-    Stops the run as diverged where the audited loss is not finite, and as
-    converged where it meets a stop rule.
+@component
+class Audits(Observer):
+    """Evaluates the honest objective; ends a run that has diverged or meets a rule of [stop].
 
-    Args:
-        solutions: the minima where they are known; the distance to the nearest is audited too.
-        gradient_norm, loss: the run has converged at or below these; None for no such rule.
-        curvature: where the gradient is small enough, λ_min is measured as well, and has to be at least minus this.
-        curvature_every: λ_min is measured in audits of rounds that this divides, and of the last; None for never.
+    The start, the end and every `every` rounds are audited. The run has diverged if the audited loss is not finite.
+
+    Attributes:
+        every: rounds from audit to audit.
+        curvature_every: audits after a multiple of so many rounds measure the smallest eigenvalue λ_min of the honest
+            Hessian as well, and so does the last audit; None: none does.
     """
 
-    def __init__(
-        self,
-        trace: Trace,
-        every: int,
-        solutions: Sequence[Vector],
-        gradient_norm: float | None,
-        loss: float | None,
-        curvature: float | None,
-        curvature_every: int | None,
-    ) -> None:
+    every: Annotated[int, Field(gt=0)] = 1
+    curvature_every: Annotated[int, Field(gt=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.curvature_every is not None and self.curvature_every % self.every:
+            raise ValueError(f"curvature_every = {self.curvature_every} must be a multiple of every = {self.every}")
+
+    def start(self, run: RunContext) -> Auditor:
+        return Auditor(self, run.stop, run.trace, run.solutions)
+
+
+class Auditor(Watch):
+    """Adds audit rows to the trace; see `Audits`.
+
+    Args:
+        solutions: the minima where they are known; an audit has the distance to the nearest.
+    """
+
+    def __init__(self, plan: Audits, stop: StopRules, trace: Trace, solutions: Sequence[Vector] = ()) -> None:
+        self._plan = plan
+        self._stop = stop
         self._trace = trace
-        self._every = every
         self._solutions = solutions
-        self._gradient_norm = -inf if gradient_norm is None else gradient_norm
-        self._loss = -inf if loss is None else loss
-        self._curvature = curvature
-        self._curvature_every = curvature_every
 
     def before_first_round(self, moment: Moment) -> Status | None:
-        return self._audit(moment) if self._due(moment.round) else self._judge()
+        return self._timed_audit(moment) if self._due(moment.round) else self._judge()
 
     def after_round(self, moment: Moment) -> Status | None:
-        return self._audit(moment) if self._due(moment.round) else None
+        return self._timed_audit(moment) if self._due(moment.round) else None
 
     def final_queries(self, moment: Moment, status: Status) -> None:
         if status is Status.INTERRUPTED:
@@ -59,28 +68,33 @@ class Auditor(Observer):
         if moment.cluster.depleted:
             return
         row = self._trace.audits.rows[-1]
-        if self._curvature_every is not None and isnan(row["lambda_min"]):
+        if self._plan.curvature_every is not None and isnan(row["lambda_min"]):
             lambda_min = moment.cluster.lambda_min(moment.state.x)
             row["lambda_min"] = nan if moment.cluster.depleted else lambda_min
 
-    def after_last_round(self, moment: Moment, status: Status) -> None:
-        pass
-
     def _due(self, round: int) -> bool:
-        return round % self._every == 0 and self._last() < round
+        return round % self._plan.every == 0 and self._last() < round
 
     def _last(self) -> int:
-        """The round of the newest audit."""
+        """Return the round of the newest audit, -1 if there is none."""
         audited = self._trace.audits.rows["round"]
         return int(audited[-1]) if audited.size else -1
 
-    def _audit(self, moment: Moment) -> Status | None:
+    def _timed_audit(self, moment: Moment) -> Status | None:
         began = perf_counter()
+        if not self._audit(moment):
+            return None
+        moment.times.audit = perf_counter() - began
+        return self._judge()
+
+    def _audit(self, moment: Moment) -> bool:
+        """Add an audit row and return True; return False if too many workers are lost for an audit."""
         x = moment.state.x
         audit = moment.cluster.audit(x)
-        lambda_min = moment.cluster.lambda_min(x) if self._curves(moment.round, audit) else nan
+        with_curvature = self._measures_curvature(moment.round, audit.gradient_norm)
+        lambda_min = moment.cluster.lambda_min(x) if with_curvature else nan
         if moment.cluster.depleted:
-            return None  # it is of few workers or none; the resumed run makes it of all
+            return False  # these values are of the remaining workers; the resumed run audits all of them
         row = self._trace.audits.append()
         row["round"] = moment.round
         row["loss"] = audit.loss
@@ -88,20 +102,16 @@ class Auditor(Observer):
         row["test_accuracy"] = audit.test_accuracy
         row["distance"] = min((np.sqrt((x - w) @ (x - w)) for w in self._solutions), default=nan)
         row["lambda_min"] = lambda_min
-        moment.seconds["audit"] = perf_counter() - began
-        return self._judge()
+        return True
 
     def _judge(self) -> Status | None:
-        """What the last audit says."""
+        """Return the status that the newest audit ends the run with, if it does."""
         row = self._trace.audits.rows[-1]
         if not isfinite(row["loss"]):
             return Status.DIVERGED
-        stationary = row["gradient_norm"] <= self._gradient_norm
-        if self._curvature is not None:
-            stationary = stationary and row["lambda_min"] >= -self._curvature
-        return Status.CONVERGED if stationary or row["loss"] <= self._loss else None
+        converged = self._stop.met(row["loss"], row["gradient_norm"], row["lambda_min"])
+        return Status.CONVERGED if converged else None
 
-    def _curves(self, round: int, audit: Audit) -> bool:
-        """Whether this audit has λ_min."""
-        due = self._curvature_every is not None and round % self._curvature_every == 0
-        return due or (self._curvature is not None and audit.gradient_norm <= self._gradient_norm)
+    def _measures_curvature(self, round: int, gradient_norm: float) -> bool:
+        every = self._plan.curvature_every
+        return (every is not None and round % every == 0) or self._stop.needs_curvature(gradient_norm)

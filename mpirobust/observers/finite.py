@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from mpirobust.observers.base import Moment, Observer, Status
+from mpirobust.components import component
+from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
 
 
-class FiniteWatch(Observer):
-    """Says `diverged` as soon as an entry of the iterate is NaN or infinite, or no message of a round is sound.
+@component
+class Finite(Observer):
+    """Ends the run as diverged if the iterate is not finite or no message of a round is sound.
 
-    Fewer than half of the workers are Byzantine, so where no message is sound
-    the honest answers have outgrown the wire format, and the iterate would stand still for ever.
+    Fewer than half of the workers are Byzantine. So if no message is sound, the honest answers have outgrown the wire
+    format, and the iterate would never move again.
     """
+
+    def start(self, run: RunContext) -> FiniteWatch:
+        return FiniteWatch()
+
+
+class FiniteWatch(Watch):
+    """See `Finite`."""
 
     def before_first_round(self, moment: Moment) -> Status | None:
         return None if np.isfinite(moment.state.x).all() else Status.DIVERGED
@@ -20,6 +29,3 @@ class FiniteWatch(Observer):
     def after_round(self, moment: Moment) -> Status | None:
         assert moment.exchange is not None
         return self.before_first_round(moment) if moment.exchange.answers.sound.any() else Status.DIVERGED
-
-    def after_last_round(self, moment: Moment, status: Status) -> None:
-        pass

@@ -1,31 +1,51 @@
-"""Says how far the run is: a bar on a terminal, a line now and then elsewhere."""
+"""Shows the progress of a run on the terminal."""
 
 from __future__ import annotations
 
 import sys
 from math import isnan
 from time import perf_counter
-from typing import NoReturn
+from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 
-from tqdm import tqdm
+from mpirobust.components import Field, component
+from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
 
-from mpirobust.observers.base import Moment, Observer, Status
-from mpirobust.records.trace import Trace
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
-_EVERY_SECONDS = 10.0
+    from mpirobust.records.trace import Trace
 
 
+@component
 class Progress(Observer):
-    """Writes to standard error."""
+    """Draws a bar on standard error if that is a terminal, else prints a line now and then.
 
-    def __init__(self, trace: Trace, rounds: int) -> None:
+    Attributes:
+        every_seconds: a line is printed after a round if so much time has passed since the last line.
+    """
+
+    free_on_resume: ClassVar[frozenset[str]] = frozenset({"kind", "every_seconds"})
+
+    every_seconds: Annotated[float, Field(ge=0)] = 10.0
+
+    def start(self, run: RunContext) -> ProgressWatch | None:
+        return None if run.quiet else ProgressWatch(run.trace, run.rounds, self.every_seconds)
+
+
+class ProgressWatch(Watch):
+    """See `Progress`."""
+
+    def __init__(self, trace: Trace, rounds: int, every_seconds: float) -> None:
         self._trace = trace
         self._rounds = rounds
+        self._every_seconds = every_seconds
         self._bar: tqdm[NoReturn] | None = None
-        self._said = perf_counter()
+        self._printed = perf_counter()
 
     def before_first_round(self, moment: Moment) -> Status | None:
         if sys.stderr.isatty():
+            from tqdm import tqdm
+
             self._bar = tqdm(total=self._rounds, initial=moment.round, unit="round", dynamic_ncols=True)
         return None
 
@@ -33,9 +53,9 @@ class Progress(Observer):
         if self._bar is not None:
             self._bar.update()
             self._bar.set_postfix_str(self._figures(), refresh=False)
-        elif perf_counter() - self._said > _EVERY_SECONDS:
+        elif perf_counter() - self._printed > self._every_seconds:
             print(f"round {moment.round}/{self._rounds}  {self._figures()}", file=sys.stderr, flush=True)
-            self._said = perf_counter()
+            self._printed = perf_counter()
         return None
 
     def after_last_round(self, moment: Moment, status: Status) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from mpirobust.hdf5 import open_sealed, whole
+from mpirobust.round_times import RoundTimes
 
 FORMAT = 1
 TRACE = "run.h5"
 LOCK = "run.lock"
 CHECKPOINTS = "checkpoint-*.h5"
 KEPT = 2  # the newest checkpoints: one may turn out to be damaged
-PHASES = ("broadcast", "compute", "encode", "gather", "forge", "aggregate", "audit", "checkpoint")
+PHASES = tuple(each.name for each in fields(RoundTimes))  # columns `seconds_*` of the trace
 
 
 def checkpoint_path(folder: Path, round: int) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from itertools import count, takewhile
 from pathlib import Path
 from typing import IO, Any
@@ -12,9 +12,6 @@ from typing import IO, Any
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.files import sync
 from mpirobust.records.layout import CHECKPOINTS, KEPT, LOCK, TRACE, checkpoint_path, open_record
-
-# What may differ between a run and its continuation: keys that say when to stop, when to save, and without whom.
-_FREE = {"algorithm.rounds", "checkpoint.every", "on_failure", "stop.gradient_norm", "stop.loss", "stop.curvature"}
 
 
 def holds_run(folder: Path) -> bool:
@@ -87,11 +84,12 @@ def prune(folder: Path, after: int = -1) -> None:
 
 
 def check_continues(
-    folder: Path, table: Mapping[str, Any], added: Mapping[str, Any], sources: Mapping[str, str]
+    folder: Path, table: Mapping[str, Any], free: Set[str], added: Mapping[str, Any], sources: Mapping[str, str]
 ) -> None:
-    """Raise `SetupFault` unless the run in `folder` is of the plan `table`; rounds and cadences may differ.
+    """Raise `SetupFault` unless the run in `folder` is of the plan `table`.
 
     Args:
+        free: the keys that may differ.
         added: the keys that earlier versions did not store, with what held then.
         sources: the SHA-256 of the source of each kind from outside the package, by its table.
     """
@@ -102,7 +100,7 @@ def check_continues(
         former = dict(line.split(" ", 1) for line in file.attrs.get("sources", "").splitlines())
     now = dict(flat(table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in _FREE]
+    wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in free]
     if wrong:
         raise SetupFault(f"{folder} holds a run of another plan: {'; '.join(wrong)}; choose another --out")
     changed = ", ".join(sorted(name for name in sources if former.get(name) != sources[name]))
@@ -110,13 +108,13 @@ def check_continues(
         raise SetupFault(f"the source of {changed} has changed since the run in {folder} began; choose another --out")
 
 
-def identity(table: Mapping[str, Any], added: Mapping[str, Any]) -> str:
+def identity(table: Mapping[str, Any], free: Set[str], added: Mapping[str, Any]) -> str:
     """Return the part of a plan that a checkpoint depends on, as text; the same as earlier versions made of it.
 
     Args:
-        added: as in `check_continues`.
+        free, added: as in `check_continues`.
     """
-    kept = [(key, value) for key, value in flat(table) if key not in _FREE]
+    kept = [(key, value) for key, value in flat(table) if key not in free]
     return repr(sorted((key, value) for key, value in kept if key not in added or added[key] != value))
 
 

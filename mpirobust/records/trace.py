@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from mpirobust.errors import SetupFault
 from mpirobust.hdf5 import write_sealed
 from mpirobust.records.layout import FORMAT, PHASES, open_record
+from mpirobust.round_times import RoundTimes
 from mpirobust.types import Rows, Vector
 
 Tail: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]  # table -> column -> rows
@@ -86,6 +88,41 @@ class GrowingTable:
         return self._rows.dtype.names or ()
 
 
+class RoundTable(GrowingTable):
+    """One row for each round.
+
+    The times of the newest row come from the record of its round, which may still change: an observer that sees the
+    round after the row was added sets its own time there. So they are read whenever the rows are.
+    """
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(_round_type(workers))
+        self._times: RoundTimes | None = None
+
+    @property
+    def rows(self) -> NDArray[np.void]:
+        self._read_times()
+        return super().rows
+
+    def append(self, times: RoundTimes | None = None) -> np.void:
+        """Add a row of zeros, to be filled in place; its times are those of `times` for as long as it is the newest."""
+        self._read_times()
+        row = super().append()
+        self._times = times
+        return row
+
+    def extend(self, columns: Mapping[str, Any], upto: int) -> None:
+        self._read_times()
+        self._times = None
+        super().extend(columns, upto)
+
+    def _read_times(self) -> None:
+        if self._times is not None:
+            newest = super().rows[-1]
+            for phase in PHASES:
+                newest[f"seconds_{phase}"] = getattr(self._times, phase)
+
+
 @dataclass
 class Trace:
     """One row a round and one row an audit, and what there is to know of the run as a whole.
@@ -95,17 +132,19 @@ class Trace:
         byzantine: numbers of the Byzantine workers.
         facts: attributes of the file: plan, versions, hosts and the like.
         written: the round up to which the file on disk has the rows; the rest is the tail.
+        seconds_writing: time that this session has spent in `write`; not a column, since a row is in the file by then.
     """
 
     workers: int
     byzantine: Rows
     facts: dict[str, Any]
-    rounds: GrowingTable = field(init=False)
+    rounds: RoundTable = field(init=False)
     audits: GrowingTable = field(init=False)
     written: int = field(init=False, default=-1)
+    seconds_writing: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        self.rounds = GrowingTable(_round_type(self.workers))
+        self.rounds = RoundTable(self.workers)
         self.audits = GrowingTable(_AUDIT)
 
     @property
@@ -125,8 +164,10 @@ class Trace:
             file.create_dataset("workers/byzantine", data=self.byzantine)
             file.create_dataset("model/x", data=x)
 
+        began = perf_counter()
         write_sealed(path, "run", FORMAT, fill)
         self.written = round
+        self.seconds_writing += perf_counter() - began
 
     def tail(self) -> Tail:
         """The rows that are not on disk yet. A checkpoint carries them, so that it needs no new trace beside it."""

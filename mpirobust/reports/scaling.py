@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
-from mpirobust.plan import Plan
+from mpirobust.plan import Plan, free_keys
 from mpirobust.records.layout import PHASES, TRACE, open_record
 from mpirobust.records.run_folder import identity
 from mpirobust.reports.curves import canvas
@@ -135,9 +135,10 @@ def draw(found: Scaling, out: Path) -> None:
 
 def _comparable(runs: Sequence[RunRow]) -> None:
     """Raise `SetupFault` unless the plans are one, or one whose workers and data grow."""
-    first = runs[0]
+    first, free = runs[0], free_keys()
     for run in runs[1:]:
-        if identity(run.figures["plan"], Plan.ADDED) == identity(first.figures["plan"], Plan.ADDED):
+        one, other = (identity(each.figures["plan"], free, Plan.added_keys) for each in (run, first))
+        if one == other:
             continue
         keys = {key for key in first.plan.keys() | run.plan.keys() if first.plan.get(key) != run.plan.get(key)}
         foreign = sorted(key for key in keys if key.partition(".")[0] not in ("workers", "data", "algorithm"))

@@ -15,8 +15,8 @@ from mpirobust.cluster.placement import assign_workers
 from mpirobust.cluster.worker_loop import serve
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, ReportedFault
-from mpirobust.observers.signals import SignalWatch
 from mpirobust.run.setup import RunRequest, RunSetup, build_rank
+from mpirobust.run.stop_signals import StopSignals
 
 _ENDS = {
     Exit.OK,
@@ -26,18 +26,18 @@ _ENDS = {
 }  # the codes of a run that came to its end, one way or another
 
 
-def run(request: RunRequest, comm: Communicator, watch: SignalWatch | None = None) -> tuple[int, Path]:
+def run(request: RunRequest, comm: Communicator, signals: StopSignals | None = None) -> tuple[int, Path]:
     """Run or resume on all ranks; returns the exit code and the folder of the output.
 
     Args:
-        watch: who takes note of signals already; by default one of its own.
+        signals: a context that notes signals already; None: one is entered here.
 
     Raises:
         Fault: see `errors`; one rank raises the message and the others `ReportedFault`.
     """
     threadpool_limits(1)  # sums must not depend on how many threads share them
     with (
-        nullcontext(watch) if watch else SignalWatch() as watch,
+        nullcontext(signals) if signals else StopSignals() as signals,
         np.errstate(over="ignore", invalid="ignore"),
     ):  # divergence is told by the status
         setup = RunSetup(**json.loads(comm.on_root(lambda: _prepare(request, comm.size))))
@@ -56,7 +56,7 @@ def run(request: RunRequest, comm: Communicator, watch: SignalWatch | None = Non
 
         start = comm.all_or_fail(lambda: root.restore(setup, rank_setup, comm.versions(), hosts))
         with start.lock:
-            return root.run_rounds(setup, rank_setup, cluster, watch, start), Path(setup.folder)
+            return root.run_rounds(setup, rank_setup, cluster, lambda: signals.asked, start), Path(setup.folder)
 
 
 def _prepare(request: RunRequest, size: int) -> bytes:

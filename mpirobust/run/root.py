@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +16,14 @@ from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import Exit, Fault, SetupFault
-from mpirobust.observers.audit import Auditor
-from mpirobust.observers.base import Observer, Status
-from mpirobust.observers.checkpointing import Checkpointer
-from mpirobust.observers.deadline import Deadline
-from mpirobust.observers.finite import FiniteWatch
-from mpirobust.observers.progress import Progress
-from mpirobust.observers.recording import Recorder
-from mpirobust.observers.signals import SignalWatch
-from mpirobust.plan import Plan, load_plan
+from mpirobust.observers.base import RunContext, Status, Watch
+from mpirobust.plan import Plan, free_keys, load_plan
 from mpirobust.records import checkpoint, run_folder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.run.setup import RankSetup, RunRequest, RunSetup
-from mpirobust.types import Vector
 
 _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}
 
@@ -66,7 +58,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
         run_folder.lock(folder).close()  # a file that another run is still writing would look damaged
     resumes = request.resume and run_folder.holds_run(folder)
     if resumes:
-        run_folder.check_continues(folder, plan.table(), plan.added(), _sources(plan))
+        run_folder.check_continues(folder, plan.table(), free_keys(plan), plan.added(), _sources(plan))
     stores = plan.data.prepare(Places.for_plan(request.plan))
     found = None
     if resumes:
@@ -114,34 +106,24 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ho
     return Start(lock, found, trace)
 
 
-def run_rounds(setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, watch: SignalWatch, start: Start) -> int:
-    """Run from the first query to the dismissal of the workers; return the exit code."""
+def run_rounds(
+    setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, interrupted: Callable[[], bool], start: Start
+) -> int:
+    """Run from the first query to the dismissal of the workers; return the exit code.
+
+    Args:
+        interrupted: return whether the system has asked the run to end.
+    """
     plan, found = rank_setup.plan, start.found
     try:
         if found is None:
             found = checkpoint.Snapshot(0, plan.algorithm.start(rank_setup.x0, cluster), {})
         else:
-            cluster.restore_attack(found.attack)
-            for memory in plan.feedback.memories():
-                if memory.at_center:
-                    path, dim = Path(setup.checkpoint), rank_setup.x0.size
-                    cluster.restore(memory.name, checkpoint.load_memory(path, memory.name, range(plan.workers), dim))
-        observers = [watch, *_observers(plan, Path(setup.folder), start.trace, rank_setup.solutions)]
-        if not setup.quiet:
-            observers.append(Progress(start.trace, plan.algorithm.rounds))
-        nbytes = len(plan.feedback.memories()) * 8 * plan.workers * rank_setup.x0.size
-        observers.append(Deadline(setup.ends, start.trace, nbytes))  # last: it sees what the others take
-        status = rounds.loop(
-            plan.algorithm,
-            plan.aggregator,
-            cluster,
-            observers,
-            found.state,
-            found.round,
-            plan.seed,
-            found.rule,
-            _oracle(setup, plan),
-        )
+            _restore_center(Path(setup.checkpoint), found, rank_setup, cluster)
+        watches = _watches(setup, rank_setup, start.trace, interrupted)
+        oracle = _oracle(setup, plan)
+        state, t, rule = found.state, found.round, found.rule
+        status = rounds.loop(plan.algorithm, plan.aggregator, cluster, watches, state, t, plan.seed, rule, oracle)
     except Fault as fault:
         cluster.dismiss(fault.code)
         raise
@@ -150,23 +132,33 @@ def run_rounds(setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, watch: 
     return code
 
 
-def _observers(plan: Plan, folder: Path, trace: Trace, solutions: Sequence[Vector]) -> list[Observer]:
-    """In the order in which they see a round: what is audited is in the row, what is in the row is on disk."""
-    stop = plan.stop
-    return [
-        FiniteWatch(),
-        Auditor(
-            trace,
-            plan.audit.every,
-            solutions,
-            stop.gradient_norm,
-            stop.loss,
-            stop.curvature,
-            plan.audit.curvature_every,
-        ),
-        Recorder(trace, folder / TRACE),
-        Checkpointer(trace, folder, plan.checkpoint.every, _schema(plan).plan_id, plan.feedback),
-    ]
+def _restore_center(path: Path, found: checkpoint.Snapshot, rank_setup: RankSetup, cluster: Cluster) -> None:
+    """Give the center's half of the feedback and an omniscient attacker what the checkpoint holds."""
+    plan, dim = rank_setup.plan, rank_setup.x0.size
+    cluster.restore_attack(found.attack)
+    for memory in plan.feedback.memories():
+        if memory.at_center:
+            cluster.restore(memory.name, checkpoint.load_memory(path, memory.name, range(plan.workers), dim))
+
+
+def _watches(setup: RunSetup, rank_setup: RankSetup, trace: Trace, interrupted: Callable[[], bool]) -> list[Watch]:
+    """Start the observers of the plan, in their order."""
+    plan = rank_setup.plan
+    context = RunContext(
+        trace=trace,
+        folder=Path(setup.folder),
+        plan_id=_schema(plan).plan_id,
+        rounds=plan.algorithm.rounds,
+        solutions=rank_setup.solutions,
+        stop=plan.stop,
+        memories=[memory.name for memory in plan.feedback.memories()],
+        memories_nbytes=len(plan.feedback.memories()) * 8 * plan.workers * rank_setup.x0.size,
+        ends=setup.ends,
+        quiet=setup.quiet,
+        interrupted=interrupted,
+    )
+    started = (observer.start(context) for observer in plan.all_observers())
+    return [watch for watch in started if watch is not None]
 
 
 def _oracle(setup: RunSetup, plan: Plan) -> Oracle | None:
@@ -182,5 +174,5 @@ def _sources(plan: Plan) -> dict[str, str]:
 
 def _schema(plan: Plan) -> checkpoint.Schema:
     attack = plan.attack.memory() if isinstance(plan.attack, MessageAttack) else None
-    plan_id = hashlib.sha256(run_folder.identity(plan.table(), plan.added()).encode()).hexdigest()
+    plan_id = hashlib.sha256(run_folder.identity(plan.table(), free_keys(plan), plan.added()).encode()).hexdigest()
     return checkpoint.Schema(plan.algorithm.state, plan_id, plan.aggregator.memory(), attack)

@@ -9,7 +9,7 @@ from typing import Any
 from mpirobust.aggregators.base import Aggregator, Context, Oracle, bound
 from mpirobust.algorithms.base import Algorithm, State
 from mpirobust.cluster.base import Cluster, Depleted
-from mpirobust.observers.base import Moment, Observer, Status
+from mpirobust.observers.base import Moment, Status, Watch
 from mpirobust.streams import CENTER, Purpose, stream
 
 
@@ -17,14 +17,14 @@ def loop(
     algorithm: Algorithm[Any],
     aggregator: Aggregator,
     cluster: Cluster,
-    observers: Sequence[Observer],
+    watches: Sequence[Watch],
     state: State,
     t: int,
     seed: int,
     memories: Mapping[int, Any] | None = None,
     oracle: Oracle | None = None,
 ) -> Status:
-    """Do rounds from `t` on until the algorithm has finished or an observer says stop.
+    """Do rounds from `t` on until the algorithm has finished or a watch ends the run; return the status.
 
     Args:
         memories: what the aggregation rule remembers for each kind of query; empty before the first round.
@@ -32,7 +32,7 @@ def loop(
     """
     memories = dict(memories or {})
     moment = Moment(t, state, cluster, memories)
-    status = _first([observer.before_first_round(moment) for observer in observers])
+    status = _first([watch.before_first_round(moment) for watch in watches])
 
     try:
         while status is None and not algorithm.finished(state):
@@ -44,19 +44,19 @@ def loop(
             memories = {**memories, query.kind: verdict.memory}
             state = algorithm.advance(state, verdict, stream(seed, CENTER, t, Purpose.ADVANCE))
             t += 1
-            seconds = {**exchange.seconds, "aggregate": perf_counter() - began}
-            moment = Moment(t, state, cluster, memories, exchange, verdict, seconds)
-            status = _first([observer.after_round(moment) for observer in observers])
+            exchange.times.aggregate = perf_counter() - began
+            moment = Moment(t, state, cluster, memories, exchange, verdict, exchange.times)
+            status = _first([watch.after_round(moment) for watch in watches])
     except Depleted:
         pass  # nothing came of that round: state and memories are those before it
 
     status = status or Status.FINISHED
-    for observer in observers:
-        observer.final_queries(moment, status)
+    for watch in watches:
+        watch.final_queries(moment, status)
     if cluster.depleted and status is not Status.DIVERGED:
         status = Status.LOST
-    for observer in observers:
-        observer.after_last_round(moment, status)
+    for watch in watches:
+        watch.after_last_round(moment, status)
     return status
 
 

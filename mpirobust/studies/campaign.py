@@ -13,14 +13,14 @@ from pathlib import Path
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
-from mpirobust.observers.deadline import passed
-from mpirobust.observers.signals import SignalWatch
 from mpirobust.plan import load_plan
 from mpirobust.records import run_folder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.reports.summary import DONE
 from mpirobust.run import experiment
 from mpirobust.run.setup import RunRequest
+from mpirobust.run.stop_signals import StopSignals
+from mpirobust.time_limit import passed
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ def carry_out(plan_jobs: Callable[[], Sequence[Job]], comm: Communicator, ends: 
         Fault: of a plan, its data, or a run.
     """
     todo = json.loads(comm.on_root(lambda: _listed(plan_jobs(), comm.size)))
-    with SignalWatch() as watch:
+    with StopSignals() as signals:
         for at, (plan, overrides, name) in enumerate(todo, start=1):
             folder, label = Path(name), f"[{at}/{len(todo)}] {' '.join(overrides)}"
-            match comm.on_root(partial(_next, folder, label, watch.asked or passed(ends))):
+            match comm.on_root(partial(_next, folder, label, signals.asked or passed(ends))):
                 case b"stop":
                     return Exit.INTERRUPTED
                 case b"run":
                     request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends)
-                    code, _ = experiment.run(request, comm, watch)
+                    code, _ = experiment.run(request, comm, signals)
                     if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
                     comm.on_root(partial(_cleared, folder))

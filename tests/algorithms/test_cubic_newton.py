@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import Field
 
 from mpirobust.algorithms._arc import adapted
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.cubic_newton import Asked, CubicNewton, Iteration
-from mpirobust.components import component
+from mpirobust.components import Field, component
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.cubic.descent import Descent
 from mpirobust.cubic.exact import Exact

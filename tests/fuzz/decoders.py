@@ -15,6 +15,7 @@ from mpirobust.algorithms.base import Query
 from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK, Compressor
 from mpirobust.errors import Malformed
+from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Feedback, Message, Norm, Vector
 from tests.contracts.examples import EXAMPLES, fitting

@@ -22,6 +22,7 @@ from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup, summarise
 from mpirobust.comm.communicator import Survivors
 from mpirobust.plan import load_plan
+from mpirobust.round_times import RoundTimes
 from mpirobust.streams import CENTER, Purpose, stream
 from tests.mpirun.test_rank_count import SAME
 from tests.support.clusters import LocalRun

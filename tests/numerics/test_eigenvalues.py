@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from mpirobust.algorithms.first_order import Iterate
 from mpirobust.numerics.eigenvalues import smallest_eigenvalue
-from mpirobust.observers.audit import Auditor
+from mpirobust.observers.audit import Auditor, Audits
 from mpirobust.observers.base import Moment, Status
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
+from mpirobust.stop_rules import StopRules
 from mpirobust.types import Vector
 from tests.run.test_rounds import Witness, first_order
 from tests.support.clusters import LocalRun, regression_plan
@@ -114,13 +115,12 @@ def test_of_the_cluster_is_that_of_the_mean_hessian_over_clean_shards() -> None:
 
 
 def audited(
-    local: LocalRun, x0: Vector | None = None, gradient_norm: float | None = None, **settings: Any
+    local: LocalRun, x0: Vector | None = None, stop: StopRules | None = None, **settings: Any
 ) -> tuple[Status, Any, Trace]:
     """A run of `local` with an auditor: how it ends, its audits, and its trace."""
     plan = local.plan
     trace = Trace(plan.workers, local.config.byzantine, {})
-    asked: dict[str, Any] = {"every": 1, "loss": None, "curvature": None, "curvature_every": None, **settings}
-    auditor = Auditor(trace, solutions=(), gradient_norm=gradient_norm, **asked)
+    auditor = Auditor(Audits(**settings), stop or StopRules(), trace)
     state = Iterate(local.x0 if x0 is None else x0, 0, 0.0)
     witness = Witness()
     status = rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [auditor, witness], state, 0, plan.seed)
@@ -156,15 +156,15 @@ class TestAuditor:
         np.testing.assert_allclose(rows["lambda_min"][:2], [3 * x0**2 - 1, 3 * x1**2 - 1], rtol=1e-6)
 
     def test_a_saddle_point_is_stationary_and_not_second_order_stationary(self) -> None:
-        status, rows, _ = audited(descent(), gradient_norm=1e-3)
+        status, rows, _ = audited(descent(), stop=StopRules(gradient_norm=1e-3))
         assert (status, rows.size) == (Status.CONVERGED, 1)
-        status, rows, _ = audited(descent(), gradient_norm=1e-3, curvature=0.1)
+        status, rows, _ = audited(descent(), stop=StopRules(gradient_norm=1e-3, curvature=0.1))
         assert (status, rows.size) == (Status.FINISHED, 11)
         np.testing.assert_allclose(rows["lambda_min"], -1)
-        assert audited(descent(), gradient_norm=1e-3, curvature=1.1)[0] is Status.CONVERGED
+        assert audited(descent(), stop=StopRules(gradient_norm=1e-3, curvature=1.1))[0] is Status.CONVERGED
 
     def test_is_second_order_stationary_in_the_well_and_measures_only_there(self) -> None:
-        status, rows, _ = audited(descent(1000), np.full(8, 1e-3), gradient_norm=1e-3, curvature=0.1)
+        status, rows, _ = audited(descent(1000), np.full(8, 1e-3), stop=StopRules(gradient_norm=1e-3, curvature=0.1))
         assert status is Status.CONVERGED
         small = rows["gradient_norm"] <= 1e-3
         np.testing.assert_array_equal(small, ~np.isnan(rows["lambda_min"]))
@@ -172,17 +172,17 @@ class TestAuditor:
         assert rows["lambda_min"][-1] == pytest.approx(1, rel=1e-2)
 
     def test_the_loss_needs_no_curvature(self) -> None:
-        assert audited(descent(), gradient_norm=1e-9, curvature=0.0, loss=0.0)[0] is Status.CONVERGED
-        assert audited(descent(), gradient_norm=1e-9, curvature=0.0, loss=-0.05)[0] is Status.FINISHED
+        assert audited(descent(), stop=StopRules(gradient_norm=1e-9, curvature=0.0, loss=0.0))[0] is Status.CONVERGED
+        assert audited(descent(), stop=StopRules(gradient_norm=1e-9, curvature=0.0, loss=-0.05))[0] is Status.FINISHED
 
     def test_a_small_gradient_that_is_not_small_enough_counts_for_nothing(self) -> None:
-        status, rows, _ = audited(descent(), np.full(8, 1e-3), gradient_norm=1e-5, curvature=2.0)
+        status, rows, _ = audited(descent(), np.full(8, 1e-3), stop=StopRules(gradient_norm=1e-5, curvature=2.0))
         assert (status, np.isnan(rows["lambda_min"]).all()) == (Status.FINISHED, True)
 
     def test_an_interrupted_run_measures_no_more(self) -> None:
         local = descent(10)
         trace = Trace(6, local.config.byzantine, {})
-        auditor = Auditor(trace, 1, (), None, None, None, 4)
+        auditor = Auditor(Audits(curvature_every=4), StopRules(), trace)
         moment = Moment(0, Iterate(local.x0, 0, 0.0), local.cluster)
         auditor.before_first_round(moment)
         for t in (1, 2):

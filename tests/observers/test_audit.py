@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from mpirobust.algorithms.first_order import Iterate
-from mpirobust.observers.audit import Auditor
+from mpirobust.observers.audit import Auditor, Audits
 from mpirobust.observers.base import Moment
 from mpirobust.records.trace import Trace
+from mpirobust.stop_rules import StopRules
 from mpirobust.types import Vector
 from tests.support.clusters import LocalRun, regression_plan
 
@@ -21,7 +22,7 @@ def audited(problem: dict[str, Any], x: Vector) -> float:
     w = local.dataset.solution()
     assert w is not None
     trace = Trace(6, np.zeros(0, np.intp), {})
-    auditor = Auditor(trace, 1, local.plan.problem.solutions(w), None, None, None, None)
+    auditor = Auditor(Audits(), StopRules(), trace, local.plan.problem.solutions(w))
     auditor.before_first_round(Moment(0, Iterate(x, 0, 0.0), local.cluster))
     return float(trace.audits.rows[-1]["distance"])
 

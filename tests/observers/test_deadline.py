@@ -13,12 +13,13 @@ import pytest
 
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.observers import deadline
-from mpirobust.observers.base import Moment, Observer, Status
-from mpirobust.observers.deadline import Deadline, end_of, passed
+from mpirobust.observers.base import Moment, RunContext, Status, Watch
+from mpirobust.observers.deadline import Deadline, DeadlineWatch
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.run.experiment import run
 from mpirobust.run.setup import RunRequest
+from mpirobust.time_limit import MARGIN, end_of, passed
 from tests.mpirun.test_rank_count import SAME
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.launching import mpirobust
@@ -27,33 +28,37 @@ from tests.support.small_studies import lay_out
 _EVERY = 7  # rounds from checkpoint to checkpoint, and from audit to audit
 
 
-class Work(Observer):
+class Work(Watch):
     """What the rounds and the files of a run take, on a clock that only this moves."""
 
     def __init__(self, seed: int, spread: float) -> None:
         self.now = 100.0
+        self.trace = Trace(6, np.zeros(0, np.intp), {})
         self._rng = np.random.default_rng(seed)
         self._spread = spread
         self.saved: float | None = None
 
     def before_first_round(self, moment: Moment) -> Status | None:
-        self._take(moment, audit=3.0, record=0.5)
+        self._take(moment, audit=3.0, writing=0.5)
         return None
 
     def after_round(self, moment: Moment) -> Status | None:
         self.now += 1.0 * self._rng.uniform(1, self._spread)
         due = moment.round % _EVERY == 0
-        self._take(moment, **{"record": 0.5, "audit": 3.0, "checkpoint": 4.0} if due else {})
+        self._take(moment, **{"writing": 0.5, "audit": 3.0, "checkpoint": 4.0} if due else {})
         return None
 
     def after_last_round(self, moment: Moment, status: Status) -> None:
-        self._take(moment, record=0.5, checkpoint=4.0)
+        self._take(moment, writing=0.5, checkpoint=4.0)
         self.saved = self.now
 
     def _take(self, moment: Moment, **phases: float) -> None:
         for phase, seconds in phases.items():
             took = seconds * self._rng.uniform(1, self._spread)
-            moment.seconds[phase] = took
+            if phase == "writing":
+                self.trace.seconds_writing += took
+            else:
+                setattr(moment.times, phase, took)
             self.now += took
 
 
@@ -61,22 +66,16 @@ def ended(work: Work, limit: float, nbytes: float = 4 * deadline._BYTES_PER_SECO
     """Status, seconds until all was saved, and rounds done within `limit` seconds; a checkpoint is guessed at 4 s."""
     local = LocalRun(regression_plan(algorithm={"kind": "first-order", "rounds": 500, "step": 0.1}))
     plan, began = local.plan, work.now
-    watch = Deadline(began + limit, Trace(6, local.config.byzantine, {}), int(nbytes), lambda: work.now)
+    watch = DeadlineWatch(began + limit, work.trace, int(nbytes), lambda: work.now)
     done: list[int] = []
 
-    class Count(Observer):
-        def before_first_round(self, moment: Moment) -> Status | None:
-            return None
-
-        def after_round(self, moment: Moment) -> Status | None:
-            return None
-
+    class Count(Watch):
         def after_last_round(self, moment: Moment, status: Status) -> None:
             done.append(moment.round)
 
     state = plan.algorithm.start(local.x0, local.cluster)
-    observers = [Count(), work, watch]
-    status = rounds.loop(plan.algorithm, plan.aggregator, local.cluster, observers, state, 0, plan.seed)
+    watches = [Count(), work, watch]
+    status = rounds.loop(plan.algorithm, plan.aggregator, local.cluster, watches, state, 0, plan.seed)
     assert work.saved is not None
     return status, work.saved - began, done[0]
 
@@ -87,10 +86,10 @@ def test_all_is_saved_in_time_and_not_much_earlier(limit: float, spread: float) 
     for seed in range(20):
         status, took, rounds = ended(Work(seed, spread), limit)
         assert status is Status.INTERRUPTED
-        assert took <= limit - deadline.MARGIN
+        assert took <= limit - MARGIN
         assert rounds > 0
         most = spread * (1.0 + 3.0 + 2 * 4.5)
-        assert took >= limit - deadline.MARGIN - deadline._SLACK * most  # another round might not have fitted
+        assert took >= limit - MARGIN - deadline._SLACK * most  # another round might not have fitted
 
 
 def test_a_run_that_fits_is_left_alone() -> None:
@@ -116,10 +115,13 @@ def test_what_earlier_sessions_took_counts() -> None:
     row = trace.rounds.append()
     row["seconds_audit"], row["seconds_checkpoint"] = 5.0, 7.0
     moment = Moment(1, local.plan.algorithm.start(local.x0, local.cluster), local.cluster)
-    need = 1.5 * (5.0 + 2 * 7.0) + deadline.MARGIN
-    assert Deadline(need + 0.1, trace, 0, lambda: 0.0).before_first_round(moment) is None
-    assert Deadline(need - 0.1, trace, 0, lambda: 0.0).before_first_round(moment) is Status.INTERRUPTED
-    assert Deadline(None, trace, 0, lambda: 1e9).before_first_round(moment) is None
+    need = 1.5 * (5.0 + 2 * 7.0) + MARGIN
+    assert DeadlineWatch(need + 0.1, trace, 0, lambda: 0.0).before_first_round(moment) is None
+    assert DeadlineWatch(need - 0.1, trace, 0, lambda: 0.0).before_first_round(moment) is Status.INTERRUPTED
+
+
+def test_without_an_end_there_is_nothing_to_watch(tmp_path: Path) -> None:
+    assert Deadline().start(RunContext(Trace(6, np.zeros(0, np.intp), {}), tmp_path, "", 10)) is None
 
 
 def test_an_audit_that_hung_in_an_earlier_session_does_not_keep_this_one_from_its_first_round() -> None:
@@ -128,7 +130,7 @@ def test_an_audit_that_hung_in_an_earlier_session_does_not_keep_this_one_from_it
     for seconds in (0.0, 5.0, 0.0, 3600.0):
         trace.rounds.append()["seconds_audit"] = seconds
     moment = Moment(4, local.plan.algorithm.start(local.x0, local.cluster), local.cluster)
-    assert Deadline(60.0, trace, 0, lambda: 0.0).before_first_round(moment) is None
+    assert DeadlineWatch(60.0, trace, 0, lambda: 0.0).before_first_round(moment) is None
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_slurm_says_when_the_job_ends() -> None:
 def test_nothing_begins_after_the_end() -> None:
     assert not passed(None)
     assert not passed(monotonic() + 3600)
-    assert passed(monotonic() + deadline.MARGIN / 2)
+    assert passed(monotonic() + MARGIN / 2)
 
 
 _PLAN = """
@@ -198,7 +200,7 @@ def test_cut_again_and_again_it_ends_in_the_same_bits(tmp_path: Path, monkeypatc
     sessions = 0
     code = 75
     while code == 75:
-        monkeypatch.setattr(Deadline.__init__, "__defaults__", (count(0.0).__next__,))
+        monkeypatch.setattr(deadline, "monotonic", count(0.0).__next__)
         code, _ = run(RunRequest(path, out=cut, resume=True, quiet=True, ends=11.5), LocalCommunicator())
         sessions += 1
         assert sessions < 20

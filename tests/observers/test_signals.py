@@ -9,6 +9,7 @@ import pytest
 from mpirobust.algorithms.first_order import Iterate
 from mpirobust.observers.base import Moment, Status
 from mpirobust.observers.signals import SignalWatch
+from mpirobust.run.stop_signals import StopSignals
 from tests.support.clusters import LocalRun, regression_plan
 
 _NUMBERS = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
@@ -22,7 +23,8 @@ def moment() -> Moment:
 
 @pytest.mark.parametrize("number", _NUMBERS)
 def test_a_signal_before_the_first_round_ends_the_run(number: signal.Signals, moment: Moment) -> None:
-    with SignalWatch() as watch:
+    with StopSignals() as signals:
+        watch = SignalWatch(lambda: signals.asked)
         assert watch.before_first_round(moment) is None
         signal.raise_signal(number)
         assert watch.before_first_round(moment) is Status.INTERRUPTED
@@ -30,7 +32,7 @@ def test_a_signal_before_the_first_round_ends_the_run(number: signal.Signals, mo
 
 
 def test_a_second_interrupt_ends_at_once() -> None:
-    with SignalWatch():
+    with StopSignals():
         signal.raise_signal(signal.SIGUSR1)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -38,6 +40,6 @@ def test_a_second_interrupt_ends_at_once() -> None:
 
 def test_the_handlers_of_the_caller_come_back() -> None:
     before = [signal.getsignal(number) for number in _NUMBERS]
-    with SignalWatch():
+    with StopSignals():
         assert [signal.getsignal(number) for number in _NUMBERS] != before
     assert [signal.getsignal(number) for number in _NUMBERS] == before

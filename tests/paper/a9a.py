@@ -12,7 +12,7 @@ import pytest
 
 from mpirobust.cluster.base import Audit
 from mpirobust.data.sources.base import Places
-from mpirobust.observers.base import Moment, Observer, Status
+from mpirobust.observers.base import Moment, Status, Watch
 from mpirobust.plan import Plan, read_table, with_overrides
 from mpirobust.run import rounds
 from mpirobust.types import Vector
@@ -23,7 +23,7 @@ PATH = Path(os.environ.get("MPIROBUST_DATA", "")) / "libsvm" / "a9a"
 NEEDED = pytest.mark.skipif(not PATH.is_file(), reason="no libsvm/a9a below $MPIROBUST_DATA")
 
 
-class _Witness(Observer):
+class _Witness(Watch):
     """Remembers the iterates and who was kept; audits every `every` rounds."""
 
     def __init__(self, every: int) -> None:

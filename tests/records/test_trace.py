@@ -12,6 +12,7 @@ import pytest
 from mpirobust.errors import SetupFault
 from mpirobust.records.layout import PHASES, open_record
 from mpirobust.records.trace import Tail, Trace
+from mpirobust.round_times import RoundTimes
 from tests.support.sealing import resealed
 
 WORKERS = 3
@@ -81,6 +82,57 @@ def test_later_rounds_are_forgotten(tmp_path: Path, upto: int, audited: list[int
     restored.restore(path, NOTHING, upto)
     same(restored, trace(upto, audit_every=2))
     assert restored.audits.rows["round"].tolist() == audited
+
+
+class TestTimes:
+    """A row holds what its record holds when the row is read, until there is a newer row."""
+
+    def test_the_newest_row_follows_its_record(self) -> None:
+        made, times = Trace(WORKERS, np.array([1]), FACTS), RoundTimes(broadcast=0.25, gather=0.5)
+        made.rounds.append(times)["round"] = 1
+        times.checkpoint = 3.0
+        row = made.rounds.rows[-1]
+        assert [row[f"seconds_{phase}"] for phase in PHASES] == [0.25, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 3.0]
+        assert made.tail()["rounds"]["seconds_checkpoint"].tolist() == [3.0]
+
+    def test_a_row_keeps_the_last_of_its_record(self) -> None:
+        made, first, second = Trace(WORKERS, np.array([1]), FACTS), RoundTimes(), RoundTimes(audit=2.0)
+        made.rounds.append(first)
+        first.audit = 1.0
+        made.rounds.append(second)
+        first.audit = 9.0
+        assert made.rounds.rows["seconds_audit"].tolist() == [1.0, 2.0]
+
+    def test_what_is_known_when_a_tail_is_taken_is_in_it(self) -> None:
+        made, times = Trace(WORKERS, np.array([1]), FACTS), RoundTimes()
+        made.rounds.append(times)["round"] = 1
+        tail = made.tail()
+        times.checkpoint = 3.0
+        assert tail["rounds"]["seconds_checkpoint"].tolist() == [0.0]
+        assert made.rounds.rows["seconds_checkpoint"].tolist() == [3.0]
+
+    def test_what_is_written_has_the_newest_times(self, tmp_path: Path) -> None:
+        path, made, times = tmp_path / "run.h5", Trace(WORKERS, np.array([1]), FACTS), RoundTimes()
+        made.rounds.append(times)["round"] = 1
+        times.forge = 4.0
+        made.write(path, "running", 1, np.zeros(4))
+        with open_record(path, "run") as file:
+            assert file["rounds/seconds_forge"][:].tolist() == [4.0]
+        assert made.seconds_writing > 0
+
+    def test_rows_of_an_earlier_session_keep_theirs(self, tmp_path: Path) -> None:
+        path, made, times = tmp_path / "run.h5", trace(5), RoundTimes(encode=7.0)
+        made.write(path, "running", 5, np.zeros(4))
+        restored = trace(3)
+        restored.rounds.append(times)["round"] = 4
+        restored.restore(path, NOTHING, 5)
+        times.encode = 9.0
+        assert restored.rounds.rows["seconds_encode"][3:].tolist() == [7.0, made.rounds.rows["seconds_encode"][4]]
+
+    def test_the_columns_are_those_of_the_format(self) -> None:
+        """Files of format 1 have these, in this order."""
+        of_format_1 = "broadcast", "compute", "encode", "gather", "forge", "aggregate", "audit", "checkpoint"
+        assert of_format_1 == PHASES
 
 
 def test_goes_on_after_a_recall(tmp_path: Path) -> None:

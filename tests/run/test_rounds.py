@@ -12,7 +12,7 @@ import pytest
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.algorithms.first_order import Iterate
 from mpirobust.cluster.worker import Worker
-from mpirobust.observers.base import Moment, Observer, Status
+from mpirobust.observers.base import Moment, Status, Watch
 from mpirobust.observers.finite import FiniteWatch
 from mpirobust.run import rounds
 from mpirobust.streams import Purpose, stream
@@ -21,7 +21,7 @@ from tests.support.clusters import LocalRun, regression_plan
 from tests.support.codes import code_of
 
 
-class Witness(Observer):
+class Witness(Watch):
     """Remembers every moment of a run."""
 
     def __init__(self) -> None:
@@ -56,11 +56,11 @@ def _as_in_a_run() -> Iterator[None]:
         yield
 
 
-def ran(local: LocalRun, *observers: Observer) -> Witness:
+def ran(local: LocalRun, *watches: Watch) -> Witness:
     witness = Witness()
     plan = local.plan
     state = plan.algorithm.start(local.x0, local.cluster)
-    status = rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [witness, *observers], state, 0, plan.seed)
+    status = rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [witness, *watches], state, 0, plan.seed)
     assert witness.status is status
     return witness
 

@@ -1,0 +1,67 @@
+"""Writes checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from mpirobust.components import Field, component
+from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
+
+if TYPE_CHECKING:
+    from mpirobust.records.trace import Trace
+
+
+@component
+class Checkpoints(Observer):
+    """Writes a checkpoint now and then, and after the last round unless the run has diverged.
+
+    Attributes:
+        every: rounds from checkpoint to checkpoint.
+    """
+
+    free_on_resume: ClassVar[frozenset[str]] = frozenset({"every"})
+
+    every: Annotated[int, Field(gt=0)] = 25
+
+    def start(self, run: RunContext) -> Checkpointer:
+        return Checkpointer(self.every, run.trace, run.folder, run.plan_id, run.memories)
+
+
+class Checkpointer(Watch):
+    """See `Checkpoints`."""
+
+    def __init__(self, every: int, trace: Trace, folder: Path, plan_id: str, memories: Sequence[str] = ()) -> None:
+        self._every = every
+        self._trace = trace
+        self._folder = folder
+        self._plan_id = plan_id
+        self._memories = memories
+        self._saved = -1
+
+    def before_first_round(self, moment: Moment) -> Status | None:
+        self._saved = moment.round  # round 0 needs no file, and a later one was loaded from its file
+        return None
+
+    def after_round(self, moment: Moment) -> Status | None:
+        if moment.round % self._every == 0:
+            self._save(moment)
+        return None
+
+    def after_last_round(self, moment: Moment, status: Status) -> None:
+        if status is not Status.DIVERGED and moment.round > self._saved:
+            self._save(moment)
+
+    def _save(self, moment: Moment) -> None:
+        from mpirobust.records import checkpoint
+
+        began = perf_counter()
+        rule = {kind: memory for kind, memory in moment.memories.items() if memory is not None}
+        cluster, tail = moment.cluster, self._trace.tail()
+        snapshot = checkpoint.Snapshot(moment.round, moment.state, tail, rule, cluster.attack_memory)
+        memories = {name: cluster.memory(name, moment.round) for name in self._memories}
+        checkpoint.save(self._folder, snapshot, self._plan_id, memories)
+        self._saved = moment.round
+        moment.times.checkpoint = perf_counter() - began

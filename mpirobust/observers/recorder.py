@@ -1,0 +1,78 @@
+"""Writes the trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from mpirobust.algorithms.base import escaping
+from mpirobust.components import Field, component
+from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
+
+if TYPE_CHECKING:
+    from mpirobust.records.trace import Trace
+
+_SHARE = 20  # the trace is rewritten only after so many times what the last rewrite took: at most 5 % of the time
+
+
+@component
+class Record(Observer):
+    """Adds a row for every round to the trace and keeps the file current.
+
+    Attributes:
+        every_seconds: the file is rewritten after a round if so much time has passed, and always at the start and end.
+    """
+
+    free_on_resume: ClassVar[frozenset[str]] = frozenset({"kind", "every_seconds"})
+
+    every_seconds: Annotated[float, Field(ge=0)] = 2.0
+
+    def start(self, run: RunContext) -> Recorder:
+        from mpirobust.records.layout import TRACE
+
+        return Recorder(run.trace, run.folder / TRACE, self.every_seconds)
+
+
+class Recorder(Watch):
+    """The file at `path` can be read at any time and is never half written; see `Record`."""
+
+    def __init__(self, trace: Trace, path: Path, every_seconds: float = 2.0) -> None:
+        self._trace = trace
+        self._path = path
+        self._status = Status.RUNNING
+        self._every_seconds = every_seconds
+        self._wait = every_seconds
+        self._before = trace.elapsed
+        self._began = self._written = perf_counter()
+
+    def before_first_round(self, moment: Moment) -> Status | None:
+        self._began = perf_counter()
+        self._write(moment)
+        return None
+
+    def after_round(self, moment: Moment) -> Status | None:
+        assert moment.exchange is not None
+        assert moment.verdict is not None
+        row = self._trace.rounds.append(moment.times)
+        row["round"] = moment.round
+        row["escape"] = escaping(moment.state)
+        row["bytes_up"] = moment.exchange.bytes_up
+        row["bytes_down"] = moment.exchange.bytes_down
+        row["elapsed"] = self._before + perf_counter() - self._began
+        row["norms"] = moment.exchange.answers.norms
+        row["kept"] = moment.verdict.kept
+        row["absent"] = moment.exchange.absent
+        if perf_counter() - self._written > self._wait:
+            self._write(moment)
+        return None
+
+    def after_last_round(self, moment: Moment, status: Status) -> None:
+        self._status = status
+        self._write(moment)
+
+    def _write(self, moment: Moment) -> None:
+        before = self._trace.seconds_writing
+        self._trace.write(self._path, self._status, moment.round, moment.state.x)
+        self._written = perf_counter()
+        self._wait = max(self._every_seconds, _SHARE * (self._trace.seconds_writing - before))
