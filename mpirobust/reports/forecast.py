@@ -43,7 +43,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     at_worker, at_center = (
         8 * dim * sum(getattr(memory, end) for memory in plan.feedback.memories()) for end in ("at_worker", "at_center")
     )
-    each, rank = facts.nbytes / m + at_worker, 8 * (LIMBS + 4) * dim  # an exact sum, and four vectors of work space
+    each, per_rank = facts.nbytes / m + at_worker, 8 * (LIMBS + 4) * dim  # an exact sum, and four vectors of work space
     trace = 9 * m * plan.algorithm.rounds  # a norm and a bit for each worker and round
     center = m * (up + at_center) + 10 * 8 * dim + trace  # and ten vectors of work space
     kind = plan.table()["aggregator"]["kind"]
@@ -64,7 +64,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  bytes down  {down} a worker and round",
         f"  delta       {delta}",
         *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
-        f"  memory      about {_mib(each)} a worker plus {_mib(rank)} a rank, {_mib(center)} at the center",
+        f"  memory      about {_mib(each)} a worker plus {_mib(per_rank)} a rank, {_mib(center)} at the center",
     ]
     return "\n".join(lines)
 
