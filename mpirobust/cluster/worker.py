@@ -14,7 +14,7 @@ from mpirobust.algorithms.base import Algorithm, Query
 from mpirobust.answers import NORM_PREFIX
 from mpirobust.attacks.base import Attack, DataAttack, UpdateAttack, WireAttack
 from mpirobust.compressors.base import Code, Codes, Compressor
-from mpirobust.feedback.base import Feedback, Outgoing, WorkerMemory
+from mpirobust.feedback.base import Coin, Feedback, Outgoing, WorkerMemory
 from mpirobust.numerics.norms import q_norm
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
@@ -74,6 +74,10 @@ class WorkerConfig:
 
     def _drawn(self, round: int, worker: int) -> Code:
         return self.compressor.draw(self.layout, stream(self.seed, worker, round, Purpose.SHARED))
+
+    def coin(self, round: int) -> Coin:
+        """Return what makes the stream that all workers and the center share in a round."""
+        return lambda: stream(self.seed, CENTER, round, Purpose.COIN)
 
     def norm_prefix(self, answer: Vector) -> bytes:
         """Return the first bytes of a message: under Option I the norm of the answer (P1 Alg. 1 l. 1), else none."""
@@ -145,12 +149,13 @@ class Worker:
         code = config.codes(round).common or config.compressor.draw(config.layout, self._stream(round, Purpose.SHARED))
         outgoing = Outgoing(
             answer=answer,
+            point=query.vectors[0],
             scale=query.scale,
             code=code,
             rng=self._stream(round, Purpose.ENCODE),
             q=config.norm.q,
             again=lambda point: self._answer(round, replace(query, vectors=(point, *query.vectors[1:]))),
-            coin=lambda: stream(config.seed, CENTER, round, Purpose.COIN),
+            coin=config.coin(round),
         )
         message, memory = config.feedback.encode(self.memory, outgoing)
         message = config.norm_prefix(answer) + message
