@@ -26,7 +26,7 @@ from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.problems.base import Loss
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import OnFailure, Rows
+from mpirobust.types import Layout, OnFailure, Rows
 
 
 @component
@@ -149,6 +149,12 @@ class Plan:
         """
         rows = np.array([each.size for each in dealt])
         return np.ones(rows.size) if self.weigh == "equal" else rows / np.gcd.reduce(rows)
+
+    def code_lengths(self, layout: Layout) -> tuple[int, bool]:
+        """Return the length of the longest code of a message, and whether all are that long."""
+        compressors = self.feedback.compressors(self.compressor)
+        lengths = [each.max_nbytes(layout) for each in compressors]
+        return max(lengths), min(lengths) == max(lengths) and all(each.fixed_length() for each in compressors)
 
     def table(self) -> dict[str, Any]:
         """Return the effective plan: what `of` makes this plan from, with all defaults."""

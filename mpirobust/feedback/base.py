@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.answers import Answers, Inbox
-from mpirobust.compressors.base import Code
+from mpirobust.compressors.base import Code, Compressor
 from mpirobust.errors import Malformed
 from mpirobust.types import Message, Vector
 
@@ -101,6 +101,14 @@ class Feedback(ABC):
     def measure(self, memory: CenterMemory, worker: int, inbox: Inbox, coin: Coin) -> float:
         """For an omniscient attacker: return the norm that the rule finds if `worker` sends what `inbox` holds."""
         return float(inbox.norms[0])
+
+    def compressors(self, compressor: Compressor) -> tuple[Compressor, ...]:
+        """Return those that a round may use: that of the plan, and others if some rounds are sent in full, say."""
+        return (compressor,)
+
+    def choose(self, coin: Coin) -> int:
+        """Return the position in `compressors` of the one that a round uses. Both ends ask."""
+        return 0
 
     def sends_answers(self) -> bool:
         """Whether a message is the code of the answer itself: P1 Option I sends the norm of the answer beside it."""

@@ -34,8 +34,9 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     m, facts = plan.workers, dataset.facts
     layout = plan.problem.layout(facts.features)
     dim = layout.dim
-    up = plan.compressor.max_nbytes(layout) + (NORM_PREFIX.itemsize if plan.algorithm.norm().claimed else 0)
-    at_most = "" if plan.compressor.fixed_length() else "at most "
+    longest, fixed_length = plan.code_lengths(layout)
+    up = longest + (NORM_PREFIX.itemsize if plan.algorithm.norm().claimed else 0)
+    at_most = "" if fixed_length else "at most "
     delta = contraction(plan, dataset, dealt)
     bad = plan.byzantine()
     shares = plan.weights(dealt) / plan.weights(dealt).sum()
