@@ -58,8 +58,7 @@ def load(room: str, kind: object, where: str) -> type:
 
 def build(room: str, table: object, where: str) -> Any:
     """The component that `table` describes; raises `PlanFault` with the dotted key and the choices."""
-    if where in _SHORT and isinstance(table, str):
-        table = {"kind": table}
+    table = long_form(table, where)
     if not isinstance(table, Mapping):
         raise PlanFault(where, f"expected a table with a kind, one of: {', '.join(kinds(room))}")
     cls = load(room, table.get("kind"), where)
@@ -68,6 +67,11 @@ def build(room: str, table: object, where: str) -> Any:
         if key in values:
             values[key] = build(inner, values[key], f"{where}.{key}")
     return validated(cls, values, where)
+
+
+def long_form(table: object, where: str) -> object:
+    """The table that a string stands for, where a string may stand for one."""
+    return {"kind": table} if where in _SHORT and isinstance(table, str) else table
 
 
 def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:

@@ -212,7 +212,8 @@ def with_overrides(table: dict[str, Any], assignments: Sequence[str]) -> tuple[d
     for path, value in sorted(parsed, key=lambda each: each[0][-1] != "kind"):
         inner = table
         for at, part in enumerate(path[:-1]):
-            inner = inner.setdefault(part, {})
+            inner[part] = catalog.long_form(inner.get(part, {}), ".".join(path[: at + 1]))
+            inner = inner[part]
             if not isinstance(inner, dict):
                 raise PlanFault(".".join(path), f"{'.'.join(path[: at + 1])} is not a table")
         if path[-1] == "kind" and len(path) > 1 and inner.get("kind") not in (None, value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import tomllib
 from collections.abc import Iterator
 from itertools import count, takewhile
@@ -17,7 +18,7 @@ from mpirobust.records.layout import CHECKPOINTS, KEPT, LOCK, TRACE, checkpoint_
 _FREE = {"algorithm.rounds", "checkpoint.every", "on_failure", "stop.gradient_norm", "stop.loss", "stop.curvature"}
 
 # Keys younger than the format, each with what held before: a run that was stored without the key has this value.
-_LATER = {"weigh": "equal", "on_failure": "drop"}
+_LATER = {"weigh": "equal", "on_failure": "drop", "aggregator.start": "geometric-median"}
 
 
 def holds_run(folder: Path) -> bool:
@@ -94,10 +95,11 @@ def check_continues(folder: Path, table: dict[str, Any]) -> None:
     if not (folder / TRACE).exists():
         raise SetupFault(f"{folder} has checkpoints and no {TRACE}: not to be continued; --overwrite replaces them")
     with open_record(folder / TRACE, "run") as file:
-        before = _LATER | dict(flat(tomllib.loads(file.attrs["plan"])))
+        before = dict(flat(tomllib.loads(file.attrs["plan"])))
     now = dict(flat(table))
-    differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in _FREE]
+    before = {key: _held_before(key) for key in now} | before
+    differing = sorted(key for key in before if before[key] != now.get(key))
+    wrong = [f"{key} was {before[key]!r}, is {now.get(key)!r}" for key in differing if key not in _FREE]
     if wrong:
         raise SetupFault(f"{folder} holds a run of another plan: {'; '.join(wrong)}; choose another --out")
 
@@ -105,7 +107,15 @@ def check_continues(folder: Path, table: dict[str, Any]) -> None:
 def identity(table: dict[str, Any]) -> str:
     """The part of a plan that a checkpoint depends on, as text."""
     said = [(key, value) for key, value in flat(table) if key not in _FREE]
-    return repr(sorted((key, value) for key, value in said if _LATER.get(key) != value))
+    return repr(sorted((key, value) for key, value in said if _held_before(key) != value))
+
+
+def _held_before(key: str) -> Any:
+    """Return the value that a plan without this key has; None if the key is as old as the format.
+
+    A rule inside a rule has the keys of a rule.
+    """
+    return _LATER.get(re.sub(r"(\.rule)+\.", ".", key))
 
 
 def flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
