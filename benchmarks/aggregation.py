@@ -20,9 +20,9 @@ from threadpoolctl import threadpool_limits
 from mpirobust import catalog
 from mpirobust.aggregators.base import Context
 from mpirobust.answers import Inbox
-from mpirobust.compressors.base import BLOCK
+from mpirobust.compressors.base import BLOCK, Codes
 from mpirobust.compressors.l1_qsgd import L1QSGD
-from mpirobust.types import Norm
+from mpirobust.types import Norm, flat
 
 RULES: list[dict[str, object]] = [
     {"kind": "mean"},
@@ -62,7 +62,7 @@ def main() -> None:
     threadpool_limits(1)
 
     rng = np.random.default_rng(0)
-    code = L1QSGD()
+    code = L1QSGD().draw(flat(asked.dim), rng)
     messages = [code.encode(rng.standard_normal(asked.dim), rng) for _ in range(asked.messages)]
     packed = np.frombuffer(b"".join(messages), np.uint8)
     dense = np.stack([code.decode(message).astype(np.float32) for message in messages])
@@ -78,7 +78,7 @@ def main() -> None:
         "read the packed bytes once": seconds(
             lambda: packed[: packed.size // 8 * 8].view(np.uint64).sum(), asked.repeats
         ),
-        "norms of all messages": seconds(lambda: [code.norm(each, asked.dim, 2.0) for each in messages], asked.repeats),
+        "norms of all messages": seconds(lambda: [code.norm(each, 2.0) for each in messages], asked.repeats),
         "add_to, from the packed bits": seconds(lambda: code.add_to(out, weights, messages), asked.repeats),
         "mean of the dense float32 matrix": seconds(lambda: dense.mean(axis=0), asked.repeats),
         "decode one by one and add": seconds(one_by_one, 1),
@@ -87,7 +87,7 @@ def main() -> None:
     print(f"{asked.messages} messages, d = {asked.dim:,}, {packed.size / 2**20:.1f} MiB packed")
     report(figures, limit, figures["mean of the dense float32 matrix"])
 
-    inbox = Inbox(messages, asked.dim, code, Norm(), 0.1, lambda worker: np.random.default_rng(worker))
+    inbox = Inbox(messages, asked.dim, Codes(code, lambda _: code), Norm(), 0.1)
     everybody = np.arange(asked.messages)
     work: dict[str, Callable[[], object]] = {
         "decode block by block": lambda: [None for _ in inbox.blocks(everybody)],

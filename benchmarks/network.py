@@ -34,6 +34,7 @@ from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.numerics.exact_sum import ExactSum
 from mpirobust.problems.network import Network
 from mpirobust.shard import Shard
+from mpirobust.types import flat
 
 _FEATURES, _CLASSES = 784, 10
 _ROWS = (60, 300, 3000)
@@ -105,7 +106,7 @@ def main() -> None:
         )
 
     print("beside it, a worker with 300 rows")
-    shard, code, algorithm = shards[300], L1QSGD(), FirstOrder(rounds=1, step=1.0, batch=60)
+    shard, code, algorithm = shards[300], L1QSGD().draw(flat(x.size), rng), FirstOrder(rounds=1, step=1.0, batch=60)
     gradient, total = loss.gradient(x, shard), ExactSum(x.size)
     message = code.encode(gradient, rng)
     beside: dict[str, Callable[[], object]] = {

@@ -17,7 +17,7 @@ import numpy as np
 from mpi4py import MPI
 from threadpoolctl import threadpool_limits
 
-from mpirobust.aggregators.base import Context
+from mpirobust.aggregators.base import Context, bound
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.first_order import FirstOrder
@@ -28,6 +28,7 @@ from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.cluster.worker_loop import serve
 from mpirobust.comm.mpi import MpiCommunicator
 from mpirobust.compressors.l1_qsgd import L1QSGD
+from mpirobust.feedback.none import NoFeedback
 from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.shard import Shard
 from mpirobust.streams import Purpose, stream
@@ -40,7 +41,19 @@ def group_of(workers: Sequence[int], dim: int, total: int) -> WorkerGroup:
     algorithm = FirstOrder(rounds=1, step=0.5)
     bad, weights = np.arange(0), np.ones(total // 20)
     config = WorkerConfig(
-        1, LeastSquares(), algorithm, L1QSGD(), Norm(), "none", False, dim, None, bad, weights, "stop", 0
+        seed=1,
+        loss=LeastSquares(),
+        algorithm=algorithm,
+        compressor=L1QSGD(),
+        norm=Norm(),
+        feedback=NoFeedback(),
+        lengths_vary=False,
+        layout=flat(dim),
+        attack=None,
+        byzantine=bad,
+        weights=weights,
+        on_failure="stop",
+        max_faulty=0,
     )
     made = []
     for index in workers:
@@ -81,7 +94,9 @@ def main() -> None:
         x, rule = np.zeros(asked.dim), NormTrim(beta=0.11)
         began = perf_counter()
         for round in range(asked.rounds):
-            exchange = cluster.ask(round, Query((x,), scale=0.5))
+            query = Query((x,), scale=0.5)
+            judge = bound(rule, None, Context(round, query))
+            exchange = cluster.ask(round, query, judge)
             x = x - judge(exchange.answers).step
             compute.append(exchange.times.compute + exchange.times.encode)
         whole.append((perf_counter() - began) / asked.rounds)

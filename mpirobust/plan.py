@@ -30,7 +30,7 @@ from mpirobust.observers.checkpoint import Checkpoints
 from mpirobust.problems.base import Loss
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import OnFailure, Rows
+from mpirobust.types import Layout, OnFailure, Rows
 
 _OBSERVERS = "observers"
 
@@ -162,6 +162,12 @@ class Plan:
         own = {name: catalog.build(catalog.ROOMS[_OBSERVERS], {"kind": name}, name) for name in _CORE + _LAST}
         others = sorted(given.keys() - own.keys())
         return [{**own, **given}[name] for name in (*_CORE, *others, *_LAST)]
+
+    def code_lengths(self, layout: Layout) -> tuple[int, bool]:
+        """Return the length of the longest code of a message, and whether all are that long."""
+        compressors = self.feedback.compressors(self.compressor)
+        lengths = [each.max_nbytes(layout) for each in compressors]
+        return max(lengths), min(lengths) == max(lengths) and all(each.fixed_length() for each in compressors)
 
     def table(self) -> dict[str, Any]:
         """Return the effective plan: what `of` makes this plan from, with all defaults."""

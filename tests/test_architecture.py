@@ -23,7 +23,7 @@ _LAYERS = [
     ["shard"],
     ["problems", "compressors"],
     ["cubic", "data", "answers"],
-    ["aggregators", "attacks"],
+    ["aggregators", "attacks", "feedback"],
     ["algorithms"],
     ["cluster"],
     ["records"],
@@ -38,7 +38,7 @@ _LAYERS = [
 ]
 _LEVEL = {room: level for level, rooms in enumerate(_LAYERS) for room in rooms}
 _KIND_ROOMS = [
-    *("problems", "compressors", "cubic", "aggregators", "attacks", "algorithms", "observers"),
+    *("problems", "compressors", "cubic", "aggregators", "attacks", "feedback", "algorithms", "observers"),
     *("data/sources", "data/partitions"),
 ]
 

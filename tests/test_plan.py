@@ -19,6 +19,7 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.data.partitions.dirichlet import Dirichlet
 from mpirobust.data.sources.libsvm import LibSVM
 from mpirobust.errors import Exit, PlanFault, SetupFault
+from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.base import Observer, RunContext, Watch
 from mpirobust.plan import Plan, free_keys, load_plan, with_overrides
 from tests.support.launching import CONFIGS
@@ -36,7 +37,9 @@ TABLE: dict[str, Any] = {
 }
 GONE = object()
 
-RULES, ATTACKS = (", ".join(catalog.kinds(catalog.ROOMS[table])) for table in ("aggregator", "attack"))
+RULES, ATTACKS, FEEDBACKS = (
+    ", ".join(catalog.kinds(catalog.ROOMS[table])) for table in ("aggregator", "attack", "feedback")
+)
 PARTITIONS = ", ".join(catalog.kinds("mpirobust.data.partitions"))
 
 
@@ -102,7 +105,9 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
     "kind-is-a-path": ("compressor.kind", "../plan", "compressor.kind", "unknown kind '../plan'"),
     "kind-is-no-word": ("compressor.kind", 3, "compressor.kind", "unknown kind 3; choose one of: "),
     "kind-with-underscore": ("algorithm.kind", "first_order", "algorithm.kind", "(did you mean 'first-order'?)"),
-    "choice": ("feedback", "residuals", "feedback", "'none', 'residual' or 'difference', not 'residuals'"),
+    "short-kind": ("feedback", "residuals", "feedback.kind", f"'residuals'; choose one of: {FEEDBACKS}"),
+    "short-kind-hint": ("feedback", "residuals", "feedback.kind", "(did you mean 'residual'?)"),
+    "number-for-short": ("feedback", 3, "feedback", f"expected a table with a kind, one of: {FEEDBACKS}"),
     "inner-choice": ("algorithm.option", "III", "algorithm.option", "'I' or 'II', not 'III'"),
     "order-of-norm": ("algorithm.q", 3, "algorithm.q", "less than or equal to 2 or Input should be 'inf', not 3"),
     "nan": ("algorithm.step", nan, "algorithm.step", "finite number, not nan"),
@@ -136,7 +141,9 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
         "aggregator.beta",
         "0.1 is below attack.alpha = 0.2; choose 0.2 <= beta",
     ),
-    "alpha-half": ("attack.alpha", 0.5, "attack.alpha", "less than 0.5, not 0.5"),
+    "alpha-one": ("attack.alpha", 1.0, "attack.alpha", "less than 1, not 1.0"),
+    "alpha-negative": ("attack.alpha", -0.1, "attack.alpha", "greater than or equal to 0, not -0.1"),
+    "alpha-half": ("attack.alpha", 0.5, "aggregator.beta", "0.3 is below attack.alpha = 0.5; no beta below 1/2"),
     "alpha-above-beta": ("attack.alpha", 0.4, "aggregator.beta", "0.3 is below attack.alpha = 0.4"),
     "no-entries": ("compressor.k", 0, "compressor.k", "greater than 0, not 0"),
     "split-and-test": ("data.test", "rows.t", "data", "give split or test, not both"),
@@ -173,7 +180,7 @@ def test_defaults() -> None:
     plan = Plan.of({key: TABLE[key] for key in ("seed", "workers", "data", "problem", "algorithm", "aggregator")})
     assert plan.compressor == Identity()
     assert plan.attack is None
-    assert (plan.feedback, plan.audit.every, plan.checkpoint.every) == ("none", 1, 25)
+    assert (plan.feedback, plan.audit.every, plan.checkpoint.every) == (NoFeedback(), 1, 25)
 
 
 class TestDeal:

@@ -122,7 +122,7 @@ class Aggregator(ABC):
         Raises:
             ValueError: the shape is another, or `admit` refuses so many rows.
         """
-        rows = np.array(vectors, dtype=np.float64, order="C", ndmin=2)
+        rows = np.array(vectors, dtype=np.float64, order="C")
         if rows.ndim != 2 or not rows.size:
             raise ValueError(f"expected vectors of shape (m, d), not {np.shape(vectors)}")
         try:

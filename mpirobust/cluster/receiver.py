@@ -55,7 +55,7 @@ class RoundReceiver:
             messages = self.forged(config.attack, round, query.scale, judge, codes, messages)
         times.forge = perf_counter() - began
         inbox = self._inbox(codes, messages)
-        answers = config.feedback.receive(self.memory, inbox, query.scale)
+        answers = config.feedback.receive(self.memory, inbox, query.scale, config.coin(round))
         down = bytes_down(int(self.present.sum()), query)
         return Exchange(answers, inbox.nbytes, down, times, ~self.present)
 
@@ -84,21 +84,20 @@ class RoundReceiver:
 
         The attacker thinks in what the rule will judge: `Feedback.aim` turns that into what has to be encoded.
         """
-        config = self._config
-        honest_memory = self._copied_memory()
-        answers = config.feedback.receive(honest_memory, self._inbox(codes, messages), 1.0)
+        config, feedback, coin = self._config, self._config.feedback, self._config.coin(round)
+        answers = feedback.receive(self._copied_memory(), self._inbox(codes, messages), 1.0, coin)
 
         def encode(worker: int, v: Vector, rng: np.random.Generator) -> bytes:
-            aimed = config.feedback.aim(self.memory, worker, v)
+            aimed = feedback.aim(self.memory, worker, v, coin)
             return config.norm_prefix(aimed) + codes.of(worker).encode(aimed, rng)
 
         def measure(worker: int, message: bytes) -> float:
             code = codes.of(worker)
             one = Inbox([message], config.dim, Codes(code, lambda _: code), config.norm)
-            return config.feedback.measure(self.memory, worker, one)
+            return feedback.measure(self.memory, worker, one, coin)
 
         def judged(sent: Sequence[Message]) -> Vector:
-            return judge(config.feedback.receive(self._copied_memory(), self._inbox(codes, sent), scale)).step
+            return judge(feedback.receive(self._copied_memory(), self._inbox(codes, sent), scale, coin)).step
 
         byzantine = config.byzantine[self.present[config.byzantine]]
         honest = np.setdiff1d(self._everyone[self.present], byzantine)

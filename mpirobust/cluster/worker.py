@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +14,7 @@ from mpirobust.algorithms.base import Algorithm, Query
 from mpirobust.answers import NORM_PREFIX
 from mpirobust.attacks.base import Attack, DataAttack, UpdateAttack, WireAttack
 from mpirobust.compressors.base import Code, Codes, Compressor
-from mpirobust.feedback.base import Feedback, Outgoing, WorkerMemory
+from mpirobust.feedback.base import Coin, Feedback, Outgoing, WorkerMemory
 from mpirobust.numerics.norms import q_norm
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
@@ -30,7 +30,7 @@ class WorkerConfig:
         seed: of the run.
         loss: of which every worker has a local one.
         algorithm: whose queries are answered.
-        compressor: of the messages.
+        compressor: of the messages, unless the feedback chooses another in some rounds.
         norm: how the center measures a message.
         feedback: what is sent in place of an answer.
         lengths_vary: whether messages may differ in length, so that the lengths cross as well.
@@ -66,14 +66,36 @@ class WorkerConfig:
 
     def codes(self, round: int) -> Codes:
         """Return the codes of the messages of a round, as both ends draw them."""
-        return Codes(self._common_code, partial(self._drawn, round))
+        at = self.feedback.choose(self.coin(round))
+        return Codes(self._common_codes[at], lambda worker: self.code(round, self._shared(round, worker)))
+
+    def code(self, round: int, shared: np.random.Generator) -> Code:
+        """Return the code of one message of a round.
+
+        Args:
+            shared: the stream that its worker shares with the center in this round.
+        """
+        at = self.feedback.choose(self.coin(round))
+        common = self._common_codes[at]
+        return self.compressors[at].draw(self.layout, shared) if common is None else common
 
     @cached_property
-    def _common_code(self) -> Code | None:
-        return None if self.compressor.draws_for_each() else self._drawn(0, 0)
+    def compressors(self) -> tuple[Compressor, ...]:
+        """Those that a round may use."""
+        return self.feedback.compressors(self.compressor)
 
-    def _drawn(self, round: int, worker: int) -> Code:
-        return self.compressor.draw(self.layout, stream(self.seed, worker, round, Purpose.SHARED))
+    @cached_property
+    def _common_codes(self) -> list[Code | None]:
+        """For each compressor its only code; None if it draws one for each message."""
+        layout, shared = self.layout, self._shared(0, 0)
+        return [None if each.draws_for_each() else each.draw(layout, shared) for each in self.compressors]
+
+    def _shared(self, round: int, worker: int) -> np.random.Generator:
+        return stream(self.seed, worker, round, Purpose.SHARED)
+
+    def coin(self, round: int) -> Coin:
+        """Return what makes the stream that all workers and the center share in a round."""
+        return lambda: stream(self.seed, CENTER, round, Purpose.COIN)
 
     def norm_prefix(self, answer: Vector) -> bytes:
         """Return the first bytes of a message: under Option I the norm of the answer (P1 Alg. 1 l. 1), else none."""
@@ -85,7 +107,8 @@ class WorkerConfig:
 
     def message_limit(self) -> int:
         """Return the length of the longest honest message in bytes."""
-        return self.compressor.max_nbytes(self.layout) + (NORM_PREFIX.itemsize if self.norm.claimed else 0)
+        longest = max(each.max_nbytes(self.layout) for each in self.compressors)
+        return longest + (NORM_PREFIX.itemsize if self.norm.claimed else 0)
 
 
 class Worker:
@@ -142,15 +165,15 @@ class Worker:
     def _encode(self, round: int, query: Query, answer: Vector) -> bytes:
         """Encode, tamper if the attack says so, absorb what is sent: in this order for every feedback."""
         config = self._config
-        code = config.codes(round).common or config.compressor.draw(config.layout, self._stream(round, Purpose.SHARED))
         outgoing = Outgoing(
             answer=answer,
+            point=query.vectors[0],
             scale=query.scale,
-            code=code,
+            code=config.code(round, self._stream(round, Purpose.SHARED)),
             rng=self._stream(round, Purpose.ENCODE),
             q=config.norm.q,
             again=lambda point: self._answer(round, replace(query, vectors=(point, *query.vectors[1:]))),
-            coin=lambda: stream(config.seed, CENTER, round, Purpose.COIN),
+            coin=config.coin(round),
         )
         message, memory = config.feedback.encode(self.memory, outgoing)
         message = config.norm_prefix(answer) + message

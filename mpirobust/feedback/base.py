@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.answers import Answers, Inbox
-from mpirobust.compressors.base import Code
+from mpirobust.compressors.base import Code, Compressor
 from mpirobust.errors import Malformed
 from mpirobust.types import Message, Vector
 
 WorkerMemory: TypeAlias = Mapping[str, Vector]  # name -> shape (d,), float64; replaced, never changed in place
 CenterMemory: TypeAlias = Mapping[str, NDArray[np.float64]]  # name -> shape (m, d); changed in place
+Coin: TypeAlias = Callable[
+    [], np.random.Generator
+]  # makes the stream that all ends share in a round, from its beginning
 
 
 @dataclass(frozen=True)
@@ -42,21 +45,23 @@ class Outgoing:
 
     Attributes:
         answer: to the query of the round, shape (d,).
+        point: at which it was asked, shape (d,); to be copied if it is kept.
         scale: the step size of the query.
         code: of this message.
         rng: for what the code draws.
         q: the order of the norm by which the center sorts.
         again: `point -> answer`: the same question on the same rows at another point.
-        coin: makes the stream that all workers and the center share in this round, from its beginning.
+        coin: of the round, the same at all workers and the center.
     """
 
     answer: Vector
+    point: Vector
     scale: float
     code: Code
     rng: np.random.Generator
     q: float
     again: Callable[[Vector], Vector]
-    coin: Callable[[], np.random.Generator]
+    coin: Coin
 
 
 class Feedback(ABC):
@@ -79,22 +84,31 @@ class Feedback(ABC):
         return memory
 
     @abstractmethod
-    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float) -> Answers:
+    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float, coin: Coin) -> Answers:
         """Center half: return what the rule judges, with what one unit of it is worth in `Answers.scale`.
 
         Args:
             memory: of all workers of the inbox, changed in place; an unsound message changes nothing.
             inbox: the messages with scale 1.
             scale: the step size of the query; to be applied here if the workers have not.
+            coin: as in `Outgoing`.
         """
 
-    def aim(self, memory: CenterMemory, worker: int, v: Vector) -> Vector:
+    def aim(self, memory: CenterMemory, worker: int, v: Vector, coin: Coin) -> Vector:
         """For an omniscient attacker: return the vector to encode for `worker` so that the rule sees `v`."""
         return v
 
-    def measure(self, memory: CenterMemory, worker: int, inbox: Inbox) -> float:
+    def measure(self, memory: CenterMemory, worker: int, inbox: Inbox, coin: Coin) -> float:
         """For an omniscient attacker: return the norm that the rule finds if `worker` sends what `inbox` holds."""
         return float(inbox.norms[0])
+
+    def compressors(self, compressor: Compressor) -> tuple[Compressor, ...]:
+        """Return those that a round may use: that of the plan, and others if some rounds are sent in full, say."""
+        return (compressor,)
+
+    def choose(self, coin: Coin) -> int:
+        """Return the position in `compressors` of the one that a round uses. Both ends ask."""
+        return 0
 
     def sends_answers(self) -> bool:
         """Whether a message is the code of the answer itself: P1 Option I sends the norm of the answer beside it."""

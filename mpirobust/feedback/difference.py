@@ -4,7 +4,7 @@ import numpy as np
 
 from mpirobust.answers import Answers, ArrayAnswers, Inbox
 from mpirobust.components import component
-from mpirobust.feedback.base import CenterMemory, Feedback, Memory, Outgoing, WorkerMemory, absorbed
+from mpirobust.feedback.base import CenterMemory, Coin, Feedback, Memory, Outgoing, WorkerMemory, absorbed
 from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Vector
 
@@ -26,16 +26,16 @@ class Difference(Feedback):
     def absorb(self, memory: WorkerMemory, message: Message, outgoing: Outgoing) -> WorkerMemory:
         return {"state": absorbed(outgoing.code, message, memory["state"], outgoing.q)}
 
-    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float) -> Answers:
+    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float, coin: Coin) -> Answers:
         for worker in np.flatnonzero(inbox.sound).tolist():
             inbox.add_to(memory["state"][worker], worker)
         return ArrayAnswers(memory["state"], inbox.sound, inbox.q, scale, inbox.weights)
 
-    def aim(self, memory: CenterMemory, worker: int, v: Vector) -> Vector:
+    def aim(self, memory: CenterMemory, worker: int, v: Vector, coin: Coin) -> Vector:
         aimed: Vector = v - memory["state"][worker]
         return aimed
 
-    def measure(self, memory: CenterMemory, worker: int, inbox: Inbox) -> float:
+    def measure(self, memory: CenterMemory, worker: int, inbox: Inbox, coin: Coin) -> float:
         if not inbox.sound[0]:
             return float(np.inf)
         return q_norm(memory["state"][worker] + inbox.combine(np.ones(1)), inbox.q)

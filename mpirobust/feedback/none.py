@@ -4,7 +4,7 @@ from typing import Literal
 
 from mpirobust.answers import Answers, Inbox
 from mpirobust.components import component
-from mpirobust.feedback.base import CenterMemory, Feedback, Outgoing, WorkerMemory
+from mpirobust.feedback.base import CenterMemory, Coin, Feedback, Outgoing, WorkerMemory
 
 
 @component
@@ -14,7 +14,7 @@ class NoFeedback(Feedback):
     def encode(self, memory: WorkerMemory, outgoing: Outgoing) -> tuple[bytes, WorkerMemory]:
         return outgoing.code.encode(outgoing.answer, outgoing.rng), memory
 
-    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float) -> Answers:
+    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float, coin: Coin) -> Answers:
         return inbox.scaled(scale)
 
     def sends_answers(self) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from mpirobust.answers import Answers, Inbox
 from mpirobust.components import component
-from mpirobust.feedback.base import CenterMemory, Feedback, Memory, Outgoing, WorkerMemory, absorbed
+from mpirobust.feedback.base import CenterMemory, Coin, Feedback, Memory, Outgoing, WorkerMemory, absorbed
 
 
 @component
@@ -26,7 +26,7 @@ class Residual(Feedback):
         kept = absorbed(outgoing.code, message, np.zeros(p.size), outgoing.q)
         return message, {"residual": p - kept}
 
-    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float) -> Answers:
+    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float, coin: Coin) -> Answers:
         return inbox
 
     def applies_step(self) -> bool:

@@ -34,8 +34,9 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     m, facts = plan.workers, dataset.facts
     layout = plan.problem.layout(facts.features)
     dim = layout.dim
-    up = plan.compressor.max_nbytes(layout) + (NORM_PREFIX.itemsize if plan.algorithm.norm().claimed else 0)
-    at_most = "" if plan.compressor.fixed_length() else "at most "
+    longest, fixed_length = plan.code_lengths(layout)
+    up = longest + (NORM_PREFIX.itemsize if plan.algorithm.norm().claimed else 0)
+    at_most = "" if fixed_length else "at most "
     delta = contraction(plan, dataset, dealt)
     bad = plan.byzantine()
     shares = plan.weights(dealt) / plan.weights(dealt).sum()
@@ -43,7 +44,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     at_worker, at_center = (
         8 * dim * sum(getattr(memory, end) for memory in plan.feedback.memories()) for end in ("at_worker", "at_center")
     )
-    each, rank = facts.nbytes / m + at_worker, 8 * (LIMBS + 4) * dim  # an exact sum, and four vectors of work space
+    each, per_rank = facts.nbytes / m + at_worker, 8 * (LIMBS + 4) * dim  # an exact sum, and four vectors of work space
     trace = 9 * m * plan.algorithm.rounds  # a norm and a bit for each worker and round
     center = m * (up + at_center) + 10 * 8 * dim + trace  # and ten vectors of work space
     kind = plan.table()["aggregator"]["kind"]
@@ -65,7 +66,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  delta       {delta}",
         *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in plan.origins().items()),
         *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
-        f"  memory      about {_mib(each)} a worker plus {_mib(rank)} a rank, {_mib(center)} at the center",
+        f"  memory      about {_mib(each)} a worker plus {_mib(per_rank)} a rank, {_mib(center)} at the center",
     ]
     return "\n".join(lines)
 

@@ -134,6 +134,7 @@ def _build_workers(
 def worker_config(plan: Plan, layout: Layout, weights: NDArray[np.float64], survives: bool = False) -> WorkerConfig:
     """Return what the plan tells every worker; the other arguments are as in `WorkerConfig`."""
     bad = plan.byzantine()
+    _, fixed_length = plan.code_lengths(layout)
     return WorkerConfig(
         seed=plan.seed,
         loss=plan.problem,
@@ -141,7 +142,7 @@ def worker_config(plan: Plan, layout: Layout, weights: NDArray[np.float64], surv
         compressor=plan.compressor,
         norm=plan.algorithm.norm(),
         feedback=plan.feedback,
-        lengths_vary=isinstance(plan.attack, WireAttack) or not plan.compressor.fixed_length(),
+        lengths_vary=isinstance(plan.attack, WireAttack) or not fixed_length,
         layout=layout,
         attack=plan.attack,
         byzantine=bad,

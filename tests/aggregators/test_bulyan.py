@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpirobust.aggregators.base import Context
 from mpirobust.aggregators.bulyan import Bulyan
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
+from tests.support.judging import judged
 from tests.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
 from tests.test_plan import changed, fault
 
@@ -29,7 +29,7 @@ def by_hand(said: NDArray[np.float64], f: int) -> tuple[list[int], NDArray[np.fl
 @pytest.mark.parametrize(("m", "beta", "silent", "f"), [(15, 0.2, (), 3), (22, 0.15, (0, 7), 4), (9, 0.0, (), 0)])
 def test_is_the_papers(code: Compressor, dim: int, m: int, beta: float, silent: tuple[int, ...], f: int) -> None:
     box = a_round(vectors(m, dim), code, 0.3, silent)
-    verdict = Bulyan(beta=beta).judge(box.inbox, None, Context())
+    verdict = judged(Bulyan(beta=beta), box.inbox)
     chosen, step = by_hand(box.said, f)
     assert verdict.kept.tolist() == box.mask(chosen)
     np.testing.assert_allclose(verdict.step, step, rtol=1e-12, atol=1e-14)
@@ -38,7 +38,7 @@ def test_is_the_papers(code: Compressor, dim: int, m: int, beta: float, silent: 
 def test_leaves_out_as_many_on_both_sides_of_a_tie() -> None:
     said = np.repeat([[-1.0], [1.0]], 6, axis=0) * np.ones(9)  # median 0, all as far from it
     said = np.vstack([said, np.zeros((1, 9))])
-    assert np.abs(Bulyan(beta=0.15).judge(a_round(said).inbox, None, Context()).step).max() <= 1 / 3
+    assert np.abs(judged(Bulyan(beta=0.15), a_round(said).inbox).step).max() <= 1 / 3
 
 
 def test_one_hidden_coordinate_does_not_pass() -> None:
@@ -46,7 +46,7 @@ def test_one_hidden_coordinate_does_not_pass() -> None:
     said = np.random.default_rng(0).standard_normal((23, 2000))
     said[:5] = said[5:].mean(axis=0)
     said[:5, 7] = 30.0  # less than the distance of honest vectors, and 30 standard deviations
-    verdict = Bulyan(beta=0.2).judge(a_round(said).inbox, None, Context())
+    verdict = judged(Bulyan(beta=0.2), a_round(said).inbox)
     assert verdict.kept[:5].all()
     assert verdict.step[7] < said[5:, 7].max()
 

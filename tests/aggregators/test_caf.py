@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpirobust.aggregators.base import Context
 from mpirobust.aggregators.caf import CAF
 from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
 from mpirobust.types import Vector
+from tests.support.judging import judged
 from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
 from tests.test_plan import changed, fault
 
@@ -40,13 +40,13 @@ def far_from_alike(m: int, dim: int, spread: float, byzantine: int) -> tuple[NDA
 @pytest.mark.parametrize(("beta", "silent", "f"), [(0.0, (), 0), (0.1, (), 2), (0.2, (1, 9), 3), (0.3, (4,), 5)])
 def test_does_as_the_paper_says(code: Compressor, dim: int, beta: float, silent: tuple[int, ...], f: int) -> None:
     box = a_round(vectors(14, dim), code, 0.3, silent)
-    verdict = CAF(beta=beta).judge(box.inbox, None, Context())
+    verdict = judged(CAF(beta=beta), box.inbox)
     np.testing.assert_allclose(verdict.step, word_for_word(box.said, f), rtol=1e-7, atol=1e-9)
 
 
 def test_sets_for_nobody_is_the_mean() -> None:
     box = a_round(vectors(9, 30))
-    verdict = CAF(beta=0.0).judge(box.inbox, None, Context())
+    verdict = judged(CAF(beta=0.0), box.inbox)
     np.testing.assert_allclose(verdict.step, box.said.mean(axis=0), rtol=1e-13, atol=1e-14)
     assert verdict.kept.all()
 
@@ -56,10 +56,10 @@ def test_sees_colluders_whom_distances_do_not_tell_from_honest_workers() -> None
     said, honest = far_from_alike(100, 500, 7.0, 10)
     center = honest.mean(axis=0)
     assert np.linalg.norm(said[-1] - honest[0]) < 1.1 * np.linalg.norm(honest[0] - honest[1])
-    verdict = CAF(beta=0.1).judge(a_round(said).inbox, None, Context())
+    verdict = judged(CAF(beta=0.1), a_round(said).inbox)
     assert not verdict.kept[-10:].any()
     assert np.linalg.norm(verdict.step - center) < 0.4
-    assert np.linalg.norm(GeometricMedian().judge(a_round(said).inbox, None, Context()).step - center) > 0.7
+    assert np.linalg.norm(judged(GeometricMedian(), a_round(said).inbox).step - center) > 0.7
 
 
 @pytest.mark.parametrize("shift", [2.0, 4.0, 8.0])
@@ -68,8 +68,8 @@ def test_noise_of_the_honest_kind_does_not_hide_colluders(shift: float) -> None:
     _, honest = far_from_alike(100, 500, 7.0, 10)
     center = honest.mean(axis=0)
     box = a_round(np.vstack([honest, honest[:10] - shift * center]))
-    assert np.linalg.norm(CAF(beta=0.1).judge(box.inbox, None, Context()).step - center) < 0.25
-    assert np.linalg.norm(GeometricMedian().judge(box.inbox, None, Context()).step - center) > 0.25
+    assert np.linalg.norm(judged(CAF(beta=0.1), box.inbox).step - center) < 0.25
+    assert np.linalg.norm(judged(GeometricMedian(), box.inbox).step - center) > 0.25
 
 
 @pytest.mark.parametrize("beta", [0.1, 0.2, 0.3])
@@ -78,7 +78,7 @@ def test_far_outliers_of_every_length_leave_nothing_behind(beta: float, size: fl
     honest = vectors(20, 30)
     said, number = honest.copy(), int(20 * beta)
     said[:number] = size * np.linspace(1, 2, number)[:, None]
-    verdict = CAF(beta=beta).judge(a_round(said).inbox, None, Context())
+    verdict = judged(CAF(beta=beta), a_round(said).inbox)
     assert not verdict.kept[:number].any()
     assert np.linalg.norm(verdict.step - honest[number:].mean(axis=0)) < 3
 

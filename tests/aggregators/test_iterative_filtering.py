@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpirobust.aggregators.base import Context
 from mpirobust.aggregators.iterative_filtering import IterativeFiltering
 from mpirobust.compressors.base import BLOCK, Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.errors import PlanFault
+from tests.support.judging import judged
 from tests.support.rule_rounds import a_round, over_codes, vectors
 
 
@@ -29,7 +29,7 @@ def filtered(said: NDArray[np.float64], budget: float, enough: float = 0.0) -> N
 
 def compare(code: Compressor, dim: int, beta: float, silent: tuple[int, ...], f: int) -> None:
     box = a_round(vectors(14, dim), code, 0.3, silent)
-    verdict = IterativeFiltering(beta=beta).judge(box.inbox, None, Context())
+    verdict = judged(IterativeFiltering(beta=beta), box.inbox)
     c = filtered(box.said, 2 * f)
     assert c.sum() == pytest.approx(len(box.said) - 2 * f)
     np.testing.assert_allclose(verdict.step, c @ box.said / c.sum(), rtol=1e-7, atol=1e-8)
@@ -53,7 +53,7 @@ def test_ends_where_the_answers_vary_no_more_than_is_expected(code: Compressor, 
     said[:4] += 30
     box = a_round(said, code, 0.3)
     c = filtered(box.said, 12, 8 * 20 * (0.3 * sigma) ** 2)
-    verdict = IterativeFiltering(beta=0.3, sigma=sigma).judge(box.inbox, None, Context())
+    verdict = judged(IterativeFiltering(beta=0.3, sigma=sigma), box.inbox)
     np.testing.assert_allclose(verdict.step, c @ box.said / c.sum(), rtol=1e-8, atol=1e-8)
     if sigma == 1e3:
         assert verdict.kept.all()
@@ -70,21 +70,21 @@ def test_nothing_is_left_of_outliers(f: int, spot: str) -> None:
         "many": 100 * rng.standard_normal((f, 400)),
         "near": rng.standard_normal(400) * 2,
     }[spot]
-    kept = IterativeFiltering(beta=f / 20).judge(a_round(said).inbox, None, Context()).kept
+    kept = judged(IterativeFiltering(beta=f / 20), a_round(said).inbox).kept
     assert not kept[:f].any()
     assert kept[f:].any()
 
 
 def test_keeps_at_least_one_where_hardly_any_is_sound() -> None:
     box = a_round(vectors(10, 9), silent=tuple(range(8)))
-    verdict = IterativeFiltering(beta=0.4).judge(box.inbox, None, Context())
+    verdict = judged(IterativeFiltering(beta=0.4), box.inbox)
     assert verdict.kept.any()
     assert np.isfinite(verdict.step).all()
 
 
 @pytest.mark.parametrize("size", [1e-170, 1e-158, 1e-150])
 def test_differences_too_small_to_be_squared_are_none(size: float) -> None:
-    verdict = IterativeFiltering(beta=0.3).judge(a_round(size * vectors(10, 9)).inbox, None, Context())
+    verdict = judged(IterativeFiltering(beta=0.3), a_round(size * vectors(10, 9)).inbox)
     assert np.isfinite(verdict.step).all()
     assert verdict.kept.any()
 

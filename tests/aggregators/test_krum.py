@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mpirobust.aggregators.base import Context
 from mpirobust.aggregators.krum import Krum
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.errors import PlanFault
 from mpirobust.types import Norm
+from tests.support.judging import judged
 from tests.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
 from tests.test_plan import changed, fault
 
@@ -20,7 +20,7 @@ def test_takes_the_one_with_the_nearest_neighbours(
     code: Compressor, dim: int, beta: float, silent: tuple[int, ...], f: int
 ) -> None:
     box = a_round(vectors(14, dim), code, 0.3, silent)
-    verdict = Krum(beta=beta).judge(box.inbox, None, Context())
+    verdict = judged(Krum(beta=beta), box.inbox)
     best = krum_choice(box.said, f)[0]
     assert verdict.kept.tolist() == box.mask([best])
     np.testing.assert_allclose(verdict.step, box.said[best], rtol=1e-14)
@@ -30,13 +30,13 @@ def test_takes_the_one_with_the_nearest_neighbours(
 def test_sees_small_differences_of_long_vectors(offset: float) -> None:
     said = vectors(12, 50)
     shifted = said + offset  # squares of 1e18 beside differences of 1
-    assert np.argmax(Krum(beta=0.25).judge(a_round(shifted).inbox, None, Context()).kept) == krum_choice(said, 3)[0]
+    assert np.argmax(judged(Krum(beta=0.25), a_round(shifted).inbox).kept) == krum_choice(said, 3)[0]
 
 
 def test_counts_on_nobody_who_is_infinitely_far() -> None:
     said = vectors(12, 50)
     said[11] = 1e200
-    kept = Krum(beta=0.25).judge(a_round(said, norm=Norm(1.0)).inbox, None, Context()).kept
+    kept = judged(Krum(beta=0.25), a_round(said, norm=Norm(1.0)).inbox).kept
     assert np.argmax(kept) == krum_choice(said[:11], 3)[0]
 
 
@@ -45,16 +45,16 @@ def test_does_not_believe_claimed_norms() -> None:
     said[:3] = 1e9
     rng = np.random.default_rng(0)
     boxes = [a_round(said, norm=Norm(claimed=True), claims=rng.uniform(0, 1e12, 12)) for _ in range(5)]
-    kept = [Krum(beta=0.25).judge(box.inbox, None, Context()).kept.tolist() for box in boxes]
-    assert kept == [Krum(beta=0.25).judge(a_round(said).inbox, None, Context()).kept.tolist()] * 5
+    kept = [judged(Krum(beta=0.25), box.inbox).kept.tolist() for box in boxes]
+    assert kept == [judged(Krum(beta=0.25), a_round(said).inbox).kept.tolist()] * 5
 
 
 def test_takes_the_lowest_number_of_equals() -> None:
     said = np.ones((10, 9))
     said[:2] = 5
-    assert np.flatnonzero(Krum(beta=0.3).judge(a_round(said, Identity()).inbox, None, Context()).kept).tolist() == [2]
+    assert np.flatnonzero(judged(Krum(beta=0.3), a_round(said, Identity()).inbox).kept).tolist() == [2]
     two = vectors(2, 9)
-    assert Krum(beta=0.0).judge(a_round(two).inbox, None, Context()).kept.tolist() == [True, False]
+    assert judged(Krum(beta=0.0), a_round(two).inbox).kept.tolist() == [True, False]
 
 
 def test_needs_two_f_and_three_workers() -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from mpirobust.aggregators.base import Aggregator, Context
+from mpirobust.aggregators.base import Aggregator
 from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.l1_qsgd import L1QSGD
-from mpirobust.types import Message, Norm
+from mpirobust.types import Message
 from tests.contracts.examples import components
+from tests.support.codes import drawn, inbox_of
+from tests.support.judging import judged
 
 _RULES: dict[str, Aggregator] = {type(rule).__name__: rule for rule in components("aggregator").values()}
 _M, _DIM = 30, 24 * BLOCK
@@ -23,8 +25,8 @@ _BOUND = 8 * (8 * _M * BLOCK + 3 * _DIM)
 @pytest.fixture(scope="module")
 def box() -> Inbox:
     rng = np.random.default_rng(0)
-    messages: list[Message] = [L1QSGD().encode(rng.standard_normal(_DIM), rng) for _ in range(_M)]
-    return Inbox(messages, _DIM, L1QSGD(), Norm(), 0.1, lambda worker: np.random.default_rng(worker))
+    messages: list[Message] = [drawn(L1QSGD(), _DIM).encode(rng.standard_normal(_DIM), rng) for _ in range(_M)]
+    return inbox_of(messages, _DIM, L1QSGD(), scale=0.1)
 
 
 @pytest.mark.parametrize("rule", _RULES.values(), ids=_RULES.keys())
@@ -32,7 +34,7 @@ def test_holds_some_blocks_and_some_vectors(rule: Aggregator, box: Inbox) -> Non
     tracemalloc.start()
     try:
         with threadpool_limits(1):
-            rule.judge(box, None, Context())
+            judged(rule, box)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -15,6 +15,7 @@ from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
 from mpirobust.types import Norm
+from tests.support.judging import judged
 from tests.support.rule_rounds import a_round, over_codes, over_dims, squared_distances, vectors
 from tests.test_plan import changed, fault
 
@@ -37,12 +38,9 @@ class _Look(Aggregator):
 
     norms: list[NDArray[np.float64]]
 
-    def admit(self, workers: int, byzantine: int) -> None:
-        pass
-
-    def judge(self, inbox: Answers) -> Verdict:
-        self.norms.append(inbox.norms)
-        return Verdict(np.zeros(inbox.dim), inbox.sound)
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        self.norms.append(answers.norms)
+        return Verdict(np.zeros(answers.dim), answers.sound)
 
     def tolerates(self) -> float | None:
         return None
@@ -64,10 +62,8 @@ def nearest(said: NDArray[np.float64], f: int) -> NDArray[np.intp]:
 def test_the_rule_judges_means_of_neighbours(code: Compressor, dim: int, table: dict[str, Any]) -> None:
     box = a_round(vectors(14, dim), code, 0.5, silent=(13,))  # the last: groups go by number
     mixed = box.said[nearest(box.said, 3)].mean(axis=1) / 0.5
-    verdict = NNM(beta=0.2, rule=built(table)).judge(box.inbox, None, Context())
-    expected = built(table).judge(
-        a_round(np.vstack([mixed, mixed[:1]]), scale=0.5, silent=(13,)).inbox, None, Context()
-    )
+    verdict = judged(NNM(beta=0.2, rule=built(table)), box.inbox)
+    expected = judged(built(table), a_round(np.vstack([mixed, mixed[:1]]), scale=0.5, silent=(13,)).inbox)
     np.testing.assert_allclose(verdict.step, expected.step, rtol=1e-5, atol=1e-5)  # iterated rules stop
 
 
@@ -77,15 +73,15 @@ def test_the_mixed_are_measured_as_the_plan_asks(q: float) -> None:
     mixed = box.said[nearest(box.said, 3)].mean(axis=1)
     longest = np.argsort(np.linalg.norm(mixed, q, axis=1))[-2:]
     look = _Look([])
-    NNM(beta=0.2, rule=look).judge(box.inbox, None, Context())
+    judged(NNM(beta=0.2, rule=look), box.inbox)
     np.testing.assert_allclose(look.norms[0], np.linalg.norm(mixed, q, axis=1) / 0.5, rtol=1e-12)
-    step = NNM(beta=0.2, rule=built({"kind": "norm-trim", "beta": 0.1})).judge(box.inbox, None, Context()).step
+    step = judged(NNM(beta=0.2, rule=built({"kind": "norm-trim", "beta": 0.1})), box.inbox).step
     np.testing.assert_allclose(step, np.delete(mixed, longest, axis=0).mean(axis=0), rtol=1e-10, atol=1e-12)
 
 
 def test_keeps_what_is_part_of_what_is_kept() -> None:
     box = a_round(vectors(14, 9), silent=(2,))
-    verdict = NNM(beta=0.3, rule=built({"kind": "krum", "beta": 0.1})).judge(box.inbox, None, Context())
+    verdict = judged(NNM(beta=0.3, rule=built({"kind": "krum", "beta": 0.1})), box.inbox)
     neighbours = nearest(box.said, 5)
     steps = box.said[neighbours].mean(axis=1)
     one = int(np.argmin(np.linalg.norm(steps - verdict.step, axis=1)))
@@ -98,15 +94,13 @@ def test_mixes_again() -> None:
     once = said[nearest(said, 3)].mean(axis=1)
     twice = once[nearest(once, 2)].mean(axis=1)
     rule = NNM(beta=0.2, rule=NNM(beta=0.1, rule=built({"kind": "median"})))
-    np.testing.assert_allclose(
-        rule.judge(a_round(said).inbox, None, Context()).step, np.median(twice, axis=0), rtol=1e-12, atol=1e-14
-    )
+    np.testing.assert_allclose(judged(rule, a_round(said).inbox).step, np.median(twice, axis=0), rtol=1e-12, atol=1e-14)
 
 
 def test_outliers_are_part_of_no_honest_mean() -> None:
     said = vectors(20, 30)
     said[:6] = 1e100
-    verdict = NNM(beta=0.3, rule=built({"kind": "krum", "beta": 0.3})).judge(a_round(said).inbox, None, Context())
+    verdict = judged(NNM(beta=0.3, rule=built({"kind": "krum", "beta": 0.3})), a_round(said).inbox)
     assert not verdict.kept[:6].any()
     np.testing.assert_allclose(verdict.step, said[6:].mean(axis=0), rtol=1e-12)
 

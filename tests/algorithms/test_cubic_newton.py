@@ -117,7 +117,7 @@ def test_residual_feedback_loses_nothing() -> None:
     taken = local.x0.copy()
     for x in witness.iterates[:-1]:
         taken += 0.5 * np.mean(minimisers(local, x), axis=0)
-    left = np.mean([worker.residual for worker in local.workers if worker.residual is not None], axis=0)
+    left = np.mean([worker.memory["residual"] for worker in local.workers], axis=0)
     assert np.abs(left).max() > 1e-3
     np.testing.assert_allclose(witness.iterates[-1] + left, taken, rtol=1e-9, atol=1e-12)
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mpirobust.aggregators.base import Context
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.attacks.saddle_point import SaddlePoint
 from mpirobust.compressors.base import Compressor
@@ -15,6 +14,7 @@ from mpirobust.types import Norm, Vector
 from tests.contracts.examples import fitting
 from tests.support.attack_rounds import Round, parallel, run, vectors
 from tests.support.clusters import LocalRun, regression_plan
+from tests.support.judging import judged
 
 CODES = fitting("compressor", [9])
 each_code = pytest.mark.parametrize("compressor", [CODES[name][0] for name in CODES], ids=list(CODES))
@@ -39,7 +39,7 @@ def test_the_plain_mean_is_zero_where_reach_allows(seed: int) -> None:
 def test_what_norm_trimming_keeps_cancels(beta: float, seed: int) -> None:
     game = Round(SaddlePoint(alpha=0.2, beta=beta), near_a_saddle(seed))
     inbox, attackers = game.inbox(game.forged()), game.config.byzantine
-    verdict = NormTrim(beta=beta).judge(inbox, None, Context())
+    verdict = judged(NormTrim(beta=beta), inbox)
     assert verdict.kept[attackers].all()
     np.testing.assert_allclose(verdict.step, 0, atol=1e-12)
 
@@ -55,7 +55,7 @@ def test_all_are_kept(compressor: Compressor, norm: Norm, beta: float, answers: 
     honest = np.sort(inbox.norms[game.honest])
     if honest[0] == honest[-1]:
         pytest.skip("the norm is always the same: no scale is sent")
-    assert NormTrim(beta=beta).judge(inbox, None, Context()).kept[attackers].all()
+    assert judged(NormTrim(beta=beta), inbox).kept[attackers].all()
     assert (inbox.norms[attackers] < honest[-ceil(beta * 20 - 1e-9)]).all()
 
 
@@ -73,7 +73,7 @@ def test_out_of_reach_it_pulls_as_hard_as_the_cut_allows(beta: float) -> None:
 
 def test_compressed_differences_cancel_in_their_states() -> None:
     game = Round(SaddlePoint(alpha=0.2, beta=0.2), near_a_saddle(), states=vectors(20, 9, seed=1))
-    verdict = NormTrim(beta=0.2).judge(game.inbox(game.forged()), None, Context())
+    verdict = judged(NormTrim(beta=0.2), game.inbox(game.forged()))
     assert verdict.kept[game.config.byzantine].all()
     np.testing.assert_allclose(verdict.step, 0, atol=1e-12)
 
@@ -85,7 +85,7 @@ def test_coded_differences_cancel_in_some_rounds() -> None:
         game = Round(SaddlePoint(alpha=0.2, beta=0.2), answers, L1QSGD(), states=states)
         inbox = game.inbox(game.forged())
         states = np.concatenate([block.copy() for _, block in inbox.blocks(np.arange(20))], axis=1)
-    verdict = NormTrim(beta=0.2).judge(inbox, None, Context())
+    verdict = judged(NormTrim(beta=0.2), inbox)
     assert verdict.kept[game.config.byzantine].all()
     assert np.linalg.norm(verdict.step) < 0.01 * np.linalg.norm(states[game.honest].mean(axis=0))
 
@@ -95,7 +95,7 @@ def test_unsound_messages_fill_the_cut(unsound: int) -> None:
     bad = dict.fromkeys(Round(SaddlePoint(alpha=0.2, beta=0.2), near_a_saddle()).honest[:unsound].tolist(), b"")
     game = Round(SaddlePoint(alpha=0.2, beta=0.2), near_a_saddle(), instead=bad)
     inbox = game.inbox(game.forged())
-    verdict = NormTrim(beta=0.2).judge(inbox, None, Context())
+    verdict = judged(NormTrim(beta=0.2), inbox)
     assert verdict.kept[game.config.byzantine].all()
     uncut = np.linalg.norm(near_a_saddle()[game.honest[unsound:]].sum(axis=0)) / 4
     if unsound == 4:  # nobody else is dropped, and the cut is the longest that is left

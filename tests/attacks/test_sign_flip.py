@@ -5,6 +5,7 @@ import numpy as np
 from mpirobust.attacks.sign_flip import SignFlip
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from tests.support.attack_rounds import vectors
+from tests.support.codes import drawn
 
 RNG = np.random.default_rng(0)
 
@@ -17,5 +18,6 @@ def test_turns_the_answer_round() -> None:
 
 def test_flips_every_sign_and_keeps_the_scale() -> None:
     v = vectors(1, 16)[0]
-    due, sent = L1QSGD().encode(v, RNG), L1QSGD().encode(SignFlip(alpha=0.1).corrupt(v, RNG), RNG)
+    code = drawn(L1QSGD(), 16)
+    due, sent = code.encode(v, RNG), code.encode(SignFlip(alpha=0.1).corrupt(v, RNG), RNG)
     assert sent == due[:4] + bytes(byte ^ 0xFF for byte in due[4:])

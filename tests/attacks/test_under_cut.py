@@ -5,7 +5,6 @@ from math import ceil
 import numpy as np
 import pytest
 
-from mpirobust.aggregators.base import Context
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.attacks.under_cut import UnderCut
 from mpirobust.compressors.base import Compressor
@@ -14,6 +13,7 @@ from mpirobust.compressors.topk import TopK
 from mpirobust.types import Norm
 from tests.contracts.examples import fitting
 from tests.support.attack_rounds import Round, parallel, vectors
+from tests.support.judging import judged
 
 CODES = fitting("compressor", [9])
 each_code = pytest.mark.parametrize("compressor", [CODES[name][0] for name in CODES], ids=list(CODES))
@@ -29,7 +29,7 @@ def test_all_are_kept_and_none_could_be_longer(compressor: Compressor, norm: Nor
     honest = np.sort(inbox.norms[game.honest])
     if honest[0] == honest[-1]:
         pytest.skip("the norm is always the same: no scale is sent")
-    assert NormTrim(beta=beta).judge(inbox, None, Context()).kept[attackers].all()
+    assert judged(NormTrim(beta=beta), inbox).kept[attackers].all()
     cut = honest[-ceil(beta * 20 - 1e-9)]
     assert (inbox.norms[attackers] < cut).all()
     np.testing.assert_allclose(inbox.norms[attackers], cut, rtol=0.002)
@@ -40,7 +40,7 @@ def test_all_are_kept_and_none_could_be_longer(compressor: Compressor, norm: Nor
 def test_all_are_kept_among_few(m: int, alpha: float) -> None:
     for seed in range(5):
         game = Round(UnderCut(alpha=alpha, beta=0.49), vectors(m, 9, seed), TopK(k=2))
-        kept = NormTrim(beta=0.49).judge(game.inbox(game.forged()), None, Context()).kept
+        kept = judged(NormTrim(beta=0.49), game.inbox(game.forged())).kept
         assert game.config.byzantine.size >= 1
         assert kept[game.config.byzantine].all()
 
@@ -67,7 +67,7 @@ def test_a_state_that_moves_slowly_gets_there_in_some_rounds() -> None:
         game = Round(UnderCut(alpha=0.2, beta=0.2), honest, L1QSGD(), states=states)
         inbox = game.inbox(game.forged())
         states = np.concatenate([block.copy() for _, block in inbox.blocks(np.arange(20))], axis=1)
-    assert NormTrim(beta=0.2).judge(inbox, None, Context()).kept[game.config.byzantine].all()
+    assert judged(NormTrim(beta=0.2), inbox).kept[game.config.byzantine].all()
     np.testing.assert_allclose(inbox.norms[game.config.byzantine], np.sort(inbox.norms[game.honest])[-4], rtol=0.05)
     for worker in game.config.byzantine:
         assert parallel(states[worker], -states[game.honest].mean(axis=0)) > 0.95
@@ -84,7 +84,7 @@ def test_unsound_messages_fill_the_cut(unsound: int) -> None:
     bad = dict.fromkeys(honest[:unsound].tolist(), b"")
     game = Round(UnderCut(alpha=0.2, beta=0.2), vectors(20, 9), instead=bad)
     inbox = game.inbox(game.forged())
-    assert NormTrim(beta=0.2).judge(inbox, None, Context()).kept[game.config.byzantine].all()
+    assert judged(NormTrim(beta=0.2), inbox).kept[game.config.byzantine].all()
     sound = np.sort(inbox.norms[honest[unsound:]])
     cut = sound[-max(1, 4 - unsound)]
     np.testing.assert_allclose(inbox.norms[game.config.byzantine], cut, rtol=1e-9)
@@ -95,7 +95,7 @@ def test_equal_norms_leave_room_below() -> None:
     v /= np.linalg.norm(v, axis=1, keepdims=True)
     game = Round(UnderCut(alpha=0.2, beta=0.2), v)
     inbox = game.inbox(game.forged())
-    assert NormTrim(beta=0.2).judge(inbox, None, Context()).kept[game.config.byzantine].all()
+    assert judged(NormTrim(beta=0.2), inbox).kept[game.config.byzantine].all()
     np.testing.assert_allclose(inbox.norms[game.config.byzantine], 1, rtol=1e-6)
 
 

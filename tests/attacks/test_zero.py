@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpirobust.aggregators.base import Context
 from mpirobust.algorithms.base import Query
 from mpirobust.attacks.zero import Zero
 from tests.support.attack_rounds import run
 from tests.support.clusters import LocalRun, regression_plan
+from tests.support.judging import judged
 
 
 def test_sends_nothing() -> None:
@@ -29,8 +29,8 @@ def test_is_always_kept_by_the_norm(compressor: dict[str, object], feedback: str
     local = LocalRun(plan)
     norms: list[NDArray[np.float64]] = []
     for x in run(local)[:3]:
-        inbox = local.cluster.ask(len(norms), Query((x,))).answers
-        assert plan.aggregator.judge(inbox, None, Context()).kept[local.byzantine].all()
+        inbox = local.ask(len(norms), Query((x,))).answers
+        assert judged(plan.aggregator, inbox).kept[local.byzantine].all()
         assert not inbox.norms[local.byzantine].any()
         norms.append(inbox.norms)
     assert all(not np.array_equal(one, other) for one, other in pairwise(norms))

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from mpirobust.aggregators.base import Context, bound
+from mpirobust.aggregators.mean import Mean
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.first_order import FirstOrder
+from mpirobust.answers import Inbox
 from mpirobust.attacks.garbage import Garbage
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.connect import connect
@@ -21,10 +24,11 @@ from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.cluster.worker_loop import serve
 from mpirobust.compressors.topk import TopK
 from mpirobust.errors import ReportedFault, SetupFault
+from mpirobust.feedback.residual import Residual
 from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.shard import Shard
 from mpirobust.streams import Purpose, stream
-from mpirobust.types import Feedback, Norm
+from mpirobust.types import Norm, flat
 
 if TYPE_CHECKING:
     from mpirobust.comm.mpi import MpiCommunicator
@@ -39,7 +43,7 @@ def comm() -> MpiCommunicator:
     return MpiCommunicator()
 
 
-def group_of(workers: Sequence[int], feedback: Feedback = "residual") -> WorkerGroup:
+def group_of(workers: Sequence[int]) -> WorkerGroup:
     algorithm = FirstOrder(rounds=3, step=0.1)
     config = WorkerConfig(
         seed=5,
@@ -47,9 +51,9 @@ def group_of(workers: Sequence[int], feedback: Feedback = "residual") -> WorkerG
         algorithm=algorithm,
         compressor=TopK(k=4),
         norm=Norm(),
-        feedback=feedback,
+        feedback=Residual(),
         lengths_vary=True,
-        dim=_DIM,
+        layout=flat(_DIM),
         attack=Garbage(alpha=0.2),
         byzantine=np.array([3]),
         weights=np.arange(1.0, 1 + _WORKERS),
@@ -106,7 +110,11 @@ def test_the_cluster_does_what_a_local_one_does(comm: MpiCommunicator) -> None:
     local: Cluster = LocalCluster(group_of(range(_WORKERS)))
     x = np.linspace(-1, 1, _DIM)
     for round in range(3):
-        one, other = (each.ask(round, Query((x,), scale=0.1)) for each in (cluster, local))
+        query = Query((x,), scale=0.1)
+        judge = bound(Mean(), None, Context(round, query))
+        one, other = (each.ask(round, query, judge) for each in (cluster, local))
+        assert isinstance(one.answers, Inbox)
+        assert isinstance(other.answers, Inbox)
         assert list(map(bytes, one.answers.messages)) == list(map(bytes, other.answers.messages))
         assert (one.bytes_up, one.bytes_down) == (other.bytes_up, other.bytes_down)
         np.testing.assert_array_equal(one.answers.norms, other.answers.norms)
@@ -114,9 +122,9 @@ def test_the_cluster_does_what_a_local_one_does(comm: MpiCommunicator) -> None:
     np.testing.assert_array_equal(astuple(cluster.audit(x)), astuple(local.audit(x)))
     assert cluster.smoothness(x) == local.smoothness(x)
     assert cluster.lambda_min(x) == local.lambda_min(x)
-    for one_residual, other_residual in zip(cluster.residuals(3), local.residuals(3), strict=True):
+    for one_residual, other_residual in zip(*(each.memory("residual", 3) for each in (cluster, local)), strict=True):
         np.testing.assert_array_equal(one_residual, other_residual)
-    given_up = cluster.residuals(3)
+    given_up = cluster.memory("residual", 3)
     next(given_up)
     given_up.close()  # a writer that fails half-way must not leave the workers sending
     cluster.dismiss(3)

@@ -37,6 +37,6 @@ def test_sends_two_factors() -> None:
 
 
 def test_refuses_a_rank_above_that_of_the_matrix() -> None:
-    PCA(k=11).admit(123)
+    PCA(k=11).admit(flat(123))
     with pytest.raises(PlanFault, match="choose 1 to 11"):
-        PCA(k=12).admit(123)
+        PCA(k=12).admit(flat(123))

@@ -11,6 +11,7 @@ from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.qsgd import QSGD
 from mpirobust.errors import Malformed
 from mpirobust.types import flat
+from tests.support.codes import drawn
 from tests.support.statistics import assert_unbiased, draws, message_of
 
 
@@ -34,7 +35,7 @@ def entropy(values: NDArray[np.int64]) -> float:
 def test_is_near_the_entropy_of_a_gaussian_gradient(levels: int) -> None:
     v = np.random.default_rng(levels).standard_normal(100_000)
     message = message_of(QSGD(levels=levels), v)
-    sent = np.rint(QSGD(levels=levels).decode(message) * levels / np.frombuffer(message, "<f4", 1)[0])
+    sent = np.rint(drawn(QSGD(levels=levels), v.size).decode(message) * levels / np.frombuffer(message, "<f4", 1)[0])
     assert entropy(sent.astype(np.int64)) * 0.99 < len(message) < entropy(sent.astype(np.int64)) * 1.07
 
 
@@ -80,7 +81,7 @@ def test_delta_is_that_of_the_worst_vector() -> None:
 def test_refuses_a_norm_that_is_none(norm: float) -> None:
     message = np.float32(norm).tobytes() + pack(np.array([1, 0, -1]), 1)
     with pytest.raises(Malformed, match="norm"):
-        QSGD(levels=1).norm(message, 3, 2.0)
+        drawn(QSGD(levels=1), 3).norm(message, 2.0)
 
 
 class TestRice:

@@ -58,11 +58,11 @@ def test_takes_the_bits_of_a_level_for_each_padded_coordinate(dim: int, bits: in
 def test_refuses_levels_and_ends_that_are_none() -> None:
     code = code_at(Rotated(levels=3), 4, 0)
     ends = np.array([-1.0, 1.0], "<f4").tobytes()
-    assert code.norm(ends + b"\x00", 4, 2.0) == 2
+    assert code.norm(ends + b"\x00", 2.0) == 2
     with pytest.raises(Malformed, match="level"):
-        code.norm(ends + b"\x03", 4, 2.0)
+        code.norm(ends + b"\x03", 2.0)
     with pytest.raises(Malformed, match="end"):
-        code.norm(np.array([-1.0, np.inf], "<f4").tobytes() + b"\x00", 4, 2.0)
+        code.norm(np.array([-1.0, np.inf], "<f4").tobytes() + b"\x00", 2.0)
 
 
 def test_delta_needs_more_levels_for_longer_blocks() -> None:

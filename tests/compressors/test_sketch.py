@@ -50,7 +50,7 @@ def test_sends_its_table_and_no_hashes() -> None:
 
 def test_refuses_more_coordinates_than_its_hashes_tell_apart() -> None:
     with pytest.raises(PlanFault):
-        Sketch(rows=1, columns=1).admit(2**31)
+        Sketch(rows=1, columns=1).admit(flat(2**31))
 
 
 def test_refuses_a_sum_that_is_not_finite_even_where_the_median_hides_it() -> None:
@@ -58,4 +58,4 @@ def test_refuses_a_sum_that_is_not_finite_even_where_the_median_hides_it() -> No
     table = np.frombuffer(message_of(compressor, np.ones(4)), "<f4").copy()
     table[:5] = np.inf
     with pytest.raises(Malformed, match="not finite"):
-        code_at(compressor, 4, 0).norm(table.tobytes(), 4, 2.0)
+        code_at(compressor, 4, 0).norm(table.tobytes(), 2.0)

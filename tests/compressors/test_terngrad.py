@@ -7,6 +7,7 @@ from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.terngrad import TernGrad
 from mpirobust.errors import Malformed
 from mpirobust.types import flat
+from tests.support.codes import drawn
 from tests.support.statistics import assert_unbiased, draws, message_of
 
 
@@ -14,7 +15,7 @@ def test_certain_entries_come_through() -> None:
     v = np.array([2.0, -2.0, 0.0, 2.0, 0.0, -2.0])
     message = message_of(TernGrad(), v)
     assert message == np.float32(2.0).tobytes() + bytes([2 + 0 * 3 + 1 * 9 + 2 * 27 + 1 * 81, 0])
-    np.testing.assert_array_equal(TernGrad().decode(message), v)
+    np.testing.assert_array_equal(drawn(TernGrad(), 6).decode(message), v)
 
 
 def test_is_unbiased_and_ternary() -> None:
@@ -42,11 +43,11 @@ def test_delta_is_reached_by_its_worst_vector(dim: int) -> None:
 @pytest.mark.parametrize("scale", [-1.0, np.inf, np.nan])
 def test_refuses_a_scale_that_is_none(scale: float) -> None:
     with pytest.raises(Malformed, match="scale"):
-        TernGrad().norm(np.float32(scale).tobytes() + b"\0", 5, 2.0)
+        drawn(TernGrad(), 5).norm(np.float32(scale).tobytes() + b"\0", 2.0)
 
 
 def test_refuses_a_byte_that_is_not_five_trits() -> None:
-    scale = np.float32(1.0).tobytes()
-    assert TernGrad().norm(scale + bytes([242]), 5, 1.0) == 5
+    code, scale = drawn(TernGrad(), 5), np.float32(1.0).tobytes()
+    assert code.norm(scale + bytes([242]), 1.0) == 5
     with pytest.raises(Malformed, match="trits"):
-        TernGrad().norm(scale + bytes([243]), 5, 1.0)
+        code.norm(scale + bytes([243]), 1.0)

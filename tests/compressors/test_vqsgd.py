@@ -9,6 +9,7 @@ from mpirobust.compressors._sparse import pack_positions
 from mpirobust.compressors.vqsgd import VQSGD
 from mpirobust.errors import Malformed
 from mpirobust.types import flat
+from tests.support.codes import drawn
 from tests.support.statistics import assert_unbiased, draws, message_of
 
 
@@ -40,9 +41,9 @@ def test_takes_at_most_log2_of_twice_d_bits_a_sample(dim: int, samples: int) -> 
 
 
 def test_corners_are_counted() -> None:
-    decoded = VQSGD(samples=4).decode(_message(2.0, [0, 0, 3, 7], 4))  # +e0 twice, -e1, -e3
+    decoded = drawn(VQSGD(samples=4), 4).decode(_message(2.0, [0, 0, 3, 7], 4))  # +e0 twice, -e1, -e3
     np.testing.assert_allclose(decoded, [2, -1, 0, -1])
-    np.testing.assert_array_equal(VQSGD(samples=2).decode(_message(2.0, [4, 5], 4)), 0)  # +e2 and -e2
+    np.testing.assert_array_equal(drawn(VQSGD(samples=2), 4).decode(_message(2.0, [4, 5], 4)), 0)  # +e2 and -e2
 
 
 @pytest.mark.parametrize("corners", [[1, 0], [0, 8], [8, 8]])
@@ -50,10 +51,10 @@ def test_refuses_corners_that_are_none(corners: list[int]) -> None:
     number = corners[0] * 8 + corners[1]
     message = np.float32(1.0).tobytes() + number.to_bytes(1, "big")
     with pytest.raises(Malformed, match="ascending"):
-        VQSGD(samples=2).norm(message, 4, 2.0)
+        drawn(VQSGD(samples=2), 4).norm(message, 2.0)
 
 
 @pytest.mark.parametrize("norm", [-1.0, np.inf, np.nan])
 def test_refuses_a_norm_that_is_none(norm: float) -> None:
     with pytest.raises(Malformed, match="norm"):
-        VQSGD(samples=2).norm(_message(norm, [0, 0], 4), 4, 2.0)
+        drawn(VQSGD(samples=2), 4).norm(_message(norm, [0, 0], 4), 2.0)

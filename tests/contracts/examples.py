@@ -7,6 +7,7 @@ from typing import Any
 
 from mpirobust import catalog
 from mpirobust.errors import PlanFault
+from mpirobust.types import Layout, flat
 
 ROOMS = {
     "problem": catalog.ROOMS["problem"],
@@ -49,7 +50,12 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "aggregator": {
         "bulyan": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.2}],
         "caf": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}, {"beta": 0.49}],
-        "centered-clipping": [{"radius": 1.0}, {"radius": 100.0}, {"radius": 0.01, "iterations": 1}],
+        "centered-clipping": [
+            {"radius": 1.0},
+            {"radius": 100.0},
+            {"radius": 0.01, "iterations": 1},
+            {"radius": 1.0, "start": "previous"},
+        ],
         "geometric-median": [{}, {"iterations": 1, "tolerance": 0.0}],
         "iterative-filtering": [
             {"beta": 0.0},
@@ -70,6 +76,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"beta": 0.2, "rule": {"kind": "norm-trim", "beta": 0.3}},
             {"beta": 0.3, "rule": {"kind": "median"}},
             {"beta": 0.3, "rule": {"kind": "geometric-median"}},
+            {"beta": 0.3, "rule": {"kind": "centered-clipping", "radius": 1.0, "start": "previous"}},
             {"beta": 0.2, "rule": {"kind": "nnm", "beta": 0.2, "rule": {"kind": "trimmed-mean", "beta": 0.2}}},
         ],
         "norm-trim": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}, {"beta": 0.49}],
@@ -98,6 +105,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         ],
         "mimic": [{"alpha": 0.2}],
         "negative": [{"alpha": 0.2}, {"alpha": 0.2, "factor": 30.0}],
+        "stale": [{"alpha": 0.2}, {"alpha": 0.2, "factor": -1.0}],
         "sign-flip": [{"alpha": 0.2}, {"alpha": 0.2, "factor": 4.0}],
         "under-cut": [{"alpha": 0.2, "beta": 0.0}, {"alpha": 0.2, "beta": 0.2}, {"alpha": 0.2, "beta": 0.49}],
         "zero": [{"alpha": 0.2}],
@@ -147,7 +155,7 @@ def fitting(table: str, dims: list[int]) -> dict[str, tuple[Any, int]]:
         f"{name}-d{dim}": (component, dim)
         for name, component in _named(table)
         for dim in dims
-        if _admits(component, dim)
+        if _admits(component, flat(dim))
     }
 
 
@@ -156,9 +164,9 @@ def admits(component: Any, classes: int) -> bool:
     return _admits(component, classes)
 
 
-def _admits(component: Any, number: int) -> bool:
+def _admits(component: Any, what: int | Layout) -> bool:
     try:
-        component.admit(number)
+        component.admit(what)
     except PlanFault:
         return False
     return True

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mpirobust.aggregators.base import Aggregator, Context
+from mpirobust.aggregators.base import Aggregator
 from mpirobust.aggregators.bulyan import Bulyan
 from mpirobust.aggregators.krum import Krum
 from mpirobust.aggregators.majority_vote import MajorityVote
@@ -31,7 +31,8 @@ from mpirobust.errors import PlanFault
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Message, Norm, Vector
 from tests.contracts.examples import components
-from tests.support.codes import code_of
+from tests.support.codes import code_of, drawn, inbox_of
+from tests.support.judging import judged
 
 ALL: dict[str, Aggregator] = components("aggregator")
 AVERAGING = {name: rule for name, rule in ALL.items() if isinstance(rule, Mean | NormTrim | Krum | MultiKrum)}
@@ -78,7 +79,7 @@ def inbox(
         message = code_of(compressor, DIM, worker, shared).encode(v, np.random.default_rng(worker))
         claim = np.array(np.linalg.norm(v, norm.q), NORM_PREFIX).tobytes() if norm.claimed else b""
         messages.append((instead or {}).get(worker, claim + message))
-    return Inbox(messages, DIM, compressor, norm, scale, shared)
+    return inbox_of(messages, DIM, compressor, norm, scale, shared)
 
 
 def shared(worker: int) -> np.random.Generator:
@@ -92,7 +93,7 @@ def test_never_keeps_the_unsound(rule: Aggregator, data: st.DataObject, m: int) 
     bad = data.draw(st.dictionaries(st.integers(0, m - 1), st.sampled_from(BAD)))
     with np.errstate(over="ignore", invalid="ignore"):  # as in a run
         box = inbox(vectors(m), instead=bad)
-        verdict = rule.judge(box, None, Context())
+        verdict = judged(rule, box)
     assert not box.sound[list(bad)].any()
     assert box.sound.sum() == m - len(bad)
     assert (verdict.kept.dtype, verdict.kept.shape, verdict.step.shape) == (np.dtype(bool), (m,), (DIM,))
@@ -103,7 +104,7 @@ def test_never_keeps_the_unsound(rule: Aggregator, data: st.DataObject, m: int) 
 @each
 @pytest.mark.parametrize("m", [1, 2, 10])
 def test_takes_no_step_where_nobody_is_sound(rule: Aggregator, m: int) -> None:
-    verdict = rule.judge(inbox(vectors(m), instead=dict.fromkeys(range(m), b"")), None, Context())
+    verdict = judged(rule, inbox(vectors(m), instead=dict.fromkeys(range(m), b"")))
     assert not verdict.kept.any()
     np.testing.assert_array_equal(verdict.step, np.zeros(DIM))
 
@@ -113,8 +114,8 @@ def test_takes_no_step_where_nobody_is_sound(rule: Aggregator, m: int) -> None:
 @given(order=st.permutations(range(11)))
 def test_does_not_care_which_worker_says_it(rule: Aggregator, order: list[int]) -> None:
     said, silent = vectors(11), {order.index(4): b""}
-    plain = rule.judge(inbox(said, instead={4: b""}), None, Context())
-    mixed = rule.judge(inbox(said[order], instead=silent), None, Context())
+    plain = judged(rule, inbox(said, instead={4: b""}))
+    mixed = judged(rule, inbox(said[order], instead=silent))
     np.testing.assert_array_equal(mixed.kept, plain.kept[order])
     np.testing.assert_allclose(mixed.step, plain.step, rtol=1e-12, atol=1e-14)
 
@@ -123,18 +124,18 @@ def test_does_not_care_which_worker_says_it(rule: Aggregator, order: list[int]) 
 def test_leaves_the_inbox_alone(rule: Aggregator) -> None:
     box = inbox(vectors(10))
     before, sound = [bytes(message) for message in box.messages], box.sound
-    one, other = rule.judge(box, None, Context()), rule.judge(box, None, Context())
+    one, other = judged(rule, box), judged(rule, box)
     assert [bytes(message) for message in box.messages] == before
     np.testing.assert_array_equal(box.sound, sound)
     np.testing.assert_array_equal(one.step, other.step)
     np.testing.assert_array_equal(one.kept, other.kept)
 
 
-def outlying(m: int, number: int, size: float, all_or_fail: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def outlying(m: int, number: int, size: float, together: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What `m` workers say, `number` of them far away and on one spot or not, and what the honest say."""
     said = vectors(m, seed=number)
     outliers = np.random.default_rng(number).permutation(m)[:number]
-    said[outliers] = size * (np.ones(DIM) if all_or_fail else np.sign(said[outliers]))
+    said[outliers] = size * (np.ones(DIM) if together else np.sign(said[outliers]))
     return said, np.delete(said, outliers, axis=0)
 
 
@@ -158,9 +159,9 @@ def admits(rule: Aggregator, workers: int, byzantine: int) -> bool:
 def test_outliers_do_not_move_the_step_out_of_the_honest_range(rule: Aggregator, m: int, size: float) -> None:
     """Up to β m of them, however long and whether they collude or not."""
     for number in range(most(rule, m) + 1):
-        for all_or_fail in (False, True):
-            said, honest = outlying(m, number, size, all_or_fail)
-            step = rule.judge(inbox(said), None, Context()).step
+        for together in (False, True):
+            said, honest = outlying(m, number, size, together)
+            step = judged(rule, inbox(said)).step
             assert (step >= honest.min(axis=0) - 1e-9).all()
             assert (step <= honest.max(axis=0) + 1e-9).all()
 
@@ -171,15 +172,12 @@ def test_outliers_do_not_move_the_step_out_of_the_honest_range(rule: Aggregator,
 def test_outliers_move_the_step_no_further_however_far_they_are(rule: Aggregator, m: int, size: float) -> None:
     """The geometric median of honest vectors in a ball of radius r moves by less than 2 (1 - α)/(1 - 2α) r."""
     for number in range(most(rule, m) + 1):
-        for all_or_fail in (False, True):
-            said, honest = outlying(m, number, size, all_or_fail)
+        for together in (False, True):
+            said, honest = outlying(m, number, size, together)
             alpha, radius = number / m, np.linalg.norm(honest - honest.mean(axis=0), axis=1).max()
             bound = 2 * (1 - alpha) / (1 - 2 * alpha) * radius + np.sqrt(DIM) * isinstance(rule, MajorityVote)
             radius = getattr(rule, "radius", 0.0) * getattr(rule, "iterations", 0)  # clipped, they still pull
-            assert (
-                np.linalg.norm(rule.judge(inbox(said), None, Context()).step - honest.mean(axis=0))
-                <= bound + alpha * radius
-            )
+            assert np.linalg.norm(judged(rule, inbox(said)).step - honest.mean(axis=0)) <= bound + alpha * radius
 
 
 def test_every_defending_rule_is_tried_with_outliers() -> None:
@@ -193,7 +191,7 @@ def test_agrees_with_what_all_say(rule: Aggregator, m: int) -> None:
     if not admits(rule, m, 0):
         return
     one = vectors(1)[0]
-    step = rule.judge(inbox(np.tile(one, (m, 1))), None, Context()).step
+    step = judged(rule, inbox(np.tile(one, (m, 1)))).step
     np.testing.assert_allclose(step, np.sign(one) if isinstance(rule, MajorityVote) else one, rtol=1e-12)
 
 
@@ -204,7 +202,7 @@ def test_a_vector_too_long_to_be_squared_is_only_an_outlier(rule: Aggregator, be
     said = vectors(11)
     for worker, size in beside.items():
         said[worker] = size
-    verdict = rule.judge(inbox(said, norm=Norm(1.0)), None, Context())
+    verdict = judged(rule, inbox(said, norm=Norm(1.0)))
     assert np.isfinite(verdict.step).all()
     if rule.tolerates() is not None and len(beside) <= most(rule, 11):
         assert np.abs(verdict.step).max() < 1e3
@@ -215,7 +213,7 @@ def test_a_vector_too_long_to_be_squared_is_only_an_outlier(rule: Aggregator, be
 @pytest.mark.parametrize("scale", [1.0, 0.3])
 def test_step_is_the_scaled_mean_of_what_the_kept_sent(rule: Aggregator, compressor: Compressor, scale: float) -> None:
     box = inbox(vectors(10), compressor, scale=scale, instead={3: b""})
-    verdict = rule.judge(box, None, Context())
+    verdict = judged(rule, box)
     decoded = [
         code_of(compressor, DIM, worker, shared).decode(box.messages[worker])
         for worker in np.flatnonzero(verdict.kept).tolist()
@@ -227,17 +225,15 @@ def test_step_is_the_scaled_mean_of_what_the_kept_sent(rule: Aggregator, compres
 @each
 def test_scale_scales_the_step_and_nothing_else(rule: Aggregator) -> None:
     one, half = (
-        rule.judge(inbox(vectors(10)), None, Context()),
-        rule.judge(inbox(vectors(10), scale=0.5), None, Context()),
+        judged(rule, inbox(vectors(10))),
+        judged(rule, inbox(vectors(10), scale=0.5)),
     )
     np.testing.assert_allclose(half.step, 0.5 * one.step, rtol=1e-12)
     np.testing.assert_array_equal(half.kept, one.kept)
 
 
 def test_mean_keeps_all_that_is_sound() -> None:
-    assert Mean().judge(inbox(vectors(10), instead={2: b""}), None, Context()).kept.tolist() == [
-        w != 2 for w in range(10)
-    ]
+    assert judged(Mean(), inbox(vectors(10), instead={2: b""})).kept.tolist() == [w != 2 for w in range(10)]
     assert Mean().tolerates() is None
 
 
@@ -245,7 +241,7 @@ class TestNormTrim:
     @given(m=st.integers(1, 60), beta=st.integers(0, 49))
     def test_drops_the_longest(self, m: int, beta: int) -> None:
         said = vectors(m, seed=m)
-        verdict = NormTrim(beta=beta / 100).judge(inbox(said), None, Context())
+        verdict = judged(NormTrim(beta=beta / 100), inbox(said))
         drop = -(-beta * m // 100)  # ⌈β m⌉ in whole numbers
         expected = np.ones(m, dtype=bool)
         expected[np.argsort(np.linalg.norm(said, axis=1))[m - drop :]] = False
@@ -256,22 +252,22 @@ class TestNormTrim:
         [(0.11, 200, 22), (0.3, 10, 3), (0.1, 30, 3), (0.07, 100, 7), (0.28, 25, 7), (0.31, 10, 4), (0.0, 9, 0)],
     )
     def test_rounds_up_but_not_for_rounding_errors(self, beta: float, m: int, drop: int) -> None:
-        assert NormTrim(beta=beta).judge(inbox(vectors(m)), None, Context()).kept.sum() == m - drop
+        assert judged(NormTrim(beta=beta), inbox(vectors(m))).kept.sum() == m - drop
 
     def test_keeps_the_lower_numbers_of_equals(self) -> None:
-        kept = NormTrim(beta=0.3).judge(inbox(np.ones((10, DIM))), None, Context()).kept
+        kept = judged(NormTrim(beta=0.3), inbox(np.ones((10, DIM)))).kept
         assert kept.tolist() == [True] * 7 + [False] * 3
 
     def test_counts_the_unsound_among_the_dropped(self) -> None:
-        kept = NormTrim(beta=0.3).judge(inbox(np.ones((10, DIM)), instead={0: b"", 5: b""}), None, Context()).kept
+        kept = judged(NormTrim(beta=0.3), inbox(np.ones((10, DIM)), instead={0: b"", 5: b""})).kept
         assert kept.tolist() == [False, *[True] * 4, False, *[True] * 3, False]
-        kept = NormTrim(beta=0.1).judge(inbox(np.ones((10, DIM)), instead={0: b"", 5: b""}), None, Context()).kept
+        kept = judged(NormTrim(beta=0.1), inbox(np.ones((10, DIM)), instead={0: b"", 5: b""})).kept
         assert kept.tolist() == [False, *[True] * 4, False, *[True] * 4]
 
     @pytest.mark.parametrize("q", [1.0, 2.0, np.inf])
     def test_measures_by_the_norm_that_is_asked_for(self, q: float) -> None:
         said = vectors(20)
-        kept = NormTrim(beta=0.25).judge(inbox(said, norm=Norm(q)), None, Context()).kept
+        kept = judged(NormTrim(beta=0.25), inbox(said, norm=Norm(q))).kept
         assert set(np.flatnonzero(~kept)) == set(np.argsort(np.linalg.norm(said, q, axis=1))[15:])
 
     def test_tolerates_beta(self) -> None:
@@ -284,25 +280,25 @@ class TestOptionI:
     norm = Norm(claimed=True)
 
     def with_claims(self, claims: dict[int, float], said: NDArray[np.float64]) -> Inbox:
-        code = L1QSGD()
+        compressor, code = L1QSGD(), drawn(L1QSGD(), DIM)
         messages = {
             worker: np.array(claim, NORM_PREFIX).tobytes() + code.encode(said[worker], np.random.default_rng(0))
             for worker, claim in claims.items()
         }
-        return inbox(said, code, self.norm, instead=messages)
+        return inbox(said, compressor, self.norm, instead=messages)
 
     def test_sorts_by_the_claim(self) -> None:
         said = np.ones((4, DIM))
         box = self.with_claims({0: 9.0, 1: 1.0, 2: 8.0, 3: 2.0}, said)
         np.testing.assert_array_equal(box.norms, [9, 1, 8, 2])
-        assert NormTrim(beta=0.49).judge(box, None, Context()).kept.tolist() == [False, True, False, True]
+        assert judged(NormTrim(beta=0.49), box).kept.tolist() == [False, True, False, True]
 
     @pytest.mark.parametrize("claim", [-1.0, -1e-300, np.nan, np.inf, -np.inf])
     @each
     def test_refuses_a_claim_that_is_no_norm(self, rule: Aggregator, claim: float) -> None:
         box = self.with_claims({1: claim}, vectors(5))
         assert box.sound.tolist() == [True, False, True, True, True]
-        assert not rule.judge(box, None, Context()).kept[1]
+        assert not judged(rule, box).kept[1]
 
     def test_still_looks_at_the_code(self) -> None:
         honest = np.array(1.0, NORM_PREFIX).tobytes()
@@ -317,6 +313,4 @@ class TestOptionI:
     @pytest.mark.parametrize("compressor", CODES, ids=repr)
     def test_averages_the_codes_without_their_claims(self, compressor: Compressor) -> None:
         plain, claimed = inbox(vectors(5), compressor), inbox(vectors(5), compressor, self.norm)
-        np.testing.assert_array_equal(
-            Mean().judge(claimed, None, Context()).step, Mean().judge(plain, None, Context()).step
-        )
+        np.testing.assert_array_equal(judged(Mean(), claimed).step, judged(Mean(), plain).step)

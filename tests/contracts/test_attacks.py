@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mpirobust.cluster.adversary import byzantine
 
 from mpirobust.attacks.base import Attack, DataAttack, MessageAttack, Spy, UpdateAttack, WireAttack
 from mpirobust.attacks.garbage import Garbage
@@ -25,7 +24,7 @@ from mpirobust.errors import PlanFault
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Norm
 from tests.contracts.examples import admits, components, fitting
-from tests.support.attack_rounds import Round, vectors
+from tests.support.attack_rounds import Round, byzantine, vectors
 from tests.support.shards import contents, made_shard
 
 ALL: dict[str, Attack] = components("attack")
@@ -156,7 +155,7 @@ def test_message_attack_on_compressed_differences(attack: MessageAttack, code: s
     sent = game.forged()
     assert sent == game.forged()
     assert max(map(len, sent)) <= game.config.message_limit()
-    np.testing.assert_array_equal(game.receiver.states, before)
+    np.testing.assert_array_equal(game.receiver.memory["state"], before)
     if not isinstance(attack, LyingScale | WrongIndex):
         assert game.inbox(sent).sound.all()
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpirobust.compressors._sparse import pack_positions, position_nbytes, unpack_positions
-from mpirobust.compressors.base import BLOCK, Compressor
+from mpirobust.compressors.base import BLOCK, Code, Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
@@ -22,7 +22,7 @@ from mpirobust.errors import Malformed, PlanFault
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Message, Vector, flat
 from tests.contracts.examples import fitting
-from tests.support.codes import code_of
+from tests.support.codes import drawn
 
 CASES = fitting("compressor", [1, 2, 7, 8, 9, 123, 1000])
 HOSTILE = fitting("compressor", [1, 7, 123])
@@ -46,9 +46,9 @@ def _as_in_a_run() -> Iterator[None]:
         yield
 
 
-def code_at(compressor: Compressor, dim: int, round: int) -> Compressor:
+def code_at(compressor: Compressor, dim: int, round: int = 0) -> Code:
     """One end's code for one message: a new stream each time, as the two ends have."""
-    return code_of(compressor, dim, lambda: stream(1, 0, round, Purpose.SHARED))
+    return drawn(compressor, dim, stream(1, 0, round, Purpose.SHARED))
 
 
 def encode(compressor: Compressor, v: Vector, round: int = 0) -> bytes:
@@ -110,7 +110,7 @@ def test_norm_is_that_of_the_decoded_vector(case: Case, q: float) -> None:
     for name, v in vectors(dim).items():
         message = encode(compressor, v)
         expected = np.linalg.norm(decode(compressor, message, dim), q)
-        norm = code_at(compressor, dim, 0).norm(message, dim, q)
+        norm = code_at(compressor, dim).norm(message, q)
         np.testing.assert_allclose(norm, expected, rtol=1e-12, err_msg=name)
 
 
@@ -118,7 +118,7 @@ def test_adds_the_weighted_sum_of_what_it_decodes(case: Case) -> None:
     compressor, dim = case
     rng = np.random.default_rng(5)
     weights = np.array([0.25, 0.0, -3.0, 1e-3, 7.0])
-    code = code_at(compressor, dim, 0)
+    code = code_at(compressor, dim)
     messages = [code.encode(rng.standard_normal(dim), stream(1, worker, 0, Purpose.ENCODE)) for worker in range(5)]
     before = rng.standard_normal(dim)
     out = before.copy()
@@ -131,7 +131,7 @@ def test_adds_the_weighted_sum_of_what_it_decodes(case: Case) -> None:
 @pytest.mark.parametrize("name", LONG)
 def test_fills_any_block_of_what_it_decodes(name: str) -> None:
     compressor, dim = LONG[name]
-    code, rng = code_at(compressor, dim, 0), np.random.default_rng(3)
+    code, rng = code_at(compressor, dim), np.random.default_rng(3)
     inputs = [rng.standard_normal(dim), rng.standard_t(1, dim), np.where(np.arange(dim) < dim - 500, 0.0, 1.0)]
     messages = [code.encode(v, stream(1, 0, round, Purpose.ENCODE)) for round, v in enumerate(inputs)]
     decoded = np.array([code.decode(message) for message in messages])
@@ -139,12 +139,12 @@ def test_fills_any_block_of_what_it_decodes(name: str) -> None:
         whole = min(BLOCK, dim - start)
         for width in (whole, 1, whole // 2 + 1):
             block = np.full((3, width), np.nan)
-            code.fill(block, messages, dim, start)
+            code.fill(block, messages, start)
             np.testing.assert_array_equal(block, decoded[:, start : start + width])
     for message, v in zip(messages, decoded, strict=True):
-        assert len(message) <= code.max_nbytes(flat(dim))
+        assert len(message) <= compressor.max_nbytes(flat(dim))
         for q in ORDERS:
-            np.testing.assert_allclose(code.norm(message, dim, q), np.linalg.norm(v, q), rtol=1e-12)
+            np.testing.assert_allclose(code.norm(message, q), np.linalg.norm(v, q), rtol=1e-12)
 
 
 def test_error_is_within_delta(case: Case) -> None:
@@ -178,7 +178,7 @@ def test_zero_stays_zero(case: Case) -> None:
     message = encode(compressor, np.zeros(dim))
     zero = 1.0 if isinstance(compressor, Sign) else 0.0  # one bit a coordinate and no scale: there is no word for zero
     np.testing.assert_array_equal(decode(compressor, message, dim), zero)
-    assert all(code_at(compressor, dim, 0).norm(message, dim, q) == zero * dim ** (1 / q) for q in ORDERS)
+    assert all(code_at(compressor, dim).norm(message, q) == zero * dim ** (1 / q) for q in ORDERS)
 
 
 def test_equal_streams_give_equal_bytes(case: Case) -> None:
@@ -195,21 +195,21 @@ def test_what_is_not_finite_is_not_decoded_as_such(case: Case, bad: float) -> No
     v[dim // 2] = bad
     message = encode(compressor, v)
     assert len(message) <= compressor.max_nbytes(flat(dim))
-    finite_or_malformed(code_at(compressor, dim, 0), message, dim)
+    finite_or_malformed(code_at(compressor, dim), message)
 
 
-def finite_or_malformed(code: Compressor, message: Message, dim: int) -> None:
+def finite_or_malformed(code: Code, message: Message) -> None:
     """The gate: `decode` and `norm` know no third way, and agree."""
     try:
         decoded = code.decode(message)
     except Malformed:
         decoded = None
     if decoded is not None:
-        assert decoded.shape == (dim,)
+        assert decoded.shape == (code.dim,)
         assert np.isfinite(decoded).all()
     for q in ORDERS:
         try:
-            norm = code.norm(message, dim, q)
+            norm = code.norm(message, q)
         except Malformed:
             assert decoded is None
             continue
@@ -223,7 +223,7 @@ def finite_or_malformed(code: Compressor, message: Message, dim: int) -> None:
 @given(message=st.binary(max_size=1200))
 def test_random_bytes(name: str, message: bytes) -> None:
     compressor, dim = HOSTILE[name]
-    finite_or_malformed(code_at(compressor, dim, 0), message, dim)
+    finite_or_malformed(code_at(compressor, dim), message)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -232,7 +232,7 @@ def test_random_bytes(name: str, message: bytes) -> None:
 def test_random_bytes_of_the_right_length(name: str, data: st.DataObject) -> None:
     compressor, dim = HOSTILE[name]
     nbytes = compressor.max_nbytes(flat(dim))
-    finite_or_malformed(code_at(compressor, dim, 0), data.draw(st.binary(min_size=nbytes, max_size=nbytes)), dim)
+    finite_or_malformed(code_at(compressor, dim), data.draw(st.binary(min_size=nbytes, max_size=nbytes)))
 
 
 _PATTERNS = [
@@ -267,7 +267,7 @@ def mutated(message: bytes, data: st.DataObject) -> bytes:
 def test_mutations_of_an_honest_message(name: str, data: st.DataObject) -> None:
     compressor, dim = HOSTILE[name]
     honest = encode(compressor, vectors(dim)[data.draw(st.sampled_from(["gaussian", "equal", "single"]))])
-    finite_or_malformed(code_at(compressor, dim, 0), mutated(honest, data), dim)
+    finite_or_malformed(code_at(compressor, dim), mutated(honest, data))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -278,7 +278,7 @@ def test_any_other_length_is_malformed_where_the_length_is_fixed(name: str) -> N
     for message in others if compressor.fixed_length() else []:
         for q in ORDERS:
             with pytest.raises(Malformed):
-                code_at(compressor, dim, 0).norm(message, dim, q)
+                code_at(compressor, dim).norm(message, q)
 
 
 class TestIdentity:
@@ -308,7 +308,7 @@ class TestL1QSGD:
         dim, rng = 40_005, np.random.default_rng(0)
         messages = [encode(L1QSGD(), rng.standard_normal(dim)) for _ in range(120)]
         out, weights = np.zeros(dim), rng.standard_normal(120)
-        L1QSGD().add_to(out, weights, messages)
+        drawn(L1QSGD(), dim).add_to(out, weights, messages)
         bits = [np.unpackbits(np.frombuffer(message, np.uint8, offset=4), count=dim) for message in messages]
         scales = [float(np.frombuffer(message, "<f4", 1)[0]) for message in messages]
         expected = sum(w * s * (2.0 * b - 1) for w, s, b in zip(weights, scales, bits, strict=True))
@@ -318,7 +318,7 @@ class TestL1QSGD:
         message = bytearray(encode(L1QSGD(), np.ones(9)))
         message[:4] = np.array(-1.0, "<f4").tobytes()
         with pytest.raises(Malformed, match="negative"):
-            L1QSGD().norm(message, 9, 2.0)
+            drawn(L1QSGD(), 9).norm(message, 2.0)
 
 
 class TestTopK:
@@ -349,14 +349,14 @@ class TestTopK:
         k = len(positions)
         message = pack_positions(np.array(positions), 9) + np.ones(k, "<f4").tobytes()
         with pytest.raises(Malformed, match=r"ascending|twice"):
-            TopK(k=k).norm(message, 9, 2.0)
+            drawn(TopK(k=k), 9).norm(message, 2.0)
 
     def test_refuses_a_position_just_beyond_the_end(self) -> None:
         """With 20 of 123 positions there are codes of 123; with two of 9 there are bytes above all codes."""
         message = pack_positions(np.append(np.arange(19), 123), 123) + np.ones(20, "<f4").tobytes()
         for code, dim, sent in [(TopK(k=20), 123, message), (TopK(k=2), 9, bytes([81 + 5]) + bytes(8))]:
             with pytest.raises(Malformed, match="ascending below the dimension"):
-                code.norm(sent, dim, 2.0)
+                drawn(code, dim).norm(sent, 2.0)
 
     @pytest.mark.parametrize("bits", [[0] * 16, [1] * 16, [0] * 8 + [1] * 8])
     def test_refuses_another_number_of_positions(self, bits: list[int]) -> None:
@@ -365,7 +365,7 @@ class TestTopK:
         if sum(bits) == 8:
             message = b"\0\xff" + message[2:]
         with pytest.raises(Malformed):
-            TopK(k=8).norm(message, 9, 2.0)
+            drawn(TopK(k=8), 9).norm(message, 2.0)
 
 
 class TestRandomK:
@@ -385,7 +385,7 @@ class TestRandomK:
 
 @pytest.mark.parametrize("sparsifier", [TopK, RandomK])
 def test_a_sparsifier_refuses_more_entries_than_there_are(sparsifier: Callable[..., Compressor]) -> None:
-    sparsifier(k=9).admit(9)
+    sparsifier(k=9).admit(flat(9))
     with pytest.raises(PlanFault, match="10 is more than the dimension 9; choose 1 to 9") as caught:
-        sparsifier(k=10).admit(9)
+        sparsifier(k=10).admit(flat(9))
     assert caught.value.where == "k"

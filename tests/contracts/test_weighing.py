@@ -11,20 +11,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mpirobust import catalog
-from mpirobust.aggregators.base import Context, Verdict, Weighing
+from mpirobust.aggregators.base import Verdict, Weighing
 from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.aggregators.mean import Mean
 from mpirobust.aggregators.median import Median
 from mpirobust.aggregators.median_of_means import MedianOfMeans
 from mpirobust.aggregators.norm_trim import NormTrim
-from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK, Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
-from mpirobust.types import Message, Norm
+from mpirobust.types import Message
 from tests.contracts.examples import components
+from tests.support.codes import drawn, inbox_of
+from tests.support.judging import judged
 from tests.support.rule_rounds import vectors
 from tests.test_plan import changed, fault
 
@@ -42,7 +43,7 @@ WEIGHTS = st.lists(st.integers(1, 4), min_size=1, max_size=12).map(lambda counts
 each = pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 
 
-def judged(
+def weighed(
     rule: Weighing,
     said: NDArray[np.float64],
     weights: Sequence[float] | NDArray[np.float64] | None,
@@ -50,14 +51,11 @@ def judged(
     instead: dict[int, bytes] | None = None,
     scale: float = 0.3,
 ) -> Verdict:
-    code = code or Identity()
-    messages: list[Message] = [
-        (instead or {}).get(worker, code.encode(v, np.random.default_rng(worker))) for worker, v in enumerate(said)
-    ]
+    compressor, dim = code or Identity(), said.shape[1]
+    sent = [drawn(compressor, dim).encode(v, np.random.default_rng(worker)) for worker, v in enumerate(said)]
+    messages: list[Message] = [(instead or {}).get(worker, message) for worker, message in enumerate(sent)]
     counts = None if weights is None else np.array(weights, np.float64)
-    return rule.judge(
-        Inbox(messages, said.shape[1], code, Norm(), scale, np.random.default_rng, counts), None, Context()
-    )
+    return judged(rule, inbox_of(messages, dim, compressor, scale=scale, weights=counts))
 
 
 def test_these_rules_weigh() -> None:
@@ -74,17 +72,17 @@ def test_a_worker_of_weight_two_is_two_workers(rule: Weighing, error: float, wei
     said = vectors(weights.size, 9, seed=weights.size)
     between_two = weights.size == 2 and weights[0] == weights[1]  # where every point is a geometric median
     assume(not (between_two and isinstance(rule, GeometricMedian)))
-    verdict = judged(rule, said, weights)
-    twice = judged(rule, np.repeat(said, weights.astype(int), axis=0), None)
+    verdict = weighed(rule, said, weights)
+    twice = weighed(rule, np.repeat(said, weights.astype(int), axis=0), None)
     np.testing.assert_allclose(verdict.step, twice.step, rtol=error, atol=error)
     np.testing.assert_array_equal(np.repeat(verdict.kept, weights.astype(int)), twice.kept)
 
 
 def test_the_median_of_an_even_weight_is_between_the_two_in_the_middle() -> None:
     said = np.array([[5.0], [0.0], [1.0]])
-    assert judged(Median(), said, [2, 1, 1], scale=1.0).step.tolist() == [3.0]
-    assert judged(Median(), said, [3, 1, 1], scale=1.0).step.tolist() == [5.0]
-    assert judged(Median(), said, [2, 1, 2], scale=1.0).step.tolist() == [1.0]
+    assert weighed(Median(), said, [2, 1, 1], scale=1.0).step.tolist() == [3.0]
+    assert weighed(Median(), said, [3, 1, 1], scale=1.0).step.tolist() == [5.0]
+    assert weighed(Median(), said, [2, 1, 2], scale=1.0).step.tolist() == [1.0]
 
 
 @pytest.mark.parametrize("code", [Identity(), L1QSGD()], ids=repr)
@@ -92,20 +90,21 @@ def test_equal_weights_give_the_bits_of_none(code: Compressor) -> None:
     """The mean as it was before there were weights: each with scale / n."""
     for m in (1, 3, 7, 49):
         said, dim = vectors(m, BLOCK + 5, seed=m), BLOCK + 5
-        messages: list[Message] = [code.encode(v, np.random.default_rng(at)) for at, v in enumerate(said)]
+        one = drawn(code, dim)
+        messages: list[Message] = [one.encode(v, np.random.default_rng(at)) for at, v in enumerate(said)]
         plain = np.zeros(dim)
-        code.add_to(plain, np.full(m, 0.3 / m), messages)
-        assert judged(Mean(), said, np.ones(m), code).step.tobytes() == plain.tobytes()
-        assert judged(Mean(), said, None, code).step.tobytes() == plain.tobytes()
+        one.add_to(plain, np.full(m, 0.3 / m), messages)
+        assert weighed(Mean(), said, np.ones(m), code).step.tobytes() == plain.tobytes()
+        assert weighed(Mean(), said, None, code).step.tobytes() == plain.tobytes()
 
 
 @each
 def test_only_ratios_count(rule: Weighing) -> None:
     said, weights = vectors(11, 9), np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5.0])
-    one, other = judged(rule, said, weights), judged(rule, said, 7 * weights)
+    one, other = weighed(rule, said, weights), weighed(rule, said, 7 * weights)
     np.testing.assert_allclose(other.step, one.step, rtol=1e-9)
     np.testing.assert_array_equal(other.kept, one.kept)
-    equal, none = judged(rule, said, np.full(11, 7.0)), judged(rule, said, None)
+    equal, none = weighed(rule, said, np.full(11, 7.0)), weighed(rule, said, None)
     np.testing.assert_allclose(equal.step, none.step, rtol=1e-12, atol=1e-14)
     assert np.abs(one.step - none.step).max() > 1e-3
 
@@ -116,9 +115,9 @@ def test_only_ratios_count(rule: Weighing) -> None:
 def test_what_is_unsound_weighs_nothing(rule: Weighing, data: st.DataObject, m: int) -> None:
     bad = data.draw(st.dictionaries(st.integers(0, m - 1), st.sampled_from([b"", np.full(9, np.nan).tobytes()])))
     weights = np.random.default_rng(m).integers(1, 9, m).astype(np.float64)
-    one = judged(rule, vectors(m, 9), weights, instead=bad)
+    one = weighed(rule, vectors(m, 9), weights, instead=bad)
     weights[list(bad)] *= 1e9
-    other = judged(rule, vectors(m, 9), weights, instead=bad)
+    other = weighed(rule, vectors(m, 9), weights, instead=bad)
     assert not one.kept[list(bad)].any()
     assert np.isfinite(one.step).all()
     assert other.step.tobytes() == one.step.tobytes()
@@ -130,16 +129,16 @@ def test_what_is_unsound_weighs_nothing(rule: Weighing, data: st.DataObject, m: 
 @given(order=st.permutations(range(11)))
 def test_does_not_care_which_worker_says_it(rule: Weighing, order: list[int]) -> None:
     said, weights = vectors(11, 9), np.random.default_rng(1).integers(1, 9, 11).astype(np.float64)
-    plain = judged(rule, said, weights, instead={4: b""})
-    mixed = judged(rule, said[order], weights[order], instead={order.index(4): b""})
+    plain = weighed(rule, said, weights, instead={4: b""})
+    mixed = weighed(rule, said[order], weights[order], instead={order.index(4): b""})
     np.testing.assert_array_equal(mixed.kept, plain.kept[order])
     np.testing.assert_allclose(mixed.step, plain.step, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("rule", [Median(), GeometricMedian(), MedianOfMeans(groups=20)], ids=repr)
 @pytest.mark.parametrize("size", [1e3, 1e6, 1e100])
-@pytest.mark.parametrize("all_or_fail", [False, True])
-def test_outliers_with_less_than_half_of_the_weight_stay_out(rule: Weighing, size: float, all_or_fail: bool) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_outliers_with_less_than_half_of_the_weight_stay_out(rule: Weighing, size: float, together: bool) -> None:
     """The geometric median of honest vectors in a ball of radius r moves by less than 2 (1 - α)/(1 - 2α) r."""
     for seed in range(10):
         rng = np.random.default_rng(seed)
@@ -149,8 +148,8 @@ def test_outliers_with_less_than_half_of_the_weight_stay_out(rule: Weighing, siz
         if alpha >= 0.48:
             continue
         honest = np.delete(said, outliers, axis=0)
-        said[outliers] = size * (np.ones(9) if all_or_fail else np.sign(said[outliers]))
-        step = judged(rule, said, weights, scale=1.0).step
+        said[outliers] = size * (np.ones(9) if together else np.sign(said[outliers]))
+        step = weighed(rule, said, weights, scale=1.0).step
         if isinstance(rule, Median):
             assert (step >= honest.min(axis=0)).all()
             assert (step <= honest.max(axis=0)).all()
@@ -163,7 +162,7 @@ def test_norm_trimming_drops_workers_however_much_they_weigh() -> None:
     said[[2, 5, 7]] *= 1e3
     weights = np.ones(10)
     weights[5] = 1e6
-    verdict = judged(NormTrim(beta=0.3), said, weights, scale=1.0)
+    verdict = weighed(NormTrim(beta=0.3), said, weights, scale=1.0)
     assert not verdict.kept[[2, 5, 7]].any()
     np.testing.assert_allclose(verdict.step, np.delete(said, [2, 5, 7], axis=0).mean(axis=0), rtol=1e-12)
 
@@ -172,14 +171,14 @@ def test_norm_trimming_drops_workers_however_much_they_weigh() -> None:
 def test_whoever_has_most_of_the_weight_is_the_median(rule: Weighing) -> None:
     """What docs/PLANS.md warns of."""
     said, weights = vectors(9, 9), [1, 1, 1, 1, 30, 1, 1, 1, 1]
-    np.testing.assert_allclose(judged(rule, said, weights, scale=1.0).step, said[4], rtol=1e-5)
+    np.testing.assert_allclose(weighed(rule, said, weights, scale=1.0).step, said[4], rtol=1e-5)
 
 
 def test_many_that_agree_are_no_majority_if_they_weigh_little() -> None:
     said = vectors(9, 9)
     said[:6] = said[0]
     weights = np.array([1, 1, 1, 1, 1, 1, 10, 11, 12.0])
-    step = judged(GeometricMedian(), said, weights, scale=1.0).step
+    step = weighed(GeometricMedian(), said, weights, scale=1.0).step
     away = said - step
     pull = (weights[:, None] * away / np.linalg.norm(away, axis=1, keepdims=True)).sum(axis=0) / weights.sum()
     assert np.linalg.norm(pull) < 1e-5
@@ -187,9 +186,9 @@ def test_many_that_agree_are_no_majority_if_they_weigh_little() -> None:
 
 def test_a_group_counts_with_the_mean_weight_of_its_sound_members() -> None:
     said, weights = vectors(12, 9), np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3.0])
-    step = judged(MedianOfMeans(groups=4), said, weights, instead={1: b"", 6: b"", 7: b"", 8: b""}, scale=1.0).step
+    step = weighed(MedianOfMeans(groups=4), said, weights, instead={1: b"", 6: b"", 7: b"", 8: b""}, scale=1.0).step
     means = [np.average(said[rows], axis=0, weights=weights[rows]) for rows in ([0, 2], [3, 4, 5], [9, 10, 11])]
-    expected = judged(GeometricMedian(), np.array(means), [2, 5, 2], scale=1.0).step
+    expected = weighed(GeometricMedian(), np.array(means), [2, 5, 2], scale=1.0).step
     np.testing.assert_allclose(step, expected, rtol=1e-9)
 
 

@@ -10,14 +10,17 @@ import numpy as np
 from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.compressors.base import Compressor
-from mpirobust.types import Feedback, Norm
+from mpirobust.feedback.base import Feedback
+from mpirobust.types import Norm, flat
 from tests.support.clusters import LocalRun, regression_plan
 
 
 def receiver(compressor: Compressor, dim: int, m: int, feedback: Feedback, norm: Norm) -> RoundReceiver:
     """What receives the messages of `m` workers, of whom the plan says that all are honest."""
     weights = np.ones(m)
-    changed = replace(_config(), seed=1, compressor=compressor, norm=norm, dim=dim, feedback=feedback, weights=weights)
+    changed = replace(
+        _config(), seed=1, compressor=compressor, norm=norm, layout=flat(dim), feedback=feedback, weights=weights
+    )
     return RoundReceiver(changed, m)
 
 

@@ -9,19 +9,23 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.aggregators.base import Context
+from mpirobust.aggregators.base import Context, bound
+from mpirobust.aggregators.mean import Mean
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.algorithms.base import Query
-from mpirobust.answers import Inbox
-from mpirobust.compressors.base import BLOCK, Compressor
+from mpirobust.compressors.base import BLOCK, Code, Compressor
 from mpirobust.errors import Malformed
+from mpirobust.feedback.base import Feedback
+from mpirobust.feedback.difference import Difference
+from mpirobust.feedback.none import NoFeedback
 from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
-from mpirobust.types import Feedback, Message, Norm, Vector
+from mpirobust.types import Message, Norm, Vector
 from tests.contracts.examples import EXAMPLES, fitting
 from tests.fuzz.config import receiver
 from tests.support.attack_rounds import vectors
-from tests.support.codes import code_of
+from tests.support.codes import drawn, inbox_of
+from tests.support.judging import judged
 
 ORDERS = (1.0, 2.0, np.inf)
 _DIMS = [1, 9, 123]
@@ -35,8 +39,8 @@ class Case:
     compressor: Compressor
     dim: int
 
-    def code(self) -> Compressor:
-        return code_of(self.compressor, self.dim, lambda: shared(0))
+    def code(self) -> Code:
+        return drawn(self.compressor, self.dim, shared(0))
 
     def seeds(self) -> list[bytes]:
         """Honest messages: of vectors of different shape, and of what diverges."""
@@ -75,10 +79,10 @@ def vector_or_malformed(case: Case, message: bytes) -> Vector | None:
     code, dim = _code(case), case.dim
     held = bytearray(b"?" + message)  # as in the receive buffer: writable, and not aligned
     view = memoryview(held)[1:]
-    norms = [_norm(code, view, dim, q) for q in ORDERS]
+    norms = [_norm(code, view, q) for q in ORDERS]
     assert len({norm is None for norm in norms}) == 1, "malformed for one order and not for another"
     assert all(norm is None or norm >= 0 or np.isnan(norm) for norm in norms)
-    decoded = _decoded(code, view, dim)
+    decoded = _decoded(code, view)
     assert (decoded is not None) == (norms[1] is not None and bool(np.isfinite(norms[1]))), "decode and norm disagree"
     sound = [norm is not None and bool(np.isfinite(norm)) for norm in norms]
     if any(sound):
@@ -86,7 +90,7 @@ def vector_or_malformed(case: Case, message: bytes) -> Vector | None:
         code.add_to(vector, np.ones(1), [view])
         assert np.isfinite(vector).all(), "a finite norm, and a vector that is not"
         assert decoded is None or np.array_equal(vector, decoded)
-        assert np.array_equal(_filled(code, view, dim), vector), "fill and add_to disagree"
+        assert np.array_equal(_filled(code, view), vector), "fill and add_to disagree"
         for q, norm, finite in zip(ORDERS, norms, sound, strict=True):
             if finite and norm is not None:
                 np.testing.assert_allclose(norm, np.linalg.norm(vector, q), rtol=1e-9, atol=1e-150)
@@ -96,32 +100,32 @@ def vector_or_malformed(case: Case, message: bytes) -> Vector | None:
 
 
 @cache
-def _code(case: Case) -> Compressor:
+def _code(case: Case) -> Code:
     return case.code()
 
 
-def _norm(code: Compressor, message: Message, dim: int, q: float) -> float | None:
+def _norm(code: Code, message: Message, q: float) -> float | None:
     try:
-        return code.norm(message, dim, q)
+        return code.norm(message, q)
     except Malformed:
         return None
 
 
-def _decoded(code: Compressor, message: Message, dim: int) -> Vector | None:
+def _decoded(code: Code, message: Message) -> Vector | None:
     try:
         vector = code.decode(message)
     except Malformed:
         return None
-    assert (vector.shape, vector.dtype) == ((dim,), np.dtype(np.float64))
+    assert (vector.shape, vector.dtype) == ((code.dim,), np.dtype(np.float64))
     assert np.isfinite(vector).all()
     return vector
 
 
-def _filled(code: Compressor, message: Message, dim: int) -> Vector:
+def _filled(code: Code, message: Message) -> Vector:
     parts = []
-    for start in reversed(range(0, dim, BLOCK)):
-        block = np.full((1, min(BLOCK, dim - start)), np.nan)
-        code.fill(block, [message], dim, start)
+    for start in reversed(range(0, code.dim, BLOCK)):
+        block = np.full((1, min(BLOCK, code.dim - start)), np.nan)
+        code.fill(block, [message], start)
         parts.append(block[0])
     return np.concatenate(parts[::-1])
 
@@ -130,7 +134,7 @@ def inbox_takes(case: Case, message: bytes, norm: Norm) -> None:
     """What a rule sees of a worker that sends `message` to a round, beside one that is honest."""
     dim, honest = case.dim, case.seeds()[0]
     claim = np.array(1.5, "<f8").tobytes() if norm.claimed else b""
-    inbox = Inbox([message, claim + honest], dim, case.compressor, norm, 0.5, shared)
+    inbox = inbox_of([message, claim + honest], dim, case.compressor, norm, 0.5, shared)
     first = inbox.norms[0]
     assert first >= 0
     vector = vector_or_malformed(case, message[8:] if norm.claimed else message)
@@ -155,32 +159,32 @@ def inbox_takes(case: Case, message: bytes, norm: Norm) -> None:
 def rounds_take(case: Case, message: bytes, feedback: Feedback, norm: Norm) -> None:
     """Two rounds of a center to which one worker of four sends `message` each time."""
     m, dim = 4, case.dim
-    center = receiver(case.compressor, dim, m, feedback, norm)
-    answers = vectors(m, dim)
+    center, query = receiver(case.compressor, dim, m, feedback, norm), Query((np.zeros(dim),))
+    said = vectors(m, dim)
     for round in range(2):
-        before = center.states.copy()
-        sent: list[Message] = [_honest(case, v, worker, round, norm) for worker, v in enumerate(answers)]
+        before = {name: rows.copy() for name, rows in center.memory.items()}
+        sent: list[Message] = [_honest(case, v, worker, round, norm) for worker, v in enumerate(said)]
         sent[2] = memoryview(bytearray(message))
-        exchange = center.exchange(round, Query((np.zeros(dim),)), sent, {})
-        inbox = exchange.answers
+        exchange = center.exchange(round, query, bound(Mean(), None, Context(round, query)), sent, {})
+        answers = exchange.answers
         assert exchange.bytes_up == sum(map(len, sent))
-        assert inbox.sound[[0, 1, 3]].all(), "one worker's bytes made another one unsound"
-        if center.states.size:
-            moved = np.flatnonzero((center.states != before).any(axis=1))
-            assert inbox.sound[2] or 2 not in moved or not np.isfinite(center.states[2]).all()
-            assert np.isfinite(center.states[[0, 1, 3]]).all()
+        assert answers.sound[[0, 1, 3]].all(), "one worker's bytes made another one unsound"
+        for name, rows in center.memory.items():
+            moved = np.flatnonzero((rows != before[name]).any(axis=1))
+            assert answers.sound[2] or 2 not in moved or not np.isfinite(rows[2]).all()
+            assert np.isfinite(rows[[0, 1, 3]]).all()
         for rule in (NormTrim(beta=0.25), NormTrim(beta=0.0)):
-            verdict = rule.judge(inbox, None, Context())
+            verdict = judged(rule, answers)
             assert verdict.step.shape == (dim,)
-            assert not (verdict.kept & ~inbox.sound).any(), "an unsound message was kept"
+            assert not (verdict.kept & ~answers.sound).any(), "an unsound message was kept"
             if rule.beta and not norm.claimed:
-                longest = np.sort(inbox.norms)[-2]
-                assert (inbox.norms[verdict.kept] <= longest).all()
+                longest = np.sort(answers.norms)[-2]
+                assert (answers.norms[verdict.kept] <= longest).all()
                 assert np.isfinite(verdict.step).all()
 
 
 def _honest(case: Case, v: NDArray[np.float64], worker: int, round: int, norm: Norm) -> bytes:
-    code = code_of(case.compressor, case.dim, lambda: stream(1, worker, round, Purpose.SHARED))
+    code = drawn(case.compressor, case.dim, stream(1, worker, round, Purpose.SHARED))
     claim = np.array(np.sqrt(v @ v), "<f8").tobytes() if norm.claimed else b""
     return claim + code.encode(v, stream(1, worker, round, Purpose.ENCODE))
 
@@ -190,14 +194,14 @@ class Mode:
     """One thing that is done with a message."""
 
     judge: Callable[[Case, bytes], object]
-    claimed: bool = False  # whether a message is_root with its norm
+    claimed: bool = False  # whether a message begins with its norm
 
 
 MODES = [
     Mode(vector_or_malformed),
     *(Mode(partial(inbox_takes, norm=Norm(q, claimed)), claimed) for q in ORDERS for claimed in (False, True)),
-    Mode(partial(rounds_take, feedback="none", norm=Norm())),
-    Mode(partial(rounds_take, feedback="none", norm=Norm(2.0, claimed=True)), claimed=True),
-    Mode(partial(rounds_take, feedback="difference", norm=Norm())),
-    Mode(partial(rounds_take, feedback="difference", norm=Norm(np.inf))),
+    Mode(partial(rounds_take, feedback=NoFeedback(), norm=Norm())),
+    Mode(partial(rounds_take, feedback=NoFeedback(), norm=Norm(2.0, claimed=True)), claimed=True),
+    Mode(partial(rounds_take, feedback=Difference(), norm=Norm())),
+    Mode(partial(rounds_take, feedback=Difference(), norm=Norm(np.inf))),
 ]

@@ -14,8 +14,6 @@ from random import Random
 
 import atheris
 
-from mpirobust.aggregators.base import Context
-
 _WATCHED = ["mpirobust", "tomllib"]
 
 with atheris.instrument_imports(include=_WATCHED):
@@ -35,12 +33,12 @@ def main(name: str, seconds: str, folder: Path) -> None:
         seeds = target.seeds()
         for number, seed in enumerate(seeds):
             (corpus / f"seed-{number}").write_bytes(seed)
-            target.judge(seed, scratch, None, Context())  # what honest input imports and keeps is no growth
+            target.judge(seed, scratch)  # what honest input imports and keeps is no growth
 
     def judge(data: bytes) -> None:
         if len(data) > target.lead:
             with _bounded():
-                target.judge(data, scratch, None, Context())
+                target.judge(data, scratch)
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:
         rng = Random(seed)

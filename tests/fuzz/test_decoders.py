@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpirobust.aggregators.base import Context
 from mpirobust.types import flat
 from tests.contracts.examples import EXAMPLES
 from tests.fuzz.decoders import MODES, Case, Mode, cases, vector_or_malformed
@@ -31,7 +30,7 @@ SMALL = {name: case for name, case in ALL.items() if case.dim < 1000}
 def test_mutations(name: str, seed: int, mode: Mode) -> None:
     rng, case = Random(seed), ALL[name]
     with np.errstate(over="ignore", invalid="ignore"):
-        mode.judge(case, mutated(rng.choice(case.seeds()), rng), None, Context())
+        mode.judge(case, mutated(rng.choice(case.seeds()), rng))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -78,7 +77,7 @@ def test_every_target_takes_its_own_seeds(name: str, tmp_path: Path) -> None:
     target, rng = TARGETS[name], Random(7)
     seeds = target.seeds()
     for seed in seeds[:40]:
-        target.judge(seed, tmp_path, None, Context())
+        target.judge(seed, tmp_path)
     for _ in range(60):
         seed = rng.choice(seeds)
-        target.judge(seed[: target.lead] + mutated(seed[target.lead :], rng), tmp_path, None, Context())
+        target.judge(seed[: target.lead] + mutated(seed[target.lead :], rng), tmp_path)

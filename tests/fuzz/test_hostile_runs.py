@@ -157,11 +157,11 @@ def test_a_claimed_norm_does_not_save_what_is_unsound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("code", "attack"), [("qsgd", "garbage"), ("l1-qsgd", "oversized"), ("topk", "wrong-index")])
 def test_the_same_on_several_processes(code: str, attack: str, tmp_path: Path) -> None:
-    alone, all_or_fail = tmp_path / "alone", tmp_path / "all_or_fail"
+    alone, together = tmp_path / "alone", tmp_path / "together"
     run(plan(code, attack), alone)
-    done = mpirobust("run", str(alone / "plan.toml"), "--out", str(all_or_fail), ranks=3, timeout=300)
+    done = mpirobust("run", str(alone / "plan.toml"), "--out", str(together), ranks=3, timeout=300)
     assert done.returncode == 0, done.stderr
-    outcome(all_or_fail)
-    with h5py.File(alone / "run.h5") as one, h5py.File(all_or_fail / "run.h5") as other:
+    outcome(together)
+    with h5py.File(alone / "run.h5") as one, h5py.File(together / "run.h5") as other:
         for name in ("rounds/norms", "rounds/kept", "rounds/bytes_up", "model/x"):
             np.testing.assert_array_equal(one[name][:], other[name][:])

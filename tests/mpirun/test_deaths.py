@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mpirobust.aggregators.base import Context
+from mpirobust.aggregators.base import Context, bound
 from mpirobust.cluster.placement import assign_workers, reassign
 from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.worker import Worker
@@ -203,8 +203,9 @@ def assert_as_replayed(
                     workers[index] = Worker(index, local.config, workers[index].clean, workers[index].test)
             query = algorithm.query(state)
             sent = [worker.reply(t, query)[0] if receiver.present[worker.index] else b"" for worker in workers]
-            exchange = receiver.exchange(t, query, list(sent), {})
-            verdict = rule.judge(exchange.inbox, None, Context())
+            judge = bound(rule, None, Context(t, query, plan.seed))
+            exchange = receiver.exchange(t, query, judge, list(sent), {})
+            verdict = judge(exchange.answers)
             state = algorithm.advance(state, verdict, stream(plan.seed, CENTER, t, Purpose.ADVANCE))
             np.testing.assert_array_equal(run["rounds/norms"][t], exchange.answers.norms, err_msg=f"round {t}")
             np.testing.assert_array_equal(run["rounds/kept"][t], verdict.kept)
@@ -212,12 +213,10 @@ def assert_as_replayed(
             assert run["rounds/bytes_up"][t] == exchange.bytes_up
             assert run["rounds/bytes_down"][t] == exchange.bytes_down
         np.testing.assert_array_equal(run["model/x"][:], state.x)
-        if plan.feedback == "difference":  # both ends have the same states, also of workers that moved
-            honest = np.setdiff1d(np.flatnonzero(receiver.present), local.config.byzantine).tolist()
+        honest = np.setdiff1d(np.flatnonzero(receiver.present), local.config.byzantine).tolist()
+        for name, rows in receiver.memory.items():  # both ends have the same, also of workers that moved
             for index in honest:
-                kept = workers[index].residual
-                assert kept is not None
-                np.testing.assert_array_equal(receiver.states[index], kept)
+                np.testing.assert_array_equal(rows[index], workers[index].memory[name])
         if absent_from < _ROUNDS:
             present = WorkerGroup(
                 local.config, [worker for worker in workers if receiver.present[worker.index]], lambda _: ()
@@ -253,8 +252,10 @@ def test_a_death_that_is_not_survived_ends_the_job_soon(rank: int, options: tupl
     assert_same(whole, out)
 
 
-@pytest.mark.parametrize("feedback", ["residual", "difference"])
-def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(feedback: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("feedback", "memory"), [("residual", "residual"), ("difference", "state")])
+def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(
+    feedback: str, memory: str, tmp_path: Path
+) -> None:
     plan, out, whole = plan_of(tmp_path, feedback=feedback), tmp_path / "out", tmp_path / "whole"
     # 14 of 20 workers. Those of rank 1 have answered in the round.
     command = (*doomed("while it computes", 14, 2, 3), "run", str(plan), "--out", str(out))
@@ -265,8 +266,9 @@ def test_more_absent_than_the_rule_bears_ends_the_run_with_a_checkpoint(feedback
     name = "checkpoint-000000014.h5"
     with h5py.File(out / name) as saved, h5py.File(whole / name) as expected:
         np.testing.assert_array_equal(saved["state/x"][:], expected["state/x"][:])
-        np.testing.assert_array_equal(saved["residuals"][:6], expected["residuals"][:6])
-        assert not saved["residuals"][6:].any()
+        rows, expected_rows = (file[f"memory/{memory}"] for file in (saved, expected))
+        np.testing.assert_array_equal(rows[:6], expected_rows[:6])
+        assert not rows[6:].any()
     with h5py.File(out / "run.h5") as run:
         assert run.attrs["status"] == "lost"
         assert run.attrs["rounds"] == 14
@@ -405,7 +407,7 @@ def test_three_of_21_ranks_killed_at_random(on_failure: str, tmp_path: Path) -> 
         os.kill(ranks_of(process)[rank], signal.SIGKILL)
     done = finish(process, timeout=300)
     assert done.returncode == 0, done.stderr
-    # Two that die in one round are told all_or_fail, and one that had adopted takes more than its own worker along.
+    # Two that die in one round are told together, and one that had adopted takes more than its own worker along.
     told = re.findall(r"mpirobust: ranks? ([\d, -]+) died in round \d+; workers? ", done.stderr)
     assert sorted(number for numbers in told for number in unnamed(numbers)) == sorted(killed.values())
     with h5py.File(out / "run.h5") as run, h5py.File(honest / "run.h5") as undisturbed:

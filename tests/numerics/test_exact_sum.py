@@ -74,11 +74,11 @@ def test_opposite_terms_cancel_exactly() -> None:
 def test_every_coordinate_of_a_long_vector_is_summed_alone(dtype: type[np.floating]) -> None:
     rng = np.random.default_rng(0)
     terms = (rng.standard_normal((3, 20_000)) * 10.0 ** rng.integers(-12, 12, 20_000)).astype(dtype)
-    all_or_fail = summed(terms, 20_000).total()
+    together = summed(terms, 20_000).total()
     for cut in (1, 7000, 19_999):
         apart = [summed(part, part.shape[1]).total() for part in (terms[:, :cut], terms[:, cut:])]
-        np.testing.assert_array_equal(np.concatenate(apart), all_or_fail)
-    np.testing.assert_allclose(all_or_fail, [fsum(column) for column in terms.T], rtol=1e-12, atol=2.0**-90)
+        np.testing.assert_array_equal(np.concatenate(apart), together)
+    np.testing.assert_allclose(together, [fsum(column) for column in terms.T], rtol=1e-12, atol=2.0**-90)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

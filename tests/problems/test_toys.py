@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mpirobust.aggregators.base import Context
 from mpirobust.data.sources.none import NoData
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
@@ -16,6 +15,7 @@ from mpirobust.problems.saddle import Saddle
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
 from tests.support.clusters import LocalRun, regression_plan
+from tests.support.judging import judged
 
 W = np.array([0.3, -1.7])
 
@@ -90,8 +90,8 @@ def rounds_to_escape(start_norm: float) -> int | None:
     for t in range(20):
         if local.cluster.audit(state.x).loss < -1:
             return t
-        inbox = local.cluster.ask(t, plan.algorithm.query(state)).answers
-        state = plan.algorithm.advance(state, plan.aggregator.judge(inbox, None, Context()), np.random.default_rng(0))
+        inbox = local.ask(t, plan.algorithm.query(state)).answers
+        state = plan.algorithm.advance(state, judged(plan.aggregator, inbox), np.random.default_rng(0))
     return None
 
 

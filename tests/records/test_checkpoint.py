@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from mpirobust.algorithms.first_order import Iterate
-from mpirobust.cluster.local import LocalCluster
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.records import checkpoint
 from mpirobust.records.layout import checkpoint_path
@@ -20,6 +19,7 @@ from tests.support.sealing import resealed
 
 M, DIM = 6, 8
 ID = "0123abcd"
+SCHEMA = checkpoint.Schema(Iterate, ID)
 
 
 def state(round: int) -> Iterate:
@@ -36,27 +36,28 @@ def tail(round: int) -> Tail:
     return trace.tail()
 
 
-def cluster(feedback: bool, seed: int = 0) -> LocalCluster:
-    """A cluster whose workers have residuals that no run has to make first."""
+def run_of(feedback: bool, seed: int = 0) -> LocalRun:
+    """A run whose workers have residuals that no run has to make first."""
     local = LocalRun(regression_plan(feedback="residual" if feedback else "none"))
     rng = np.random.default_rng(seed)
     for worker in local.workers:
-        if worker.residual is not None:
-            worker.residual = rng.standard_normal(DIM)
-    return local.cluster
+        worker.memory = {name: rng.standard_normal(DIM) for name in worker.memory}
+    return local
 
 
 def save(folder: Path, round: int, *, feedback: bool = True, plan_id: str = ID) -> Path:
-    checkpoint.save(folder, round, state(round), cluster(feedback, round), tail(round), plan_id)
+    memories = run_of(feedback, round).memories(round)
+    checkpoint.save(folder, checkpoint.Snapshot(round, state(round), tail(round)), plan_id, memories)
     return checkpoint_path(folder, round)
 
 
 def newest(folder: Path, plan_id: str = ID) -> tuple[int | None, list[str]]:
-    found, passed_over = checkpoint.newest(folder, Iterate, plan_id)
-    return (None if found is None else found.round), passed_over
+    schema = checkpoint.Schema(Iterate, plan_id)
+    found, passed_over = checkpoint.newest(folder, schema)
+    return (None if found is None else checkpoint.load(found, schema).round), passed_over
 
 
-def equal(found: checkpoint.Checkpoint, round: int) -> None:
+def equal(found: checkpoint.Snapshot, round: int) -> None:
     expected = state(round)
     assert isinstance(found.state, Iterate)
     np.testing.assert_array_equal(found.state.x, expected.x)
@@ -70,18 +71,15 @@ def equal(found: checkpoint.Checkpoint, round: int) -> None:
 @pytest.mark.parametrize("feedback", [False, True])
 def test_round_trip(tmp_path: Path, feedback: bool) -> None:
     path = save(tmp_path, 25, feedback=feedback)
-    equal(checkpoint.read(path, Iterate, ID), 25)
-    found, passed_over = checkpoint.newest(tmp_path, Iterate, ID)
-    assert found is not None
-    assert (found.path, passed_over) == (path, [])
-    equal(found, 25)
+    equal(checkpoint.load(path, SCHEMA), 25)
+    assert checkpoint.newest(tmp_path, SCHEMA) == (path, [])
 
 
 @pytest.mark.parametrize("workers", [range(M), range(2, 5), range(0)])
 def test_residuals_of_some_workers(tmp_path: Path, workers: range) -> None:
     path = save(tmp_path, 25)
-    expected = list(cluster(True, 25).residuals(25))
-    found = list(checkpoint.residuals_of(path, workers, DIM))
+    expected = list(run_of(True, 25).memories(25)["residual"])
+    found = list(checkpoint.load_memory(path, "residual", workers, DIM))
     assert len(found) == len(workers)
     for ours, worker in zip(found, workers, strict=True):
         np.testing.assert_array_equal(ours, expected[worker])
@@ -89,7 +87,10 @@ def test_residuals_of_some_workers(tmp_path: Path, workers: range) -> None:
 
 def test_no_residuals_without_feedback(tmp_path: Path) -> None:
     path = save(tmp_path, 25, feedback=False)
-    assert list(checkpoint.residuals_of(path, range(M), DIM)) == []
+    with h5py.File(path) as file:
+        assert set(file) == {"state", "tail"}
+    with pytest.raises(SetupFault, match="not a whole checkpoint"):
+        list(checkpoint.load_memory(path, "residual", range(M), DIM))
 
 
 def test_keeps_the_newest_two(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ class TestDamage:
 
     @pytest.mark.parametrize(
         "name",
-        ["state/x", "state/smoothness", "state/t", "residuals", "tail/rounds/norms", "tail/audits/loss"],
+        ["state/x", "state/smoothness", "state/t", "memory/residual", "tail/rounds/norms", "tail/audits/loss"],
     )
     def test_one_bit_flipped(self, bad: Path, name: str) -> None:
         """In the first number of each dataset, the first byte and the last."""
@@ -156,7 +157,7 @@ class TestDamage:
             bad.write_bytes(flipped)
             self.passed_over(bad.parent, "checksum")
 
-    @pytest.mark.parametrize("name", ["state", "state/x", "state/t", "tail", "tail/rounds", "residuals"])
+    @pytest.mark.parametrize("name", ["state", "state/x", "state/t", "tail", "tail/rounds", "memory/residual"])
     def test_a_part_missing(self, bad: Path, name: str) -> None:
         with h5py.File(bad, "r+") as file:
             del file[name]
@@ -187,7 +188,7 @@ class TestDamage:
 
     def test_residuals_of_one_worker_lost(self, bad: Path) -> None:
         with h5py.File(bad, "r+") as file:
-            file["residuals"].resize(M - 1, axis=0)
+            file["memory/residual"].resize(M - 1, axis=0)
         self.passed_over(bad.parent, "checksum")
 
     def test_not_hdf5(self, bad: Path) -> None:
@@ -206,7 +207,7 @@ class TestDamage:
 def test_another_plan_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path, 5, plan_id="another")
     with pytest.raises(SetupFault, match="belongs to another plan"):
-        checkpoint.read(path, Iterate, ID)
+        checkpoint.load(path, SCHEMA)
     assert newest(tmp_path) == (None, [f"{path}: belongs to another plan"])
 
 

@@ -17,6 +17,7 @@ from mpirobust.reports.theorem_check import Contraction, contraction, regime
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Vector
 from tests.contracts import examples
+from tests.support.codes import drawn
 from tests.support.launching import CONFIGS
 
 TABLE: dict[str, Any] = {
@@ -112,8 +113,7 @@ class TestMeasuredDelta:
         """The first unit vector goes through `randomk` whole or not at all."""
         unit = np.eye(40)[0]
         gradients(monkeypatch, unit)
-        code = RandomK(k=10)
-        rounds = [code.draw(40, stream(5, 0, round, Purpose.SHARED)) for round in range(8)]
+        rounds = [drawn(RandomK(k=10), 40, stream(5, 0, round, Purpose.SHARED)) for round in range(8)]
         whole = [each.decode(each.encode(unit, np.random.default_rng()))[0] for each in rounds]
         assert sorted(set(whole)) == [0, 1]
         found = measured(seed=5, workers=1, aggregator={"kind": "mean"}, compressor={"kind": "randomk", "k": 10})
@@ -213,7 +213,7 @@ class TestForeign:
         [
             ({"aggregator": {"kind": "median"}}, "they are of norm-trim, not median"),
             ({"aggregator": {"kind": "mean"}}, "they are of norm-trim, not mean"),
-            ({"feedback": "difference"}, 'EF21 is not theirs; feedback = "residual" is'),
+            ({"feedback": "difference"}, 'feedback = "difference" is not theirs; "residual" is'),
             ({"algorithm": {**TABLE["algorithm"], "batch": 3}}, "they use all rows of a worker, not 3 a round"),
             ({"algorithm": {**TABLE["algorithm"], "schedule": "inverse-sqrt"}}, "they keep the step as it is"),
             ({"algorithm": {**TABLE["algorithm"], "q": 1}}, "their proofs measure with q = 2, not 1"),

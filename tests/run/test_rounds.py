@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,14 +11,15 @@ import pytest
 
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.algorithms.first_order import Iterate
+from mpirobust.answers import Inbox
 from mpirobust.cluster.worker import Worker
 from mpirobust.observers.base import Moment, Status, Watch
 from mpirobust.observers.finite import FiniteWatch
 from mpirobust.run import rounds
 from mpirobust.streams import Purpose, stream
-from mpirobust.types import Norm, Vector
+from mpirobust.types import Message, Norm, Vector
 from tests.support.clusters import LocalRun, regression_plan
-from tests.support.codes import code_of
+from tests.support.codes import drawn
 
 
 class Witness(Watch):
@@ -70,7 +71,7 @@ def first_order(**fields: Any) -> dict[str, Any]:
 
 
 def gradient_descent(local: LocalRun, steps: list[float]) -> list[Vector]:
-    """Plain gradient descent on the rows of all workers all_or_fail."""
+    """Plain gradient descent on the rows of all workers together."""
     pooled = local.dataset.train(np.arange(local.dataset.facts.rows))
     iterates = [local.x0]
     for step in steps:
@@ -98,7 +99,7 @@ def test_the_options_differ_in_what_is_measured_only(option: str) -> None:
 def test_residual_feedback_without_compression_changes_nothing() -> None:
     local = LocalRun(regression_plan(feedback="residual"))
     np.testing.assert_allclose(ran(local).iterates, gradient_descent(local, [0.1] * 30), rtol=1e-12, atol=1e-13)
-    assert all(not residual.any() for residual in local.cluster.residuals(30))
+    assert all(not residual.any() for residual in local.cluster.memory("residual", 30))
 
 
 @pytest.mark.parametrize(
@@ -158,15 +159,13 @@ def test_error_feedback_loses_nothing(compressor: dict[str, Any], schedule: str)
     sent, answered = np.zeros((6, 8)), np.zeros((6, 8))
     for before, after in pairwise(witness.moments):
         t, query = before.round, local.plan.algorithm.query(before.state)
-        assert after.exchange is not None
-        for worker, message in enumerate(after.exchange.answers.messages):
-            shared = stream(5, worker, t, Purpose.SHARED)
-            code = code_of(local.plan.compressor, 8, lambda shared=shared: shared)
+        for worker, message in enumerate(messages(after)):
+            code = drawn(local.plan.compressor, 8, stream(5, worker, t, Purpose.SHARED))
             sent[worker] += code.decode(message)
             answer = stream(5, worker, t, Purpose.ANSWER)
             shard = local.workers[worker].clean
             answered[worker] += query.scale * local.plan.algorithm.answer(query, local.config.loss, shard, answer)
-    left = np.array(list(local.cluster.residuals(30)))
+    left = np.array(list(local.cluster.memory("residual", 30)))
     assert np.linalg.norm(left) > 1e-3
     np.testing.assert_allclose(sent + left, answered, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(witness.iterates[-1], -sent.mean(axis=0), rtol=1e-10, atol=1e-12)
@@ -175,7 +174,15 @@ def test_error_feedback_loses_nothing(compressor: dict[str, Any], schedule: str)
 def test_without_feedback_there_is_nothing_left() -> None:
     local = LocalRun(regression_plan(compressor={"kind": "topk", "k": 2}))
     ran(local)
-    assert list(local.cluster.residuals(30)) == []
+    assert local.memories(30) == {}
+    assert all(not worker.memory for worker in local.workers)
+
+
+def messages(moment: Moment) -> Sequence[Message]:
+    """What crossed in the round before."""
+    assert moment.exchange is not None
+    assert isinstance(moment.exchange.answers, Inbox)
+    return moment.exchange.answers.messages
 
 
 def falls_silent(monkeypatch: pytest.MonkeyPatch, workers: list[Worker]) -> None:
@@ -215,11 +222,11 @@ def test_a_huge_step_ends_as_diverged() -> None:
 
 def test_an_iterate_that_is_not_finite_is_diverged() -> None:
     local = LocalRun(regression_plan())
-    exchange = local.cluster.ask(0, local.plan.algorithm.query(Iterate(local.x0, 0, 0.0)))
+    exchange = local.ask(0, local.plan.algorithm.query(Iterate(local.x0, 0, 0.0)))
     for number, status in [(1e300, None), (np.nan, Status.DIVERGED), (-np.inf, Status.DIVERGED)]:
         state = Iterate(np.array([0, 0, 0, 0, 0, 0, 0, number]), 1, 0.0)
         assert FiniteWatch().before_first_round(Moment(1, state, local.cluster)) is status
-        assert FiniteWatch().after_round(Moment(1, state, local.cluster, exchange)) is status
+        assert FiniteWatch().after_round(Moment(1, state, local.cluster, {}, exchange)) is status
 
 
 @pytest.mark.parametrize(("silent", "status"), [(6, Status.DIVERGED), (5, Status.FINISHED)])
@@ -295,7 +302,7 @@ def test_the_ledger_counts_what_crosses() -> None:
     witness = ran(LocalRun(regression_plan(compressor={"kind": "l1-qsgd"}, algorithm=first_order(option="I"))))
     for moment in witness.moments[1:]:
         assert moment.exchange is not None
-        assert moment.exchange.bytes_up == sum(map(len, moment.exchange.answers.messages)) == 6 * (8 + 4 + 1)
+        assert moment.exchange.bytes_up == sum(map(len, messages(moment))) == 6 * (8 + 4 + 1)
         assert moment.exchange.bytes_down == 6 * (8 * 8 + 32)
 
 
@@ -344,7 +351,7 @@ def test_option_one_sends_the_norm_of_the_uncompressed_answer() -> None:
     plan = regression_plan(compressor={"kind": "l1-qsgd"}, algorithm=first_order(option="I"))
     local = LocalRun(plan)
     query = plan.algorithm.query(plan.algorithm.start(local.x0, local.cluster))
-    norms = local.cluster.ask(0, query).answers.norms
+    norms = local.ask(0, query).answers.norms
     gradients = [plan.problem.gradient(local.x0, worker.clean) for worker in local.workers]
     np.testing.assert_array_equal(norms, np.sqrt([g @ g for g in gradients]))
 

@@ -1,4 +1,4 @@
-"""With `weigh = "rows"` step, audit and smoothness are those of the loss on all rows all_or_fail."""
+"""With `weigh = "rows"` step, audit and smoothness are those of the loss on all rows together."""
 
 from __future__ import annotations
 

@@ -7,20 +7,24 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from mpirobust.cluster.adversary import byzantine
 from numpy.typing import NDArray
 
-from mpirobust.aggregators.base import Context
+from mpirobust.aggregators.base import Aggregator, Context, bound
+from mpirobust.aggregators.mean import Mean
 from mpirobust.answers import Inbox
 from mpirobust.attacks.base import Attack, MessageAttack
 from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.worker import WorkerConfig
-from mpirobust.compressors.base import Compressor
+from mpirobust.compressors.base import Code, Compressor
 from mpirobust.compressors.identity import Identity
+from mpirobust.feedback.difference import Difference
+from mpirobust.feedback.none import NoFeedback
+from mpirobust.plan import Plan
 from mpirobust.streams import Purpose, stream
-from mpirobust.types import Message, Norm, Vector
+from mpirobust.types import Message, Norm, Rows, Vector, flat
 from tests.support.clusters import LocalRun, regression_plan
-from tests.support.codes import code_of
+from tests.support.codes import inbox_of
+from tests.support.judging import judged
 
 SEED, ROUND = 5, 3
 
@@ -49,6 +53,7 @@ class Round:
         norm: Norm | None = None,
         instead: Mapping[int, bytes] | None = None,
         states: NDArray[np.float64] | None = None,
+        rule: Aggregator | None = None,
     ) -> None:
         m, dim = vectors.shape
         self.config = replace(
@@ -56,15 +61,18 @@ class Round:
             seed=SEED,
             compressor=compressor or Identity(),
             norm=norm or Norm(),
-            dim=dim,
-            feedback="none" if states is None else "difference",
+            layout=flat(dim),
+            feedback=NoFeedback() if states is None else Difference(),
             attack=attack,
             byzantine=byzantine(attack, m, SEED),
             weights=np.ones(m),
         )
         self.states = states
         self.receiver = RoundReceiver(self.config, m)
-        self.receiver.restore(np.zeros((0, dim)) if states is None else states)
+        if states is not None:
+            self.receiver.restore("state", states)
+        self.judge = bound(rule or Mean(), None, Context())
+        self._codes = self.config.codes(ROUND)
         self.honest = np.setdiff1d(np.arange(m), self.config.byzantine)
         self.due: list[Message] = []
         for worker, v in enumerate(vectors):
@@ -77,21 +85,23 @@ class Round:
     def forged(self) -> list[Message]:
         """What the center receives."""
         assert isinstance(self.config.attack, MessageAttack)
-        return self.receiver.forged(self.config.attack, ROUND, self.due)
+        self.receiver.attack_memory = None
+        codes = self.config.codes(ROUND)
+        return self.receiver.forged(self.config.attack, ROUND, 1.0, self.judge, codes, self.due)
 
     def inbox(self, messages: list[Message]) -> Inbox:
         """What the rule judges when these are sent."""
-        crossed = Inbox(messages, self.config.dim, self.config.compressor, self.config.norm, 1.0, shared)
+        crossed = Inbox(messages, self.config.dim, self._codes, self.config.norm)
         if self.states is None:
             return crossed
         moved: list[Message] = [b""] * len(messages)
         for worker in np.flatnonzero(crossed.sound).tolist():
             step = self._code(worker).decode(messages[worker])
             moved[worker] = (self.states[worker] + step).tobytes()
-        return Inbox(moved, self.config.dim, Identity(), self.config.norm, 1.0, shared)
+        return inbox_of(moved, self.config.dim, Identity(), self.config.norm)
 
-    def _code(self, worker: int) -> Compressor:
-        return code_of(self.config.compressor, self.config.dim, worker, shared)
+    def _code(self, worker: int) -> Code:
+        return self._codes.of(worker)
 
     def decoded(self, messages: list[Message], workers: NDArray[np.intp]) -> NDArray[np.float64]:
         """The vectors of these workers, shape (len(workers), dim); sound ones."""
@@ -109,9 +119,14 @@ def _config() -> WorkerConfig:
     return LocalRun(regression_plan()).config
 
 
-def shared(worker: int) -> np.random.Generator:
-    """The stream that a worker and the center share."""
-    return stream(SEED, worker, ROUND, Purpose.SHARED)
+def byzantine(attack: Attack | None, workers: int, seed: int) -> Rows:
+    """The Byzantine workers of a plan with this attack."""
+    return replace(_plan(), attack=attack, workers=workers, seed=seed).byzantine()
+
+
+@cache
+def _plan() -> Plan:
+    return regression_plan()
 
 
 def parallel(v: Vector, w: Vector) -> float:
@@ -124,7 +139,7 @@ def run(local: LocalRun) -> list[Vector]:
     plan, state = local.plan, local.plan.algorithm.start(local.x0, local.cluster)
     iterates = [state.x]
     while not plan.algorithm.finished(state):
-        inbox = local.cluster.ask(len(iterates) - 1, plan.algorithm.query(state)).answers
-        state = plan.algorithm.advance(state, plan.aggregator.judge(inbox, None, Context()), np.random.default_rng(0))
+        inbox = local.ask(len(iterates) - 1, plan.algorithm.query(state)).answers
+        state = plan.algorithm.advance(state, judged(plan.aggregator, inbox), np.random.default_rng(0))
         iterates.append(state.x)
     return iterates

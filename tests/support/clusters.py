@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mpirobust.aggregators.base import Context, bound
+from mpirobust.algorithms.base import Query
+from mpirobust.cluster.base import Exchange
 from mpirobust.cluster.local import LocalCluster
 from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup
@@ -39,7 +42,7 @@ class LocalRun:
         features = self.dataset.facts.features
         self.x0: Vector = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START))
         dealt = plan.deal(self.dataset)
-        self.config = worker_config(plan, self.x0.size, plan.weights(dealt))
+        self.config = worker_config(plan, plan.problem.layout(features), plan.weights(dealt))
         tests = np.array_split(np.arange(self.dataset.facts.test_rows), plan.workers)
         self.workers = [
             Worker(index, self.config, self.dataset.train(rows), self.dataset.test(test) if test.size else None)
@@ -47,3 +50,11 @@ class LocalRun:
         ]
         self.byzantine = np.isin(np.arange(plan.workers), self.config.byzantine)
         self.cluster = LocalCluster(WorkerGroup(self.config, self.workers, lambda _: []))
+
+    def ask(self, round: int, query: Query) -> Exchange:
+        """One exchange; the rule remembers nothing."""
+        return self.cluster.ask(round, query, bound(self.plan.aggregator, None, Context(round, query, self.plan.seed)))
+
+    def memories(self, round: int) -> dict[str, Generator[Vector, None, None]]:
+        """The memories of the feedback before `round`, as a checkpoint takes them."""
+        return {each.name: self.cluster.memory(each.name, round) for each in self.plan.feedback.memories()}

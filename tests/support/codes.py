@@ -14,9 +14,14 @@ from mpirobust.types import Message, Norm, flat
 Shared = Callable[[int], np.random.Generator]  # worker -> the stream that both ends draw its code from
 
 
+def drawn(compressor: Compressor, dim: int, stream: np.random.Generator | None = None) -> Code:
+    """The code of one message, as one end draws it from `stream`."""
+    return compressor.draw(flat(dim), np.random.default_rng(0) if stream is None else stream)
+
+
 def code_of(compressor: Compressor, dim: int, worker: int, shared: Shared) -> Code:
     """The code of a worker's message, as one end draws it."""
-    return compressor.draw(flat(dim), shared(worker))
+    return drawn(compressor, dim, shared(worker))
 
 
 def codes_of(compressor: Compressor, dim: int, shared: Shared) -> Codes:
@@ -32,10 +37,10 @@ def inbox_of(
     messages: Sequence[Message],
     dim: int,
     compressor: Compressor,
-    norm: Norm,
-    scale: float,
-    shared: Shared,
+    norm: Norm | None = None,
+    scale: float = 1.0,
+    shared: Shared = np.random.default_rng,
     weights: NDArray[np.float64] | None = None,
 ) -> Inbox:
     """What the center has of a round."""
-    return Inbox(messages, dim, codes_of(compressor, dim, shared), norm, scale, weights)
+    return Inbox(messages, dim, codes_of(compressor, dim, shared), norm or Norm(), scale, weights)

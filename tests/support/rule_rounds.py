@@ -17,7 +17,7 @@ from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Message, Norm, Vector
-from tests.support.codes import code_of
+from tests.support.codes import code_of, inbox_of
 
 CODES: list[Compressor] = [Identity(), Identity(dtype="float32"), L1QSGD(), TopK(k=7), RandomK(k=7)]
 DIMS = [9, BLOCK + 5]
@@ -80,7 +80,8 @@ def a_round(
         claim = b"" if claims is None else np.array(claims[worker], NORM_PREFIX).tobytes()
         messages.append(claim + message)
     workers = np.setdiff1d(np.arange(len(said)), silent).astype(np.intp)
-    return Round(Inbox(messages, dim, code, norm, scale, shared), np.array(decoded).reshape(-1, dim), workers)
+    inbox = inbox_of(messages, dim, code, norm, scale, shared)
+    return Round(inbox, np.array(decoded).reshape(-1, dim), workers)
 
 
 def squared_distances(said: NDArray[np.float64]) -> NDArray[np.float64]:

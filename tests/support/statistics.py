@@ -7,14 +7,14 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.compressors.base import Compressor
+from mpirobust.compressors.base import Code, Compressor
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Vector
-from tests.support.codes import code_of
+from tests.support.codes import drawn
 
 
-def code_at(compressor: Compressor, dim: int, round: int) -> Compressor:
-    return code_of(compressor, dim, lambda: stream(2, 0, round, Purpose.SHARED))
+def code_at(compressor: Compressor, dim: int, round: int = 0) -> Code:
+    return drawn(compressor, dim, stream(2, 0, round, Purpose.SHARED))
 
 
 def message_of(compressor: Compressor, v: Vector, round: int = 0) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mpirobust.algorithms.base import State
 from mpirobust.plan import Plan
 from mpirobust.records import checkpoint
 from mpirobust.records.trace import Trace
@@ -15,7 +14,7 @@ from tests.support.clusters import LocalRun
 
 
 def well(plan: Plan) -> LocalRun:
-    """The local of `plan` on the double well in 8 dimensions, without noise, from the saddle."""
+    """The run of `plan` on the double well in 8 dimensions, without noise, from the saddle."""
     toy = {
         "data": {"kind": "none", "rows": 60, "features": 8},
         "problem": {"kind": "double-well", "start_norm": 0.0},
@@ -24,11 +23,11 @@ def well(plan: Plan) -> LocalRun:
 
 
 def went_on(local: LocalRun, moment: Any, folder: Path) -> Witness:
-    """The rest of a run, by another local, from a checkpoint at `moment`."""
+    """The rest of a run, by other workers, from a checkpoint at `moment`."""
     plan, rest = local.plan, Witness()
     tail = Trace(plan.workers, local.config.byzantine, {}).tail()
-    checkpoint.save(folder, moment.round, moment.state, local.cluster, tail, "plan")
+    checkpoint.save(folder, checkpoint.Snapshot(moment.round, moment.state, tail), "plan", local.memories(moment.round))
     path = next(folder.glob(f"*{moment.round}.h5"))
-    state: State = checkpoint.read(path, plan.algorithm.state, "plan").state
+    state = checkpoint.load(path, checkpoint.Schema(plan.algorithm.state, "plan")).state
     rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [rest], state, moment.round, plan.seed)
     return rest
