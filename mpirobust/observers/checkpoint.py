@@ -58,7 +58,7 @@ class Checkpointer(Watch):
         from mpirobust.records import checkpoint
 
         began = perf_counter()
-        tail = self._trace.tail()
-        checkpoint.save(self._folder, moment.round, moment.state, moment.cluster, tail, self._plan_id)
+        memories = {checkpoint.RESIDUALS: moment.cluster.residuals(moment.round)}
+        checkpoint.save(self._folder, moment.round, moment.state, memories, self._trace.tail(), self._plan_id)
         self._saved = moment.round
         moment.times.checkpoint = perf_counter() - began

@@ -1,4 +1,4 @@
-"""The folder of a run: a new one, or one to continue."""
+"""The output folder of a run: chosen, locked, compared with the plan, and pruned."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.files import sync
 from mpirobust.records.layout import CHECKPOINTS, KEPT, LOCK, TRACE, checkpoint_path, open_record
 
-# Keys younger than the format, each with what held before: a run that was stored without the key has this value.
+# Keys that are younger than the format, with the value that a plan stored without the key stands for.
 _LATER = {"weigh": "equal", "on_failure": "drop"}
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether there is a run in `folder`, or what is left of one."""
+    """Return whether `folder` has a trace or a checkpoint."""
     return (folder / TRACE).exists() or any(folder.glob(CHECKPOINTS))
 
 
 def choose_folder(asked: Path | None, stem: str, resume: bool, overwrite: bool) -> Path:
-    """The folder for the output of the plan called `stem`.
+    """Return the output folder for the plan called `stem`.
 
-    Without `asked`: `runs/<stem>`, or with a number behind it the first that
-    holds no run; with `resume` or `overwrite` the last that holds one.
+    If `asked` is None, this is the first of `runs/<stem>`, `runs/<stem>-2`, `runs/<stem>-3`, ... that holds no run, or
+    with `resume` or `overwrite` the last before it, which holds one.
 
     Raises:
-        SetupFault: `asked` holds a run and neither resume nor overwrite was said.
+        SetupFault: `asked` holds a run, and neither `resume` nor `overwrite` is given.
     """
     if asked is not None:
         if holds_run(asked) and not (resume or overwrite):
@@ -43,11 +43,11 @@ def choose_folder(asked: Path | None, stem: str, resume: bool, overwrite: bool) 
 
 
 def lock(folder: Path) -> IO[str]:
-    """Make `folder` and keep other runs out of it for as long as the returned file stays open.
+    """Create `folder` and lock it against other runs for as long as the returned file is open.
 
     Raises:
-        SetupFault: it is no folder, or another run is writing to it.
-        StorageFault: it cannot be written to.
+        SetupFault: the path is no folder, or another run has the lock.
+        StorageFault: the folder cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,15 +62,18 @@ def lock(folder: Path) -> IO[str]:
         lock.close()
         raise SetupFault(f"another run is writing to {folder}; wait for it, or choose another folder") from error
     except OSError:
-        pass  # a file system without locks
+        pass  # the file system has no locks
     return lock
 
 
 def prune(folder: Path, after: int = -1) -> None:
-    """Remove what is not to be gone on from: it is gone for good before anything new is written.
+    """Delete the files that this run will not resume from, durably, before it writes new ones.
 
-    These are the checkpoints of rounds later than `after`, and all but the newest two before; what killed writes left;
-    and where `after` is below 0 the trace as well.
+    Deleted are the checkpoints of rounds later than `after`, all but the newest two of the others, the scratch files of
+    killed writes, and, if `after` is negative, the trace.
+
+    Raises:
+        StorageFault: a file cannot be deleted.
     """
     checkpoints = sorted(folder.glob(CHECKPOINTS))
     sound = [path for path in checkpoints if path <= checkpoint_path(folder, max(after, 0))][-KEPT:]
@@ -87,7 +90,7 @@ def prune(folder: Path, after: int = -1) -> None:
 
 
 def check_continues(folder: Path, table: dict[str, Any], free: Set[str]) -> None:
-    """Raise `SetupFault` unless the run in `folder` is of the plan `table`, apart from the keys in `free`."""
+    """Raise `SetupFault` unless the run in `folder` has the plan `table`, up to the keys in `free`."""
     if not (folder / TRACE).exists():
         raise SetupFault(f"{folder} has checkpoints and no {TRACE}: not to be continued; --overwrite replaces them")
     with open_record(folder / TRACE, "run") as file:
@@ -100,13 +103,17 @@ def check_continues(folder: Path, table: dict[str, Any], free: Set[str]) -> None
 
 
 def identity(table: dict[str, Any], free: Set[str]) -> str:
-    """The part of a plan that a checkpoint depends on, as text: all keys but those in `free`."""
+    """Return the part of a plan that a checkpoint depends on, as text: all keys but those in `free`.
+
+    A key that is younger than the format is left out while it has the value that held before, so that older checkpoints
+    keep their identity.
+    """
     bound = [(key, value) for key, value in flat(table) if key not in free]
     return repr(sorted((key, value) for key, value in bound if _LATER.get(key) != value))
 
 
 def flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of a plan as `--set` spells them, each with its value."""
+    """Yield the keys of a plan, as `--set` spells them, and their values."""
     for key, value in table.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")

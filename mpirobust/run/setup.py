@@ -73,7 +73,7 @@ def build_rank(setup: RunSetup, mine: Sequence[int], survives: bool) -> RankSetu
         workers = list(_build_workers(mine, config, dataset, dealt))
         w = dataset.solution()
     if setup.checkpoint and config.feedback != "none":
-        _give_back_residuals(Path(setup.checkpoint), workers, x0.size)
+        _restore_residuals(Path(setup.checkpoint), workers, x0.size)
 
     def recruit(indices: Sequence[int]) -> Iterator[Worker]:
         with closing(plan.data.open(stores, plan.seed)) as dataset:
@@ -114,10 +114,10 @@ def worker_config(plan: Plan, dim: int, weights: NDArray[np.float64], survives: 
     )
 
 
-def _give_back_residuals(path: Path, workers: Sequence[Worker], dim: int) -> None:
-    from mpirobust.records.checkpoint import residuals_of
+def _restore_residuals(path: Path, workers: Sequence[Worker], dim: int) -> None:
+    from mpirobust.records.checkpoint import RESIDUALS, load_memory
 
-    found = list(residuals_of(path, [each.index for each in workers], dim))
+    found = list(load_memory(path, RESIDUALS, [each.index for each in workers], dim))
     if len(found) != len(workers):
         raise SetupFault(f"{path}: not a whole checkpoint (no residuals)")
     for worker, residual in zip(workers, found, strict=True):

@@ -84,8 +84,9 @@ def test_goes_on_from_a_checkpoint_of_any_round(plan: Plan, tmp_path: Path) -> N
     tail = Trace(plan.workers, np.array([1]), {}).tail()
     for at, moment in enumerate(whole):
         local, rest = LocalRun(plan), Witness()
-        checkpoint.save(tmp_path, at, moment.state, local.cluster, tail, "plan")
-        state = checkpoint.read(tmp_path / f"checkpoint-{at:09d}.h5", plan.algorithm.state, "plan").state
+        memories = {"residuals": local.cluster.residuals(at)}
+        checkpoint.save(tmp_path, at, moment.state, memories, tail, "plan")
+        state = checkpoint.load(tmp_path / f"checkpoint-{at:09d}.h5", plan.algorithm.state, "plan").state
         assert same(state, moment.state)
         if at % 4 == 1:
             rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [rest], state, at, plan.seed)

@@ -104,11 +104,11 @@ def store(path: Path) -> None:
 
 
 def kept(path: Path) -> None:
-    found = checkpoint.read(path, Iterate, ID, DIM)
+    found = checkpoint.load(path, Iterate, ID, DIM)
     assert (found.state.x.shape, found.state.x.dtype.kind) == ((DIM,), "f")
     assert isinstance(found.state, Iterate)
     assert (type(found.state.t), type(found.round)) == (int, int)
-    for residual in checkpoint.residuals_of(path, range(M), DIM):
+    for residual in checkpoint.load_memory(path, "residuals", range(M), DIM):
         assert (residual.shape, residual.dtype) == ((DIM,), np.dtype(np.float64))
     trace = Trace(M, np.array([1]), {})
     trace.restore(_whole_trace(path.parent), found.tail, 5)
@@ -143,7 +143,8 @@ def write_checkpoint(path: Path) -> None:
         regression_plan(workers=M, feedback="residual", data={"kind": "regression", "rows": 9, "features": DIM})
     )
     tail = _made_trace(5).tail()
-    checkpoint.save(path.parent, 5, Iterate(np.arange(DIM) + 0.5, 5, 1.5), local.cluster, tail, ID)
+    memories = {"residuals": local.cluster.residuals(5)}
+    checkpoint.save(path.parent, 5, Iterate(np.arange(DIM) + 0.5, 5, 1.5), memories, tail, ID)
     if path != checkpoint_path(path.parent, 5):
         checkpoint_path(path.parent, 5).replace(path)
 

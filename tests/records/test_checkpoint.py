@@ -47,7 +47,8 @@ def cluster(feedback: bool, seed: int = 0) -> LocalCluster:
 
 
 def save(folder: Path, round: int, *, feedback: bool = True, plan_id: str = ID) -> Path:
-    checkpoint.save(folder, round, state(round), cluster(feedback, round), tail(round), plan_id)
+    memories = {"residuals": cluster(feedback, round).residuals(round)}
+    checkpoint.save(folder, round, state(round), memories, tail(round), plan_id)
     return checkpoint_path(folder, round)
 
 
@@ -70,7 +71,7 @@ def equal(found: checkpoint.Checkpoint, round: int) -> None:
 @pytest.mark.parametrize("feedback", [False, True])
 def test_round_trip(tmp_path: Path, feedback: bool) -> None:
     path = save(tmp_path, 25, feedback=feedback)
-    equal(checkpoint.read(path, Iterate, ID), 25)
+    equal(checkpoint.load(path, Iterate, ID), 25)
     found, passed_over = checkpoint.newest(tmp_path, Iterate, ID)
     assert found is not None
     assert (found.path, passed_over) == (path, [])
@@ -81,7 +82,7 @@ def test_round_trip(tmp_path: Path, feedback: bool) -> None:
 def test_residuals_of_some_workers(tmp_path: Path, workers: range) -> None:
     path = save(tmp_path, 25)
     expected = list(cluster(True, 25).residuals(25))
-    found = list(checkpoint.residuals_of(path, workers, DIM))
+    found = list(checkpoint.load_memory(path, "residuals", workers, DIM))
     assert len(found) == len(workers)
     for ours, worker in zip(found, workers, strict=True):
         np.testing.assert_array_equal(ours, expected[worker])
@@ -89,7 +90,7 @@ def test_residuals_of_some_workers(tmp_path: Path, workers: range) -> None:
 
 def test_no_residuals_without_feedback(tmp_path: Path) -> None:
     path = save(tmp_path, 25, feedback=False)
-    assert list(checkpoint.residuals_of(path, range(M), DIM)) == []
+    assert list(checkpoint.load_memory(path, "residuals", range(M), DIM)) == []
 
 
 def test_keeps_the_newest_two(tmp_path: Path) -> None:
@@ -206,7 +207,7 @@ class TestDamage:
 def test_another_plan_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path, 5, plan_id="another")
     with pytest.raises(SetupFault, match="belongs to another plan"):
-        checkpoint.read(path, Iterate, ID)
+        checkpoint.load(path, Iterate, ID)
     assert newest(tmp_path) == (None, [f"{path}: belongs to another plan"])
 
 

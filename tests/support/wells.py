@@ -27,8 +27,9 @@ def went_on(local: LocalRun, moment: Any, folder: Path) -> Witness:
     """The rest of a run, by another local, from a checkpoint at `moment`."""
     plan, rest = local.plan, Witness()
     tail = Trace(plan.workers, local.config.byzantine, {}).tail()
-    checkpoint.save(folder, moment.round, moment.state, local.cluster, tail, "plan")
+    memories = {"residuals": local.cluster.residuals(moment.round)}
+    checkpoint.save(folder, moment.round, moment.state, memories, tail, "plan")
     path = next(folder.glob(f"*{moment.round}.h5"))
-    state: State = checkpoint.read(path, plan.algorithm.state, "plan").state
+    state: State = checkpoint.load(path, plan.algorithm.state, "plan").state
     rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [rest], state, moment.round, plan.seed)
     return rest
