@@ -103,6 +103,10 @@ def test_comm_is_a_leaf() -> None:
             )
 
 
+def test_csv_is_written_in_one_place() -> None:
+    assert [str(file.relative_to(_PACKAGE)) for file in _FILES if "csv" in _imports(file)] == ["files.py"]
+
+
 @pytest.mark.parametrize("room", ["records", "comm", "numerics"])
 def test_what_knows_of_no_cluster(room: str) -> None:
     for file in (_PACKAGE / room).glob("*.py"):
