@@ -135,6 +135,7 @@ def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str)
 
     A folder that holds no run stands for those in it: the tasks of a job array, say.
     """
+    from mpirobust.files import write_csv
     from mpirobust.reports import curves, run_table
 
     folders = run_table.folders(paths)
@@ -144,7 +145,7 @@ def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str)
     runs = run_table.rows(folders)
     print(run_table.as_text(runs))
     if out is not None:
-        run_table.write_csv(run_table.table(runs), out)
+        write_csv(out, run_table.table(runs))
     return Exit.OK
 
 
@@ -156,6 +157,7 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
 
     A folder that holds no run stands for those in it.
     """
+    from mpirobust.files import write_csv
     from mpirobust.reports import run_table
     from mpirobust.reports import scaling as comparison
 
@@ -164,7 +166,7 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
     print(comparison.as_text(found, runs))
     for path in out:
         if path.suffix == ".csv":
-            run_table.write_csv(comparison.table(found), path)
+            write_csv(path, comparison.table(found))
         else:
             comparison.draw(found, path)
     if found.apart:

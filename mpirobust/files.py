@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mpirobust.errors import StorageFault
@@ -36,6 +37,16 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         if scratch is not None:
             scratch.unlink(missing_ok=True)
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write rows, the first of them the head, to the CSV file `path`; raises `StorageFault`."""
+
+    def write(scratch: Path) -> None:
+        with scratch.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    write_whole(path, write)
 
 
 def sync(path: Path) -> None:

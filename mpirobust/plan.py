@@ -28,6 +28,7 @@ from mpirobust.observers.audit import Audits
 from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
 from mpirobust.problems.base import Loss
+from mpirobust.records.plan_record import PlanRecord
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Layout, OnFailure, Rows
@@ -179,9 +180,10 @@ class Plan:
         """Return where the kinds from outside the package come from, by their table."""
         return catalog.origins(self)
 
-    def added(self) -> dict[str, Any]:
-        """Return the keys that were added after plans had been stored, with what held before."""
-        return catalog.added(self)
+    def record(self) -> PlanRecord:
+        """Return what a run stores of the plan and compares when it is continued."""
+        sources = {table: origin.sha256 for table, origin in self.origins().items()}
+        return PlanRecord(self.table(), free_keys(self), catalog.added(self), sources)
 
     def toml(self) -> str:
         """Return `table` as text."""
@@ -219,7 +221,11 @@ def _observers(tables: object, beside: Path | None) -> dict[str, Observer]:
                 taken = f"every run has one observer {own!r}, in [{_OBSERVERS}.{own}]"
                 raise PlanFault(f"{where}.kind", f"{taken}; choose another {'name' if own == name else 'kind'}")
         observer: Observer = catalog.build(room, {**table, "kind": kind}, where, beside)
-        if name not in _CORE + _LAST or name in _SECTIONS or observer != catalog.build(room, {"kind": kind}, where, beside):
+        if (
+            name not in _CORE + _LAST
+            or name in _SECTIONS
+            or observer != catalog.build(room, {"kind": kind}, where, beside)
+        ):
             built[name] = observer
     return built
 

@@ -103,6 +103,16 @@ def test_comm_is_a_leaf() -> None:
             )
 
 
+def test_csv_is_written_in_one_place() -> None:
+    assert [str(file.relative_to(_PACKAGE)) for file in _FILES if "csv" in _imports(file)] == ["files.py"]
+
+
+@pytest.mark.parametrize("room", ["records", "comm", "numerics"])
+def test_what_knows_of_no_cluster(room: str) -> None:
+    for file in (_PACKAGE / room).glob("*.py"):
+        assert not [module for module in _imports(file) if module.startswith("mpirobust.cluster")], file
+
+
 def test_what_every_rank_imports_is_little() -> None:
     """The start of many ranks is CPU time: what only some runs or only the center need waits until it is needed."""
     heavy = {"scipy", "h5py", "matplotlib"}

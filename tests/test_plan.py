@@ -40,7 +40,7 @@ GONE = object()
 RULES, ATTACKS, FEEDBACKS = (
     ", ".join(catalog.kinds(catalog.ROOMS[table])) for table in ("aggregator", "attack", "feedback")
 )
-PARTITIONS = ", ".join(catalog.kinds("mpirobust.data.partitions"))
+PARTITIONS = ", ".join(catalog.kinds(catalog.NESTED["data.partition"]))
 
 
 def changed(*changes: tuple[str, object]) -> dict[str, Any]:

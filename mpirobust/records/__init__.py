@@ -1,1 +1,1 @@
-"""HDF5 files: what a run leaves behind."""
+"""The HDF5 files of a run: the trace and the checkpoints, and the folder that they are in."""

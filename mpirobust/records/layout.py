@@ -1,4 +1,4 @@
-"""Names in the files, and the format number. Documented in docs/FORMAT.md."""
+"""Names in the files of a run, and the format number. docs/FORMAT.md describes them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,19 @@ PHASES = tuple(each.name for each in fields(RoundTimes))  # columns `seconds_*` 
 
 
 def checkpoint_path(folder: Path, round: int) -> Path:
+    """Return the path of the checkpoint after `round` rounds; names sort by round."""
     return folder / f"checkpoint-{round:09d}.h5"
 
 
 @contextmanager
-def open_record(path: Path, kind: str) -> Iterator[Any]:
-    """A trace (`run`) or a `checkpoint`, open for reading.
+def open_record(path: Path, kind: str, verify: bool = True) -> Iterator[Any]:
+    """Open a trace (`run`) or a `checkpoint` for reading.
+
+    Args:
+        verify: compare the checksum, which reads the whole file; False if this process or the center has done so.
 
     Raises:
-        SetupFault: it is none, or it has not what is asked of it inside the block.
+        SetupFault: it is no such file, or lacks what is read from it inside the block.
     """
-    with open_sealed(path, kind, FORMAT) as file, whole(path, "trace" if kind == "run" else kind):
+    with open_sealed(path, kind, FORMAT, verify) as file, whole(path, "trace" if kind == "run" else kind):
         yield file

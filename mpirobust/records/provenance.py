@@ -1,4 +1,4 @@
-"""What ran, where and with which versions."""
+"""Where a run ran, and with which versions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import mpirobust
 _LIBRARIES = ("numpy", "scipy", "h5py", "msgspec")
 
 
-def provenance(carrier: dict[str, str], hosts: list[str]) -> dict[str, str]:
-    """Attributes for the trace: versions, hosts by rank, git commit ('' outside a checkout), start time in UTC."""
-    versions = {"mpirobust": mpirobust.__version__, "python": platform.python_version(), **carrier}
+def provenance(comm_versions: dict[str, str], hosts: list[str]) -> dict[str, str]:
+    """Return attributes for the trace: versions, hosts by rank, git commit, command line and start time in UTC."""
+    versions = {"mpirobust": mpirobust.__version__, "python": platform.python_version(), **comm_versions}
     versions |= {name: version(name) for name in _LIBRARIES}
     return {
         **{f"version_{name}": text for name, text in versions.items()},
@@ -27,7 +27,10 @@ def provenance(carrier: dict[str, str], hosts: list[str]) -> dict[str, str]:
 
 
 def git_commit(checkout: Path) -> str:
-    """The commit that is checked out at `checkout`; read from files, since a fork under MPI is not safe everywhere."""
+    """Return the commit that is checked out at `checkout`, or '' if it is no git checkout.
+
+    It is read from files instead of by running git, because a fork under MPI is not safe everywhere.
+    """
     git = checkout / ".git"
     try:
         head = (git / "HEAD").read_text().strip()

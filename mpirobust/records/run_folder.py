@@ -1,32 +1,32 @@
-"""The folder of a run: a new one, or one to continue."""
+"""The output folder of a run: chosen, locked, compared with the plan, and pruned."""
 
 from __future__ import annotations
 
 import fcntl
 import tomllib
-from collections.abc import Iterator, Mapping, Set
 from itertools import count, takewhile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.files import sync
 from mpirobust.records.layout import CHECKPOINTS, KEPT, LOCK, TRACE, checkpoint_path, open_record
+from mpirobust.records.plan_record import PlanRecord, flat
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether there is a run in `folder`, or what is left of one."""
+    """Return whether `folder` has a trace or a checkpoint."""
     return (folder / TRACE).exists() or any(folder.glob(CHECKPOINTS))
 
 
 def choose_folder(asked: Path | None, stem: str, resume: bool, overwrite: bool) -> Path:
-    """The folder for the output of the plan called `stem`.
+    """Return the output folder for the plan called `stem`.
 
-    Without `asked`: `runs/<stem>`, or with a number behind it the first that
-    holds no run; with `resume` or `overwrite` the last that holds one.
+    If `asked` is None, this is the first of `runs/<stem>`, `runs/<stem>-2`, `runs/<stem>-3`, ... that holds no run, or
+    with `resume` or `overwrite` the last before it, which holds one.
 
     Raises:
-        SetupFault: `asked` holds a run and neither resume nor overwrite was said.
+        SetupFault: `asked` holds a run, and neither `resume` nor `overwrite` is given.
     """
     if asked is not None:
         if holds_run(asked) and not (resume or overwrite):
@@ -40,11 +40,11 @@ def choose_folder(asked: Path | None, stem: str, resume: bool, overwrite: bool) 
 
 
 def lock(folder: Path) -> IO[str]:
-    """Make `folder` and keep other runs out of it for as long as the returned file stays open.
+    """Create `folder` and lock it against other runs for as long as the returned file is open.
 
     Raises:
-        SetupFault: it is no folder, or another run is writing to it.
-        StorageFault: it cannot be written to.
+        SetupFault: the path is no folder, or another run has the lock.
+        StorageFault: the folder cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,15 +59,18 @@ def lock(folder: Path) -> IO[str]:
         lock.close()
         raise SetupFault(f"another run is writing to {folder}; wait for it, or choose another folder") from error
     except OSError:
-        pass  # a file system without locks
+        pass  # the file system has no locks
     return lock
 
 
 def prune(folder: Path, after: int = -1) -> None:
-    """Remove what is not to be gone on from: it is gone for good before anything new is written.
+    """Delete the files that this run will not resume from, durably, before it writes new ones.
 
-    These are the checkpoints of rounds later than `after`, and all but the newest two before; what killed writes left;
-    and where `after` is below 0 the trace as well.
+    Deleted are the checkpoints of rounds later than `after`, all but the newest two of the others, the scratch files of
+    killed writes, and, if `after` is negative, the trace.
+
+    Raises:
+        StorageFault: a file cannot be deleted.
     """
     checkpoints = sorted(folder.glob(CHECKPOINTS))
     sound = [path for path in checkpoints if path <= checkpoint_path(folder, max(after, 0))][-KEPT:]
@@ -83,45 +86,18 @@ def prune(folder: Path, after: int = -1) -> None:
         raise StorageFault(f"cannot remove {error.filename}: {error.strerror}") from error
 
 
-def check_continues(
-    folder: Path, table: Mapping[str, Any], free: Set[str], added: Mapping[str, Any], sources: Mapping[str, str]
-) -> None:
-    """Raise `SetupFault` unless the run in `folder` is of the plan `table`.
-
-    Args:
-        free: the keys that may differ.
-        added: the keys that earlier versions did not store, with what held then.
-        sources: the SHA-256 of the source of each kind from outside the package, by its table.
-    """
+def check_continues(folder: Path, plan: PlanRecord) -> None:
+    """Raise `SetupFault` unless the run in `folder` is of this plan."""
     if not (folder / TRACE).exists():
         raise SetupFault(f"{folder} has checkpoints and no {TRACE}: not to be continued; --overwrite replaces them")
     with open_record(folder / TRACE, "run") as file:
-        before = dict(added) | dict(flat(tomllib.loads(file.attrs["plan"])))
+        before = dict(plan.added) | dict(flat(tomllib.loads(file.attrs["plan"])))
         former = dict(line.split(" ", 1) for line in file.attrs.get("sources", "").splitlines())
-    now = dict(flat(table))
+    now = dict(flat(plan.table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in free]
+    wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in plan.free]
     if wrong:
         raise SetupFault(f"{folder} holds a run of another plan: {'; '.join(wrong)}; choose another --out")
-    changed = ", ".join(sorted(name for name in sources if former.get(name) != sources[name]))
+    changed = ", ".join(sorted(name for name, digest in plan.sources.items() if former.get(name) != digest))
     if changed:
         raise SetupFault(f"the source of {changed} has changed since the run in {folder} began; choose another --out")
-
-
-def identity(table: Mapping[str, Any], free: Set[str], added: Mapping[str, Any]) -> str:
-    """Return the part of a plan that a checkpoint depends on, as text; the same as earlier versions made of it.
-
-    Args:
-        free, added: as in `check_continues`.
-    """
-    kept = [(key, value) for key, value in flat(table) if key not in free]
-    return repr(sorted((key, value) for key, value in kept if key not in added or added[key] != value))
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the keys of a plan as `--set` spells them, each with its value."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, list(value) if isinstance(value, tuple) else value

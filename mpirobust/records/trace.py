@@ -1,4 +1,4 @@
-"""The trace of a run: kept in memory, written whole."""
+"""The trace of a run: a table of rounds and a table of audits, kept in memory and written as one file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AUDIT = np.dtype(
         ("lambda_min", "<f8"),
     ]
 )
-# Columns that files of this format may lack, and what is then in them.
+# Columns that a file of this format may lack, with the value that it then stands for.
 _LATER = {"lambda_min": nan, "escape": False, "absent": False}
 
 
@@ -50,11 +50,11 @@ class GrowingTable:
 
     @property
     def rows(self) -> NDArray[np.void]:
-        """The rows so far; a view."""
+        """The rows so far; a view into the table."""
         return self._rows[: self._used]
 
     def append(self) -> np.void:
-        """A new row of zeros, to be filled in place."""
+        """Add a row of zeros, to be filled in place."""
         if self._used == self._rows.size:
             grown = np.zeros(max(64, 2 * self._used), self._rows.dtype)  # takes no memory before it is written to
             grown[: self._used] = self._rows
@@ -64,7 +64,11 @@ class GrowingTable:
         return row
 
     def extend(self, columns: Mapping[str, Any], upto: int) -> None:
-        """Add those rows of `columns` that come after the last row here, up to and with round `upto`."""
+        """Add the rows of `columns` that come after the newest row here, up to and including round `upto`.
+
+        Raises:
+            KeyError, ValueError: a column is missing, of another type or length, or the rounds are not in order.
+        """
         last = self.rows["round"][-1] if self._used else -1
         rounds = columns["round"][:]
         first, end = np.searchsorted(rounds, [last, upto], side="right")
@@ -89,10 +93,10 @@ class GrowingTable:
 
 
 class RoundTable(GrowingTable):
-    """One row for each round.
+    """One row per round.
 
-    The times of the newest row come from the record of its round, which may still change: an observer that sees the
-    round after the row was added sets its own time there. So they are read whenever the rows are.
+    The times of the newest row are copied from the `RoundTimes` of its round whenever the rows are read, because an
+    observer that sees the round after the row was added may still set its own time there.
     """
 
     def __init__(self, workers: int) -> None:
@@ -105,7 +109,7 @@ class RoundTable(GrowingTable):
         return super().rows
 
     def append(self, times: RoundTimes | None = None) -> np.void:
-        """Add a row of zeros, to be filled in place; its times are those of `times` for as long as it is the newest."""
+        """Add a row of zeros, to be filled in place; it follows `times` for as long as it is the newest row."""
         self._read_times()
         row = super().append()
         self._times = times
@@ -125,14 +129,15 @@ class RoundTable(GrowingTable):
 
 @dataclass
 class Trace:
-    """One row a round and one row an audit, and what there is to know of the run as a whole.
+    """A row per round, a row per audit, and facts about the run as a whole.
 
     Attributes:
         workers: m.
         byzantine: numbers of the Byzantine workers.
-        facts: attributes of the file: plan, versions, hosts and the like.
-        written: the round up to which the file on disk has the rows; the rest is the tail.
-        seconds_writing: time that this session has spent in `write`; not a column, since a row is in the file by then.
+        facts: attributes of the file: plan, versions, hosts and so on.
+        written: the round up to which the file on disk has the rows; the others are the tail. -1 if there is no file.
+        seconds_writing: time that this session has spent in `write`. It is no column: when a write ends, its rows are
+            in the file already.
     """
 
     workers: int
@@ -149,12 +154,12 @@ class Trace:
 
     @property
     def elapsed(self) -> float:
-        """Seconds of all rounds so far, over all sessions of the run."""
+        """Seconds that the rounds so far took, over all sessions of the run."""
         rows = self.rounds.rows
         return float(rows["elapsed"][-1]) if rows.size else 0.0
 
     def write(self, path: Path, status: str, round: int, x: Vector) -> None:
-        """Put the whole trace at `path`; raises `StorageFault`."""
+        """Write the whole trace to `path`, with the iterate `x` after `round` rounds; raises `StorageFault`."""
 
         def fill(file: Any) -> None:
             file.attrs.update(status=str(status), rounds=round, **self.facts)
@@ -170,19 +175,25 @@ class Trace:
         self.seconds_writing += perf_counter() - began
 
     def tail(self) -> Tail:
-        """The rows that are not on disk yet. A checkpoint carries them, so that it needs no new trace beside it."""
+        """Return a copy of the rows that are not on disk yet.
+
+        A checkpoint holds them, so that the trace need not be rewritten for every checkpoint.
+        """
         return {
             name: {column: table.rows[column][table.rows["round"] > self.written] for column in table.columns}
             for name, table in self._tables()
         }
 
-    def restore(self, path: Path, tail: Tail, upto: int) -> None:
-        """Take over the rows of an earlier session up to and with round `upto`, from its trace and a checkpoint's tail.
+    def restore(self, path: Path, tail: Tail, upto: int, *, verify: bool = True) -> None:
+        """Add the rows of earlier sessions up to and including round `upto`, from the file and a checkpoint's tail.
+
+        Args:
+            verify: as in `open_record`.
 
         Raises:
             SetupFault: the file is damaged, or some of these rounds are in neither.
         """
-        with open_record(path, "run") as file:
+        with open_record(path, "run", verify=verify) as file:
             for name, table in self._tables():
                 table.extend(file[name], upto)
                 table.extend(tail[name], upto)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mpirobust.errors import SetupFault
-from mpirobust.files import write_whole
 from mpirobust.records.layout import TRACE
-from mpirobust.records.run_folder import flat, holds_run
+from mpirobust.records.plan_record import flat
+from mpirobust.records.run_folder import holds_run
 from mpirobust.reports.summary import DONE, summary
 
 NO_RUN, DAMAGED = "no run", "damaged"  # what stands for the status of a run that has none
@@ -114,16 +113,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         )
         for row in rows
     )
-
-
-def write_csv(rows: Sequence[Sequence[str]], out: Path) -> None:
-    """Write a table; raises `StorageFault`."""
-
-    def write(scratch: Path) -> None:
-        with scratch.open("w", newline="") as file:
-            csv.writer(file).writerows(rows)
-
-    write_whole(out, write)
 
 
 def _line(folder: Path) -> RunRow:

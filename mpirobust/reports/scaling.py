@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan, free_keys
 from mpirobust.records.layout import PHASES, TRACE, open_record
-from mpirobust.records.run_folder import identity
+from mpirobust.records.plan_record import PlanRecord
 from mpirobust.reports.curves import canvas
 from mpirobust.reports.run_table import RunRow, aligned
 
@@ -137,7 +137,7 @@ def _comparable(runs: Sequence[RunRow]) -> None:
     """Raise `SetupFault` unless the plans are one, or one whose workers and data grow."""
     first, free = runs[0], free_keys()
     for run in runs[1:]:
-        one, other = (identity(each.figures["plan"], free, Plan.added_keys) for each in (run, first))
+        one, other = (PlanRecord(each.figures["plan"], free, Plan.added_keys).identity() for each in (run, first))
         if one == other:
             continue
         keys = {key for key in first.plan.keys() | run.plan.keys() if first.plan.get(key) != run.plan.get(key)}

@@ -17,7 +17,7 @@ from mpirobust.cluster.placement import assign_workers
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import Exit, Fault, SetupFault
 from mpirobust.observers.base import RunContext, Status, Watch
-from mpirobust.plan import Plan, free_keys, load_plan
+from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, run_folder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
@@ -58,7 +58,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
         run_folder.lock(folder).close()  # a file that another run is still writing would look damaged
     resumes = request.resume and run_folder.holds_run(folder)
     if resumes:
-        run_folder.check_continues(folder, plan.table(), free_keys(plan), plan.added(), _sources(plan))
+        run_folder.check_continues(folder, plan.record())
     stores = plan.data.prepare(Places.for_plan(request.plan))
     found = None
     if resumes:
@@ -72,7 +72,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
         resumes=resumes,
         checkpoint=str(found) if found else "",
         beside=str(request.plan.parent),
-        sources=_sources(plan),
+        sources=dict(plan.record().sources),
         quiet=request.quiet,
         ends=request.ends,
     )
@@ -91,17 +91,17 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ho
     plan, folder = rank_setup.plan, Path(setup.folder)
     lock = run_folder.lock(folder)
     facts = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, **provenance(versions, hosts)}
-    if sources := _sources(plan):
+    if sources := plan.record().sources:
         facts["sources"] = "\n".join(f"{table} {digest}" for table, digest in sources.items())
     trace = Trace(plan.workers, plan.byzantine(), facts)
     if not setup.checkpoint:
         run_folder.prune(folder, after=0 if setup.resumes else -1)
         return Start(lock, None, trace)
-    with open_record(folder / TRACE, "run") as file:
+    with open_record(folder / TRACE, "run", verify=False) as file:  # `prepare` has verified both files
         if file.attrs["data_digest"] != rank_setup.facts.digest:
             raise SetupFault(f"the data have changed since the run in {folder} began; choose another --out")
-    found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size)
-    trace.restore(folder / TRACE, found.tail, found.round)
+    found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
+    trace.restore(folder / TRACE, found.tail, found.round, verify=False)
     run_folder.prune(folder, after=found.round)  # those that were passed over
     return Start(lock, found, trace)
 
@@ -168,11 +168,7 @@ def _oracle(setup: RunSetup, plan: Plan) -> Oracle | None:
         return Oracle(plan.problem, dataset.train(plan.rows_of_center(dataset.facts.rows)))
 
 
-def _sources(plan: Plan) -> dict[str, str]:
-    return {table: origin.sha256 for table, origin in plan.origins().items()}
-
-
 def _schema(plan: Plan) -> checkpoint.Schema:
     attack = plan.attack.memory() if isinstance(plan.attack, MessageAttack) else None
-    plan_id = hashlib.sha256(run_folder.identity(plan.table(), free_keys(plan), plan.added()).encode()).hexdigest()
+    plan_id = hashlib.sha256(plan.record().identity().encode()).hexdigest()
     return checkpoint.Schema(plan.algorithm.state, plan_id, plan.aggregator.memory(), attack)

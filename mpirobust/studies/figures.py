@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
-from mpirobust.files import write_whole
+from mpirobust.files import write_csv, write_whole
 from mpirobust.reports.bands import draw_bands
 from mpirobust.reports.summary import summary
 from mpirobust.studies import claims, races
@@ -77,7 +76,7 @@ def report(planned: Sequence[Figure], out: Path) -> bytes:
             said += ["", *races.HEAD]
             said += [races.row(race, folders[race.curve], folders[race.against]) for race in family.races]
     _write(out / "claims.md", "\n".join(["# What was claimed and what was measured", *said]) + "\n")
-    _write_table(out / "values.csv", rows)
+    write_csv(out / "values.csv", [list(rows[0]), *(list(row.values()) for row in rows)])
     return b""
 
 
@@ -130,15 +129,5 @@ def _rows(figure: Figure, label: str, found: Outcome) -> list[dict[str, object]]
 def _write(path: Path, text: str) -> None:
     def write(scratch: Path) -> None:
         scratch.write_text(text)
-
-    write_whole(path, write)
-
-
-def _write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
-    def write(scratch: Path) -> None:
-        with scratch.open("w", newline="") as file:
-            table = csv.DictWriter(file, list(rows[0]))
-            table.writeheader()
-            table.writerows(rows)
 
     write_whole(path, write)

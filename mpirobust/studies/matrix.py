@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit
-from mpirobust.files import write_whole
+from mpirobust.files import write_csv
 from mpirobust.reports.heatmap import draw_heatmaps
 from mpirobust.studies.campaign import Job, carry_out, job
 from mpirobust.studies.family import Matrix, load_matrix
@@ -80,14 +79,10 @@ def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> bytes:
     pictures = [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]
     draw_heatmaps(tables, [*attacks, WORST], rules, pictures, matrix.title, matrix.metric, start)
 
-    def write(scratch: Path) -> None:
-        with scratch.open("w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(["code", "rule", "attack", "seed", matrix.metric, "run"])
-            for cell in cells:
-                finals = found[cell.attack, cell.rule, cell.code].final
-                for seed, value, each in zip(matrix.seeds, finals, cell.jobs, strict=False):
-                    table.writerow([cell.code, cell.rule, cell.attack, seed, value, each.folder.name])
-
-    write_whole(stem.with_suffix(".csv"), write)
+    rows: list[list[object]] = [["code", "rule", "attack", "seed", matrix.metric, "run"]]
+    for cell in cells:
+        finals = found[cell.attack, cell.rule, cell.code].final
+        for seed, value, each in zip(matrix.seeds, finals, cell.jobs, strict=False):
+            rows.append([cell.code, cell.rule, cell.attack, seed, value, each.folder.name])
+    write_csv(stem.with_suffix(".csv"), rows)
     return b""

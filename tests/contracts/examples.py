@@ -14,8 +14,8 @@ ROOMS = {
     "compressor": catalog.ROOMS["compressor"],
     "aggregator": catalog.ROOMS["aggregator"],
     "attack": catalog.ROOMS["attack"],
-    "partition": "mpirobust.data.partitions",
-    "algorithm.solver": "mpirobust.cubic",
+    "partition": catalog.NESTED["data.partition"],
+    "algorithm.solver": catalog.NESTED["algorithm.solver"],
     "algorithm": catalog.ROOMS["algorithm"],
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mpirobust import catalog
+from mpirobust.answers import Inbox
 from mpirobust.errors import PlanFault
 from mpirobust.observers.base import Moment, Observer, Status, Watch
 from mpirobust.plan import Plan, free_keys
@@ -53,9 +54,11 @@ class Ledger(Witness):
     def after_round(self, moment: Moment) -> Status | None:
         assert moment.exchange is not None
         assert moment.verdict is not None
-        sent = [bytes(message) for message in moment.exchange.inbox.messages]
-        judged = [moment.verdict.kept.tobytes(), moment.verdict.step.tobytes(), moment.exchange.inbox.norms.tobytes()]
-        kept = [residual.tobytes() for residual in moment.cluster.residuals(moment.round)]
+        answers = moment.exchange.answers
+        assert isinstance(answers, Inbox)
+        sent = [bytes(message) for message in answers.messages]
+        judged = [moment.verdict.kept.tobytes(), moment.verdict.step.tobytes(), answers.norms.tobytes()]
+        kept = [residual.tobytes() for residual in moment.cluster.memory("residual", moment.round)]
         self.left.append(b"".join([moment.state.x.tobytes(), *sent, *judged, *kept]))
         return super().after_round(moment)
 

@@ -165,7 +165,7 @@ def rounds_take(case: Case, message: bytes, feedback: Feedback, norm: Norm) -> N
         before = {name: rows.copy() for name, rows in center.memory.items()}
         sent: list[Message] = [_honest(case, v, worker, round, norm) for worker, v in enumerate(said)]
         sent[2] = memoryview(bytearray(message))
-        exchange = center.exchange(round, query, bound(Mean(), None, Context(round, query)), sent, {})
+        exchange = center.exchange(round, query, bound(Mean(), None, Context(round, query)), sent, RoundTimes())
         answers = exchange.answers
         assert exchange.bytes_up == sum(map(len, sent))
         assert answers.sound[[0, 1, 3]].all(), "one worker's bytes made another one unsound"

@@ -19,7 +19,7 @@ from mpirobust.data.sources.libsvm import _parse
 from mpirobust.data.sources.mnist import read_idx
 from mpirobust.data.store import Store, write_csr_store, write_pixel_store
 from mpirobust.errors import SetupFault
-from mpirobust.plan import Plan, free_keys, load_plan
+from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, run_folder
 from mpirobust.records.layout import TRACE, checkpoint_path
 from mpirobust.records.trace import Trace
@@ -120,7 +120,7 @@ def trace(path: Path) -> None:
         lambda: json.dumps(summary(path), allow_nan=False),
         lambda: as_text(summary(path), path).encode(),
         lambda: Trace(M, np.array([1]), {}).restore(path, Trace(M, np.array([1]), {}).tail(), 5),
-        lambda: run_folder.check_continues(path.parent, _plan().table(), free_keys(_plan())),
+        lambda: run_folder.check_continues(path.parent, _plan().record()),
         lambda: curve(path.parent, "loss", "bytes"),
         lambda: curve(path.parent, "loss", "seconds"),
     ]

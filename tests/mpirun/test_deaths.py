@@ -204,7 +204,7 @@ def assert_as_replayed(
             query = algorithm.query(state)
             sent = [worker.reply(t, query)[0] if receiver.present[worker.index] else b"" for worker in workers]
             judge = bound(rule, None, Context(t, query, plan.seed))
-            exchange = receiver.exchange(t, query, judge, list(sent), {})
+            exchange = receiver.exchange(t, query, judge, list(sent), RoundTimes())
             verdict = judge(exchange.answers)
             state = algorithm.advance(state, verdict, stream(plan.seed, CENTER, t, Purpose.ADVANCE))
             np.testing.assert_array_equal(run["rounds/norms"][t], exchange.answers.norms, err_msg=f"round {t}")

@@ -8,6 +8,7 @@ import pytest
 
 from mpirobust.errors import SetupFault
 from mpirobust.records.layout import checkpoint_path
+from mpirobust.records.plan_record import PlanRecord
 from mpirobust.records.run_folder import check_continues, choose_folder, lock, prune
 
 
@@ -35,7 +36,7 @@ def test_a_folder_with_a_run_is_refused_unless_told(tmp_path: Path, name: str) -
 def test_checkpoints_without_a_trace_are_not_continued(tmp_path: Path) -> None:
     checkpoint_path(tmp_path, 10).touch()
     with pytest.raises(SetupFault, match=r"has checkpoints and no run\.h5"):
-        check_continues(tmp_path, {}, set())
+        check_continues(tmp_path, PlanRecord({}, set(), {}))
 
 
 def test_only_one_run_at_a_time(tmp_path: Path) -> None:

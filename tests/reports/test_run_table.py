@@ -10,9 +10,10 @@ import pytest
 import tomli_w
 
 from mpirobust.errors import SetupFault
+from mpirobust.files import write_csv
 from mpirobust.records.layout import TRACE
 from mpirobust.records.trace import Trace
-from mpirobust.reports.run_table import as_text, folders, rows, table, with_trace, write_csv
+from mpirobust.reports.run_table import as_text, folders, rows, table, with_trace
 
 
 def run(folder: Path, seed: int, status: str = "finished", rounds: int = 5, loss: float = 2.0) -> Path:
@@ -72,6 +73,6 @@ def test_keys_that_differ_are_columns_and_empty_columns_are_not_shown(tmp_path: 
     assert "1.23457" in text
     assert "byzantine_kept_mean" in lines[0]
     assert "byzantine_kept_mean" not in text
-    write_csv(lines, tmp_path / "out.csv")
+    write_csv(tmp_path / "out.csv", lines)
     with (tmp_path / "out.csv").open(newline="") as file:
         assert list(csv.reader(file)) == lines

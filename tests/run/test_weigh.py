@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import pytest
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import SetupFault
 from mpirobust.hdf5 import write_sealed
-from mpirobust.plan import Plan, free_keys
+from mpirobust.plan import Plan
 from mpirobust.records.layout import FORMAT, TRACE
-from mpirobust.records.run_folder import check_continues, identity
+from mpirobust.records.run_folder import check_continues
 from mpirobust.reports.forecast import forecast
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
@@ -125,16 +125,15 @@ def test_the_forecast_says_who_holds_the_weight(tmp_path: Path) -> None:
 def test_a_run_without_the_key_is_one_of_equal_weights(tmp_path: Path) -> None:
     table = regression_plan().table()
     older = {key: value for key, value in table.items() if key != "weigh"}
-    rows = regression_plan(weigh="rows").table()
-    free = free_keys()
-    assert identity(table, free) == identity(older, free) != identity(rows, free)
-    assert "weigh" not in identity(table, free)
+    plan, other = regression_plan().record(), regression_plan(weigh="rows").record()
+    assert plan.identity() == replace(plan, table=older).identity() != other.identity()
+    assert "weigh" not in plan.identity()
     text = regression_plan().toml().replace('weigh = "equal"\n', "")
     assert "weigh" not in text
     write_sealed(tmp_path / TRACE, "run", FORMAT, lambda file: file.attrs.update(plan=text))
-    check_continues(tmp_path, table, free)
+    check_continues(tmp_path, plan)
     with pytest.raises(SetupFault, match="weigh was 'equal', is 'rows'"):
-        check_continues(tmp_path, rows, free)
+        check_continues(tmp_path, other)
 
 
 def test_the_key_is_in_the_effective_plan() -> None:

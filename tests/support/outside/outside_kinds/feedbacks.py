@@ -8,7 +8,7 @@ import numpy as np
 
 from mpirobust import Field, component
 from mpirobust.answers import Answers, ArrayAnswers, Inbox
-from mpirobust.feedback.base import CenterMemory, Feedback, Memory, Outgoing, WorkerMemory
+from mpirobust.feedback.base import CenterMemory, Coin, Feedback, Memory, Outgoing, WorkerMemory
 from mpirobust.types import Vector
 
 
@@ -28,7 +28,7 @@ class Averaged(Feedback):
         kept = self.momentum * memory["momentum"] + (1 - self.momentum) * outgoing.answer
         return outgoing.code.encode(kept, outgoing.rng), {"momentum": kept}
 
-    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float) -> Answers:
+    def receive(self, memory: CenterMemory, inbox: Inbox, scale: float, coin: Coin) -> Answers:
         for worker in np.flatnonzero(inbox.sound).tolist():
             row = memory["average"][worker]
             row *= self.momentum
@@ -37,10 +37,10 @@ class Averaged(Feedback):
             row += (1 - self.momentum) * received
         return ArrayAnswers(memory["average"], inbox.sound, inbox.q, scale, inbox.weights)
 
-    def aim(self, memory: CenterMemory, worker: int, v: Vector) -> Vector:
+    def aim(self, memory: CenterMemory, worker: int, v: Vector, coin: Coin) -> Vector:
         aimed: Vector = (v - self.momentum * memory["average"][worker]) / (1 - self.momentum)
         return aimed
 
-    def measure(self, memory: CenterMemory, worker: int, inbox: Inbox) -> float:
+    def measure(self, memory: CenterMemory, worker: int, inbox: Inbox, coin: Coin) -> float:
         row = {"average": memory["average"][worker : worker + 1].copy()}
-        return float(self.receive(row, inbox, 1.0).norms[0])
+        return float(self.receive(row, inbox, 1.0, coin).norms[0])
