@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,35 +19,28 @@ from mpirobust.errors import Exit, ReportedFault
 from mpirobust.run.setup import RunRequest, RunSetup, build_rank
 from mpirobust.run.stop_signals import StopSignals
 
-_ENDS = {
-    Exit.OK,
-    Exit.DIVERGED,
-    Exit.INTERRUPTED,
-    Exit.LOST,
-}  # the codes of a run that came to its end, one way or another
+_ENDS = {Exit.OK, Exit.DIVERGED, Exit.INTERRUPTED, Exit.LOST}  # the codes of a run that ended, one way or another
 
 
 def run(request: RunRequest, comm: Communicator, signals: StopSignals | None = None) -> tuple[int, Path]:
-    """Run or resume on all ranks; returns the exit code and the folder of the output.
+    """Run or resume on all ranks; return the exit code and the folder of the output.
 
     Args:
-        signals: a context that notes signals already; None: one is entered here.
+        signals: an active context that notes signals; None to enter one here.
 
     Raises:
         Fault: see `errors`; one rank raises the message and the others `ReportedFault`.
     """
     threadpool_limits(1)  # sums must not depend on how many threads share them
-    with (
-        nullcontext(signals) if signals else StopSignals() as signals,
-        np.errstate(over="ignore", invalid="ignore"),
-    ):  # divergence is told by the status
-        setup = RunSetup(**json.loads(comm.on_root(lambda: _prepare(request, comm.size))))
+    # Overflow is no error of NumPy's here: it is reported as the status DIVERGED.
+    with nullcontext(signals) if signals else StopSignals() as signals, np.errstate(over="ignore", invalid="ignore"):
+        setup = RunSetup(**json.loads(comm.on_root(lambda: _prepared(request, comm.size))))
         placement = assign_workers(setup.plan["workers"], comm.size)
         rank_setup = comm.all_or_fail(lambda: build_rank(setup, placement[comm.rank], comm.survives))
         cluster = comm.all_or_fail(lambda: connect(comm, rank_setup.group, placement))
         hosts = [name.decode() for name in comm.gather_bytes(platform.node().encode())]
         if cluster is None:
-            comm.all_or_fail(lambda: None)
+            comm.all_or_fail(lambda: None)  # the counterpart of the root's `restore` below: all wait for its outcome
             code = serve(comm, rank_setup.group, placement)
             if code not in _ENDS:
                 raise ReportedFault(code)
@@ -59,9 +53,7 @@ def run(request: RunRequest, comm: Communicator, signals: StopSignals | None = N
             return root.run_rounds(setup, rank_setup, cluster, lambda: signals.asked, start), Path(setup.folder)
 
 
-def _prepare(request: RunRequest, size: int) -> bytes:
-    from mpirobust.run import (
-        root,  # what only the center needs is imported only there: start-up of many ranks stays cheap
-    )
+def _prepared(request: RunRequest, size: int) -> bytes:
+    from mpirobust.run import root  # only the root needs it: the start-up of many ranks stays cheap
 
-    return json.dumps(root.prepare(request, size).__dict__).encode()
+    return json.dumps(asdict(root.prepare(request, size))).encode()
