@@ -26,8 +26,6 @@ from tests.crashes.sessions import (
 )
 from tests.support.launching import finish, mpirobust, start
 
-pytestmark = pytest.mark.slow
-
 ALL = "MPIROBUST_CRASHES" in os.environ
 WAYS = ("kill", "power", "names", "unlinks")
 _LIBSVM = PLAN.replace('{ kind = "regression", rows = 48, features = 10 }', '{ kind = "libsvm", path = "rows.svm" }')

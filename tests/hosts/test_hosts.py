@@ -18,8 +18,6 @@ from tests.mpirun import test_deaths, test_deaths_in_set_up
 from tests.mpirun.test_deaths import ULFM, assert_as_replayed, plan_of
 from tests.support.launching import REPOSITORY, finish, mpirobust, start, until
 
-pytestmark = pytest.mark.slow
-
 _PLAN = """
 seed = 5
 workers = 20

@@ -379,7 +379,7 @@ def test_the_last_step_before_the_rounds_ends_alike_on_all_ranks(tmp_path: Path)
     assert "rank 3 died" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.parametrize("on_failure", ["drop", "adopt"])
 def test_three_of_21_ranks_killed_at_random(on_failure: str, tmp_path: Path) -> None:
     plan = plan_of(tmp_path, on_failure, "none", rounds=600)

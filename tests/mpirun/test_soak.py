@@ -12,13 +12,10 @@ from subprocess import Popen
 
 import h5py
 import numpy as np
-import pytest
 
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.records.trace import Trace
 from tests.support.launching import finish, start
-
-pytestmark = pytest.mark.slow
 
 _RANKS, _WORKERS, _ROUNDS, _EVERY = 21, 20, 10_000, 200
 _FEATURES = 64

@@ -11,8 +11,6 @@ import pytest
 
 from tests.support.launching import CONFIGS, mpirobust
 
-pytestmark = pytest.mark.slow
-
 _ATTACK = ["attack.kind=label-flip", "attack.alpha=0.4"]
 _SHORT = ["problem.hidden=[100]", "algorithm.step=5", "algorithm.rounds=80", "audit.every=80", "checkpoint.every=80"]
 

@@ -54,7 +54,6 @@ LANDMARKS: dict[str, tuple[list[str], float, float]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", LANDMARKS)
 def test_landmarks_are_within_the_spread_of_the_seeds(name: str) -> None:
     overrides, *landmarks = LANDMARKS[name]
@@ -64,7 +63,6 @@ def test_landmarks_are_within_the_spread_of_the_seeds(name: str) -> None:
     assert (np.abs(middle - landmarks) <= 3 * spread + rounding).all(), (found, landmarks)
 
 
-@pytest.mark.slow
 def test_error_feedback_is_ahead_at_first_and_behind_in_the_end() -> None:
     plain = distances([100, 300], "algorithm.step=0.2")
     fed_back = distances([100, 300], "algorithm.step=0.2", RESIDUAL)
@@ -72,7 +70,6 @@ def test_error_feedback_is_ahead_at_first_and_behind_in_the_end() -> None:
     assert (fed_back[:, 1] > 3 * plain[:, 1]).all()
 
 
-@pytest.mark.slow
 def test_error_feedback_wins_with_few_coordinates() -> None:
     plain, fed_back = distances([100], *TOP_K), distances([100], *TOP_K, RESIDUAL)
     assert (fed_back < plain / 4).all()

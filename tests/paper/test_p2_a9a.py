@@ -13,7 +13,7 @@ from mpirobust.cubic.exact import Exact
 from mpirobust.cubic.lanczos import Lanczos
 from tests.paper.a9a import NEEDED, A9a, Run
 
-pytestmark = [NEEDED, pytest.mark.slow]
+pytestmark = NEEDED
 
 PLAIN = "compressor.kind=identity"
 HONEST = ("attack.alpha=0.0", "aggregator.kind=mean")

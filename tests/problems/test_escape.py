@@ -62,7 +62,7 @@ def escapes(rule: dict[str, Any] | None = None, **algorithm: Any) -> int:
     return sum(abs(each) > 0.5 for each in ended)
 
 
-@pytest.mark.slow
+@pytest.mark.paper
 def test_the_saddle_point_attack_holds_one_round_and_not_two() -> None:
     cubic: dict[str, Any] = {"kind": "cubic-newton", "M": 10.0}
     assert escapes(kind="first-order", rounds=40, step=0.3) == 0
@@ -70,7 +70,7 @@ def test_the_saddle_point_attack_holds_one_round_and_not_two() -> None:
     assert escapes(**cubic, rounds=60, two_rounds=True) == 20
 
 
-@pytest.mark.slow
+@pytest.mark.paper
 def test_perturbed_descent_leaves_and_a_search_needs_long_tries() -> None:
     trimmed: dict[str, Any] = {"kind": "trimmed-mean", "beta": 0.3}
     common: dict[str, Any] = {"step": 0.3, "threshold": 0.05}

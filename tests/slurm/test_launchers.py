@@ -13,8 +13,6 @@ import pytest
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, write_plan
 from tests.slurm.sandbox import Sandbox, missing, sandbox
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:

@@ -14,8 +14,6 @@ from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_pl
 from tests.slurm.sandbox import missing, sandbox
 from tests.support.launching import until
 
-pytestmark = pytest.mark.slow
-
 
 def _on(node: str, folder: Path) -> Iterator[int]:
     """The processes of the node: its daemon, those of the job that was submitted in `folder`, and their parents."""

@@ -13,8 +13,6 @@ from tests.slurm.jobs import assert_same_bits, write_plan
 from tests.slurm.sandbox import Job, Sandbox
 from tests.slurm.test_run_sbatch import _submit
 
-pytestmark = pytest.mark.slow
-
 _BIN = Path(sys.executable).parent
 _SAVED = "compgen -G 'out/checkpoint-*.h5' >/dev/null"  # any: older ones are removed
 # An mpirun that loses the run. `LOSSES` starts in a row it kills all of it when `WHEN` holds, and returns `CODE`.

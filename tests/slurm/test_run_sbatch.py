@@ -15,8 +15,6 @@ from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_pl
 from tests.slurm.sandbox import Job, Sandbox
 from tests.support.launching import CONFIGS, ranks_in_job, until
 
-pytestmark = pytest.mark.slow
-
 _SCRIPT = str(JOBS / "run.sbatch")
 
 

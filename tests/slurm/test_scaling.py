@@ -8,12 +8,8 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
-
 from tests.slurm.jobs import FAKE_CPUS, JOBS, status, write_plan
 from tests.slurm.sandbox import Job, Sandbox
-
-pytestmark = pytest.mark.slow
 
 _SCRIPT = str(JOBS / "scaling.sbatch")
 

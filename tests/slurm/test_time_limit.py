@@ -14,8 +14,6 @@ from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_pl
 from tests.slurm.sandbox import Job, Sandbox
 from tests.support.launching import ranks_in_job, until
 
-pytestmark = pytest.mark.slow
-
 _SCRIPT = str(JOBS / "run.sbatch")
 _ENDLESS = 10**6
 # Slow on its first start, so that there are not a minute's rounds to repeat when the bits are compared.

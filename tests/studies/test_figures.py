@@ -21,6 +21,7 @@ def made(folder: Path, *more: str, ranks: int | None = None) -> tuple[str, list[
     return done.stderr, sorted(path.name for path in runs.iterdir())
 
 
+@pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_runs_draws_and_judges(ranks: int | None, tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "study")
@@ -66,6 +67,7 @@ def test_what_is_there_is_not_run_again(tmp_path: Path) -> None:
     assert len(most) == len(more) + 3
 
 
+@pytest.mark.mpi
 def test_the_same_figures_on_any_number_of_ranks(tmp_path: Path) -> None:
     finals = []
     for ranks in (None, 4):
@@ -99,6 +101,7 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(tmp_path: Path) -> None:
     assert (out / "claims.md").read_text() == (tmp_path / "calm" / "out" / "claims.md").read_text()
 
 
+@pytest.mark.mpi
 def test_the_matrix_has_the_worst_case_last(tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "study")
     out = tmp_path / "out"

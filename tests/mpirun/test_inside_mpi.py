@@ -1,4 +1,4 @@
-"""Runs the tests that are marked `mpi` inside an MPI job: `mpirun -n 3 python -m pytest --with-mpi`."""
+"""Runs the tests of a communicator inside an MPI job, on several numbers of ranks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from tests.support.launching import REPOSITORY, finish, start
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5])
 def test_inside_mpi(ranks: int) -> None:
-    inside = str(REPOSITORY / "tests" / "inside")
-    done = finish(start("-m", "pytest", "-q", "--with-mpi", "-p", "no:cacheprovider", inside, ranks=ranks), timeout=60)
+    inside = str(REPOSITORY / "tests" / "comm" / "test_communicator.py")
+    done = finish(start("-m", "pytest", "-q", "-p", "no:cacheprovider", inside, ranks=ranks), timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" passed") == ranks
+    assert "skipped" not in done.stdout
