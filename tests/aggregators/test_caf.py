@@ -9,8 +9,8 @@ from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.compressors.base import AnyCompressor
 from mpirobust.errors import PlanFault
 from mpirobust.types import Vector
+from tests.support.plans import changed, fault
 from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
-from tests.test_plan import changed, fault
 
 
 def word_for_word(said: NDArray[np.float64], f: int) -> Vector:

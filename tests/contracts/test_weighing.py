@@ -25,8 +25,8 @@ from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
 from mpirobust.types import Message, Norm
 from tests.contracts.examples import components
+from tests.support.plans import changed, fault
 from tests.support.rule_rounds import vectors
-from tests.test_plan import changed, fault
 
 RULES = {name: rule for name, rule in components("aggregator").items() if isinstance(rule, Weighing)}
 SYMMETRIC = {name: rule for name, rule in RULES.items() if not isinstance(rule, MedianOfMeans)}

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from tests.hosts.network import Network, missing, network
-from tests.mpirun import test_deaths, test_deaths_in_set_up
-from tests.mpirun.test_deaths import ULFM, assert_as_replayed, plan_of
+from tests.support.deaths import ULFM, assert_as_replayed, doomed, plan_of, program
 from tests.support.launching import REPOSITORY, finish, mpirobust, start, until
 
 _PLAN = """
@@ -169,7 +168,7 @@ def test_a_rank_that_dies_on_another_host_is_done_without(
     three: Network, tmp_path: Path, on_failure: str, instant: str, fatal: int, absent_from: int, fate: str
 ) -> None:
     plan, out = plan_of(tmp_path, on_failure), tmp_path / "out"
-    dying = test_deaths.doomed(instant, fatal, 5)
+    dying = doomed(tmp_path, instant, fatal, 5)
     done = finish(_start_under_ulfm(three, *dying, "run", str(plan), "--out", str(out)), 60)
     assert done.returncode == 0, done.stderr
     assert f"rank 5 died in round {fatal + 1}; workers 16-19: {fate}\n" in done.stderr
@@ -186,7 +185,7 @@ def test_a_rank_that_dies_on_another_host_is_done_without(
 def test_a_rank_that_dies_on_another_host_before_the_first_round_is_named(
     three: Network, tmp_path: Path, instant: str
 ) -> None:
-    dying = test_deaths_in_set_up.script_of(tmp_path, instant, 4)
+    dying = program("doomed_early", tmp_path, instant, 4)
     command = (*dying, "run", str(plan_of(tmp_path)), "--out", str(tmp_path / "out"))
     done = finish(_start_under_ulfm(three, *command), 60)
     assert done.returncode == 6, done.stderr

@@ -60,6 +60,7 @@ def test_garbage_changes_nothing_but_the_kept_sets(tmp_path: Path) -> None:
         assert not (unsound & trace["rounds/kept"][:]).any()
 
 
+@pytest.mark.paper
 @needs_a9a
 @pytest.mark.parametrize("plan", ["a9a-robust.toml", "a9a-logistic.toml"])
 def test_a9a_with_flipped_labels_ends_within_one_percent_of_honest(plan: str, tmp_path: Path) -> None:

@@ -9,23 +9,11 @@ import numpy as np
 import pytest
 
 from tests.support.launching import finish, start
+from tests.support.rows import write_rows
+from tests.support.traces import SAME
 
 RANKS = (1, 2, 3, 5, 21)
 _BATCH = Path(__file__).with_name("batch.py")
-
-SAME = [
-    "model/x",
-    "rounds/norms",
-    "rounds/kept",
-    "rounds/escape",
-    "rounds/bytes_up",
-    "rounds/bytes_down",
-    "audits/loss",
-    "audits/gradient_norm",
-    "audits/distance",
-    "audits/test_accuracy",
-    "audits/lambda_min",
-]
 
 _PLAN = """
 seed = 7
@@ -203,17 +191,6 @@ PLANS = {
         algorithm="products = 5\ndamping = 0.1",
     ).replace("first-order", "newton"),
 }
-
-
-def write_rows(path: Path, rows: int = 260, features: int = 30) -> None:
-    """LIBSVM text with two noisy classes and some rows without a feature."""
-    rng = np.random.default_rng(3)
-    direction = rng.standard_normal(features)
-    with path.open("w") as file:
-        for _ in range(rows):
-            x = np.where(rng.random(features) < 0.3, rng.standard_normal(features).round(3), 0)
-            label = 1 if x @ direction + 0.5 * rng.standard_normal() > 0 else -1
-            file.write(" ".join([str(label), *(f"{at + 1}:{x[at]}" for at in np.flatnonzero(x))]) + "\n")
 
 
 @pytest.fixture(scope="module")

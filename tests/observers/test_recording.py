@@ -8,8 +8,8 @@ import pytest
 from mpirobust.observers.recording import Recorder
 from mpirobust.records.trace import Trace
 from mpirobust.reports.summary import summary
-from tests.run.test_rounds import first_order, ran
 from tests.support.clusters import LocalRun, regression_plan
+from tests.support.witness import first_order, ran
 
 _PGD = {"kind": "byzantine-pgd", "rounds": 500, "step": 0.1, "threshold": 0.3, "R": 50.0, "Q": 4, "T_th": 3}
 

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
-from tests.slurm.sandbox import Job, Sandbox
+from tests.slurm.jobs import FAKE_CPUS, assert_same_bits, status, submit, write_plan
+from tests.slurm.sandbox import Sandbox
 from tests.support.launching import CONFIGS, ranks_in_job, until
-
-_SCRIPT = str(JOBS / "run.sbatch")
-
-
-def _submit(cluster: Sandbox, folder: Path, *arguments: str, ntasks: int, env: Mapping[str, str] | None = None) -> Job:
-    return cluster.submit(f"--ntasks={ntasks}", _SCRIPT, *arguments, folder=folder, env={**FAKE_CPUS, **(env or {})})
 
 
 def test_a_rank_for_each_worker_and_the_center(cluster: Sandbox, tmp_path: Path) -> None:
     plan = write_plan(tmp_path, rows=400, rounds=15)
-    job = _submit(cluster, tmp_path, plan.name, "--set", "checkpoint.every=5", ntasks=21)
+    job = submit(cluster, tmp_path, plan.name, "--set", "checkpoint.every=5", ntasks=21)
     facts = job.wait(120)
     assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("COMPLETED", "0:0", "0"), job.text()
     for said in (f"job {job.id}", "21 ranks on n1", "mpirun (", "exit code 0"):
@@ -36,7 +29,7 @@ def test_a_rank_for_each_worker_and_the_center(cluster: Sandbox, tmp_path: Path)
 def test_requeued_before_the_limit(cluster: Sandbox, tmp_path: Path, launcher: str, ntasks: int) -> None:
     plan = write_plan(tmp_path, rows=4000, rounds=10**6)
     out = tmp_path / "chosen"
-    job = _submit(cluster, tmp_path, plan.name, f"--out={out}", ntasks=ntasks, env={"MPIROBUST_LAUNCHER": launcher})
+    job = submit(cluster, tmp_path, plan.name, f"--out={out}", ntasks=ntasks, env={"MPIROBUST_LAUNCHER": launcher})
     until((out / "run.h5").exists, 60, job.text)
     cluster.call("scancel", "--batch", "--signal=USR1", job.id)
     until(lambda: "requeueing" in job.text(), 60, job.text)
@@ -57,7 +50,7 @@ def test_under_ulfm_a_job_goes_on_or_comes_back(cluster: Sandbox, tmp_path: Path
     plan, out = write_plan(tmp_path, rows=400, rounds=2000), tmp_path / "out"
     sets = [f"--set=aggregator.beta={beta}", "--set=checkpoint.every=50", "--set=audit.every=100"]
     env = {"MPIROBUST_LAUNCHER": "mpirun", "MPIROBUST_ULFM": "yes"}
-    job = _submit(cluster, tmp_path, plan.name, "--out=out", *sets, ntasks=6, env=env)
+    job = submit(cluster, tmp_path, plan.name, "--out=out", *sets, ntasks=6, env=env)
     until(lambda: any(out.glob("checkpoint-*.h5")), 60, job.text)
     os.kill(ranks_in_job(tmp_path)[3], signal.SIGKILL)
     facts = job.wait(120)
@@ -78,7 +71,7 @@ def test_a_signal_before_the_ranks_are_ready_does_not_end_them(cluster: Sandbox,
     slow.write_text('#!/bin/sh\n[ "$1" != run ] || sleep 3\nexec python -m mpirobust "$@"\n')
     slow.chmod(0o755)
     env = {"MPIROBUST_LAUNCHER": "mpirun", "PATH": f"{slow.parent}{os.pathsep}{FAKE_CPUS['PATH']}"}
-    job = _submit(cluster, tmp_path, plan.name, "--out=out", ntasks=3, env=env)
+    job = submit(cluster, tmp_path, plan.name, "--out=out", ntasks=3, env=env)
     until(lambda: len(ranks_in_job(tmp_path)) == 3, 60, job.text)
     cluster.call("scancel", "--batch", "--signal=USR1", job.id)
     facts = job.wait(60)
@@ -87,7 +80,7 @@ def test_a_signal_before_the_ranks_are_ready_does_not_end_them(cluster: Sandbox,
 
 
 def test_a_wrong_plan_is_not_requeued(cluster: Sandbox, tmp_path: Path) -> None:
-    job = _submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), "--set", "algorithm.stepp=1", ntasks=3)
+    job = submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), "--set", "algorithm.stepp=1", ntasks=3)
     facts = job.wait(60)
     assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("FAILED", "2:0", "0"), job.text()
     assert "algorithm.stepp" in job.text()
@@ -99,7 +92,7 @@ def test_a_wrong_plan_is_not_requeued(cluster: Sandbox, tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_is_refused(cluster: Sandbox, tmp_path: Path, launcher: str, ulfm: str, said: str) -> None:
     env = {"MPIROBUST_LAUNCHER": launcher, "MPIROBUST_ULFM": ulfm}
-    job = _submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), ntasks=3, env=env)
+    job = submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), ntasks=3, env=env)
     facts = job.wait(60)
     assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("FAILED", "2:0", "0"), job.text()
     assert said in job.text()
@@ -107,7 +100,7 @@ def test_a_wrong_setting_is_refused(cluster: Sandbox, tmp_path: Path, launcher: 
 
 def test_a_cancelled_job_saves_and_stays_away(cluster: Sandbox, tmp_path: Path) -> None:
     plan = write_plan(tmp_path, rows=400, rounds=10**6)
-    job = _submit(cluster, tmp_path, plan.name, "--out=out", ntasks=1, env={"MPIROBUST_LAUNCHER": "srun"})
+    job = submit(cluster, tmp_path, plan.name, "--out=out", ntasks=1, env={"MPIROBUST_LAUNCHER": "srun"})
     until((tmp_path / "out" / "run.h5").exists, 60, job.text)
     cluster.call("scancel", job.id)
     until(lambda: "exit code 75" in job.text(), 60, job.text)
