@@ -17,6 +17,7 @@ import pytest
 from mpirobust.cluster.placement import assign_workers, reassign
 from mpirobust.comm.communicator import Survivors
 from tests.support.alone import run_alone
+from tests.support.cases import in_turn
 from tests.support.deaths import ROUNDS, ULFM, assert_as_replayed, doomed, plan_of, program
 from tests.support.launching import finish, mpirobust, ranks_of, start, until
 from tests.support.traces import assert_same
@@ -49,8 +50,7 @@ def dying(
     return finish(start(*command, ranks=4, options=options), timeout=120)
 
 
-@pytest.mark.parametrize("instant", _INSTANTS)
-@pytest.mark.parametrize("on_failure", ["drop", "adopt"])
+@pytest.mark.parametrize(("instant", "on_failure"), in_turn(_INSTANTS, ("drop", "adopt")))
 def test_the_round_is_made_again_without_the_rank(instant: str, on_failure: str, tmp_path: Path) -> None:
     plan, out = plan_of(tmp_path, on_failure), tmp_path / "out"
     fatal, absent_from = _INSTANTS[instant]
@@ -63,8 +63,7 @@ def test_the_round_is_made_again_without_the_rank(instant: str, on_failure: str,
         assert re.search(rf"rank 2 died in round ({fatal + 1}|{fatal + 2}); workers 6-12: {fate}", done.stderr)
 
 
-@pytest.mark.parametrize("feedback", ["none", "difference"])
-@pytest.mark.parametrize("on_failure", ["drop", "adopt"])
+@pytest.mark.parametrize(("feedback", "on_failure"), in_turn(("none", "difference"), ("adopt", "drop")))
 def test_with_every_feedback(feedback: str, on_failure: str, tmp_path: Path) -> None:
     plan, out = plan_of(tmp_path, on_failure, feedback), tmp_path / "out"
     done = dying("while it computes", 14, 2, plan, out)

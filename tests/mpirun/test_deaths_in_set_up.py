@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.alone import run_alone
+from tests.support.cases import in_turn
 from tests.support.deaths import ULFM, plan_of, program
 from tests.support.launching import finish, start
 from tests.support.traces import assert_same, contents
@@ -31,14 +32,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("rank", [0, 2])
-@pytest.mark.parametrize("instant", _INSTANTS)
+@pytest.mark.parametrize(("instant", "rank"), in_turn(_INSTANTS, (0, 2)))
 def test_a_resumed_run(instant: str, rank: int, undisturbed: Path, tmp_path: Path) -> None:
     shutil.copytree(undisturbed / "begun", tmp_path / "out")
     assert_ends_and_starts_again(instant, rank, undisturbed, tmp_path, "--resume")
 
 
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.system), 2])
 def test_before_mpi_starts(rank: int, undisturbed: Path, tmp_path: Path) -> None:
     """Nobody can be told, and MPI waits for the dead: the job ends all the same."""
     command = ["run", str(undisturbed / "plan.toml"), "--out", str(tmp_path / "out")]
@@ -48,9 +48,9 @@ def test_before_mpi_starts(rank: int, undisturbed: Path, tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("rank", [0, 2])
-def test_a_new_run(rank: int, undisturbed: Path, tmp_path: Path) -> None:
-    assert_ends_and_starts_again("while the center restores", rank, undisturbed, tmp_path)
+@pytest.mark.parametrize(("instant", "rank"), in_turn(["while the center restores"], (0, 2)))
+def test_a_new_run(instant: str, rank: int, undisturbed: Path, tmp_path: Path) -> None:
+    assert_ends_and_starts_again(instant, rank, undisturbed, tmp_path)
 
 
 def assert_ends_and_starts_again(instant: str, rank: int, undisturbed: Path, tmp_path: Path, *options: str) -> None:

@@ -20,7 +20,7 @@ def sets_of(overrides: Sequence[str]) -> list[str]:
     return [word for each in overrides for word in ("--set", each)]
 
 
-@pytest.mark.parametrize("ranks", [None, 2, 21])
+@pytest.mark.parametrize("ranks", [None, 2, pytest.param(21, marks=pytest.mark.system)])
 def test_a_worker_that_raises_ends_the_job_and_is_named(ranks: int | None, tmp_path: Path) -> None:
     command = (*program("failing", 5, 13, 13), "run", _QUICK, "--out", str(tmp_path / "out"))
     done = finish(start(*command, ranks=ranks), timeout=60)
