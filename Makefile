@@ -24,8 +24,9 @@ test-unit: $(VENV)/ready
 test-mpi: $(VENV)/ready
 	$(call tier,mpi)
 
+# Most of these wait: for SLURM, for time limits, for silence. Every cluster and every network is a world of its own.
 test-system: $(VENV)/ready
-	$(call tier,system)
+	$(call tier,system -n 3 --dist loadfile)
 
 test-paper: $(VENV)/ready
 	$(call tier,paper -n auto --dist loadfile)
