@@ -74,6 +74,7 @@ def test_with_every_feedback(feedback: str, on_failure: str, tmp_path: Path) -> 
 def test_stop_ends_the_run_so_that_resume_gives_the_bits_of_an_undisturbed_one(
     undisturbed: Path, tmp_path: Path
 ) -> None:
+    """The policy `stop`, and a resume on several ranks after a death."""
     plan, out = plan_of(tmp_path, "stop"), tmp_path / "out"
     done = dying("while it computes", 14, 2, plan, out)
     assert done.returncode == 6
@@ -231,6 +232,7 @@ def test_the_last_step_before_the_rounds_ends_alike_on_all_ranks(tmp_path: Path)
 @pytest.mark.system
 @pytest.mark.parametrize("on_failure", ["drop", "adopt"])
 def test_three_of_21_ranks_killed_at_random(on_failure: str, tmp_path: Path) -> None:
+    """Deaths from outside, at instants that nobody chose, several in one run, as many ranks as workers."""
     plan = plan_of(tmp_path, on_failure, "none", rounds=600)
     plan.write_text(plan.read_text().replace('"collude"', '"negative"'))  # which this rule converges under
     out, honest = tmp_path / "out", tmp_path / "honest"

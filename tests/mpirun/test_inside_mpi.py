@@ -7,7 +7,7 @@ import pytest
 from tests.support.launching import REPOSITORY, finish, start
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+@pytest.mark.parametrize("ranks", [1, *(pytest.param(n, marks=pytest.mark.system) for n in (2, 5)), 3])
 def test_inside_mpi(ranks: int) -> None:
     inside = str(REPOSITORY / "tests" / "comm" / "test_communicator.py")
     done = finish(start("-m", "pytest", "-q", "-p", "no:cacheprovider", inside, ranks=ranks), timeout=60)

@@ -56,6 +56,7 @@ LANDMARKS: dict[str, tuple[list[str], float, float]] = {
 
 @pytest.mark.parametrize("name", LANDMARKS)
 def test_landmarks_are_within_the_spread_of_the_seeds(name: str) -> None:
+    """The numbers of an independent simulation: that the method is the paper's, not only that it converges."""
     overrides, *landmarks = LANDMARKS[name]
     found = distances([30, 100], *overrides)
     middle, spread = found.mean(axis=0), found.std(axis=0, ddof=1)
@@ -64,6 +65,7 @@ def test_landmarks_are_within_the_spread_of_the_seeds(name: str) -> None:
 
 
 def test_error_feedback_is_ahead_at_first_and_behind_in_the_end() -> None:
+    """Where Algorithm 2 wins and where it loses, under noise."""
     plain = distances([100, 300], "algorithm.step=0.2")
     fed_back = distances([100, 300], "algorithm.step=0.2", RESIDUAL)
     assert (fed_back[:, 0] < 0.5 * plain[:, 0]).all()
@@ -71,6 +73,7 @@ def test_error_feedback_is_ahead_at_first_and_behind_in_the_end() -> None:
 
 
 def test_error_feedback_wins_with_few_coordinates() -> None:
+    """Top-k without feedback stalls, with it does not."""
     plain, fed_back = distances([100], *TOP_K), distances([100], *TOP_K, RESIDUAL)
     assert (fed_back < plain / 4).all()
     assert (plain > 20).all()  # hardly moved

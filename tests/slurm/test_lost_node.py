@@ -30,6 +30,7 @@ def _on(node: str, configuration: Path, folder: Path) -> Iterator[int]:
 
 
 def test_a_silent_node(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A node is lost inside an allocation; SLURM itself brings the job back."""
     if why := missing():
         pytest.skip(f"no SLURM here: {why}")
     env = {**FAKE_CPUS, "MPIROBUST_LAUNCHER": "mpirun"}

@@ -50,6 +50,7 @@ def _ended(job: Job) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_lost_run_comes_back_whatever_the_launcher_returns(cluster: Sandbox, tmp_path: Path, code: int) -> None:
+    """The run file decides, also against a launcher that returns 0."""
     plan = write_plan(tmp_path, rows=400, rounds=5000)
     env = _lossy(tmp_path, losses=1, when=_SAVED, code=code)
     job = submit(cluster, tmp_path, plan.name, "--out", "out", "--set", "checkpoint.every=20", ntasks=3, env=env)
@@ -61,6 +62,7 @@ def test_a_lost_run_comes_back_whatever_the_launcher_returns(cluster: Sandbox, t
 
 @pytest.mark.parametrize("when", ["[[ -e out/run.h5 ]]", "true"])
 def test_starts_that_save_nothing_are_not_repeated_for_ever(cluster: Sandbox, tmp_path: Path, when: str) -> None:
+    """The bound on starts in a row, after some that wrote and some that did not."""
     plan = write_plan(tmp_path, rows=400, rounds=10**6)
     env = _lossy(tmp_path, losses=10, when=when, code=0)
     job = submit(cluster, tmp_path, plan.name, "--out=out", "--set=checkpoint.every=1000000", ntasks=3, env=env)
@@ -72,6 +74,7 @@ def test_starts_that_save_nothing_are_not_repeated_for_ever(cluster: Sandbox, tm
 
 @pytest.mark.parametrize("code", [2, 3, 4, 5, 130])
 def test_a_fault_that_every_start_would_meet_is_final(cluster: Sandbox, tmp_path: Path, code: int) -> None:
+    """Each exit code that must not come back."""
     plan = write_plan(tmp_path, rows=400, rounds=10**6)
     env = _lossy(tmp_path, losses=10, when=_SAVED, code=code)
     job = submit(cluster, tmp_path, plan.name, "--out=out", "--set=checkpoint.every=20", ntasks=3, env=env)

@@ -16,6 +16,7 @@ from tests.support.launching import CONFIGS, ranks_in_job, until
 
 
 def test_a_rank_for_each_worker_and_the_center(cluster: Sandbox, tmp_path: Path) -> None:
+    """The script as the documents say to use it: 21 tasks, its own folder, its log."""
     plan = write_plan(tmp_path, rows=400, rounds=15)
     job = submit(cluster, tmp_path, plan.name, "--set", "checkpoint.every=5", ntasks=21)
     facts = job.wait(120)
@@ -27,6 +28,7 @@ def test_a_rank_for_each_worker_and_the_center(cluster: Sandbox, tmp_path: Path)
 
 @pytest.mark.parametrize(("launcher", "ntasks"), [("mpirun", 5), ("srun", 1)])
 def test_requeued_before_the_limit(cluster: Sandbox, tmp_path: Path, launcher: str, ntasks: int) -> None:
+    """The signal of SLURM, by way of the script and either launcher: saved, requeued, the same bits."""
     plan = write_plan(tmp_path, rows=4000, rounds=10**6)
     out = tmp_path / "chosen"
     job = submit(cluster, tmp_path, plan.name, f"--out={out}", ntasks=ntasks, env={"MPIROBUST_LAUNCHER": launcher})
@@ -47,6 +49,7 @@ def test_requeued_before_the_limit(cluster: Sandbox, tmp_path: Path, launcher: s
 # Rank 3 of 6 has four of the 20 workers, and two of the others are Byzantine.
 @pytest.mark.parametrize(("beta", "restarts"), [(0.4, 0), (0.2, 1)], ids=["borne", "too many"])
 def test_under_ulfm_a_job_goes_on_or_comes_back(cluster: Sandbox, tmp_path: Path, beta: float, restarts: int) -> None:
+    """MPIROBUST_ULFM: a death that the run bears, and one after which the job comes back with all ranks."""
     plan, out = write_plan(tmp_path, rows=400, rounds=2000), tmp_path / "out"
     sets = [f"--set=aggregator.beta={beta}", "--set=checkpoint.every=50", "--set=audit.every=100"]
     env = {"MPIROBUST_LAUNCHER": "mpirun", "MPIROBUST_ULFM": "yes"}
@@ -65,6 +68,7 @@ def test_under_ulfm_a_job_goes_on_or_comes_back(cluster: Sandbox, tmp_path: Path
 
 
 def test_a_signal_before_the_ranks_are_ready_does_not_end_them(cluster: Sandbox, tmp_path: Path) -> None:
+    """Ranks ignore the signal until they can obey it."""
     plan = write_plan(tmp_path, rows=400, rounds=50)
     slow = tmp_path / "bin" / "mpirobust"
     slow.parent.mkdir()
@@ -80,6 +84,7 @@ def test_a_signal_before_the_ranks_are_ready_does_not_end_them(cluster: Sandbox,
 
 
 def test_a_wrong_plan_is_not_requeued(cluster: Sandbox, tmp_path: Path) -> None:
+    """A real fault, not only its code, through the script."""
     job = submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), "--set", "algorithm.stepp=1", ntasks=3)
     facts = job.wait(60)
     assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("FAILED", "2:0", "0"), job.text()
@@ -99,6 +104,7 @@ def test_a_wrong_setting_is_refused(cluster: Sandbox, tmp_path: Path, launcher: 
 
 
 def test_a_cancelled_job_saves_and_stays_away(cluster: Sandbox, tmp_path: Path) -> None:
+    """scancel: saved, and no requeue."""
     plan = write_plan(tmp_path, rows=400, rounds=10**6)
     job = submit(cluster, tmp_path, plan.name, "--out=out", ntasks=1, env={"MPIROBUST_LAUNCHER": "srun"})
     until((tmp_path / "out" / "run.h5").exists, 60, job.text)
