@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine:
 #   make quickstart   sets up an environment and runs the main job on 21 ranks
-#   make test         sets up the same environment and passes the tests
+#   make test         sets up the same environment and passes the tests of units and of MPI
+# The longer tests: make test-all, or one tier of them (test-system, test-paper); make soak takes hours.
 # VENV=/some/folder puts the environment elsewhere; PYTHON=python3.12 builds it with another interpreter.
 
 PYTHON ?= python3
@@ -11,18 +12,38 @@ SETS ?=
 quickstart: $(VENV)/ready
 	PATH="$(abspath $(VENV))/bin:$$PATH" jobs/mpirun-local -n 21 mpirobust run configs/quickstart.toml --out $(OUT) --overwrite $(SETS)
 
-test: $(VENV)/ready
-	PATH="$(abspath $(VENV))/bin:$$PATH" python -m pytest $(PYTEST)
+test: test-unit test-mpi
+test-all: test test-system test-paper
+
+# A tier of the tests. Where PYTEST selects none of it, that is no failure (pytest's code 5).
+tier = PATH="$(abspath $(VENV))/bin:$$PATH" python -m pytest -m $(1) $(PYTEST) $(if $(PYTEST),|| [ $$? = 5 ])
+
+test-unit: $(VENV)/ready
+	$(call tier,unit -n auto)
+
+test-mpi: $(VENV)/ready
+	$(call tier,mpi)
+
+# Most of these wait: for SLURM, for time limits, for silence. Every cluster and every network is a world of its own.
+test-system: $(VENV)/ready
+	$(call tier,system -n 3 --dist loadfile)
+
+test-paper: $(VENV)/ready
+	$(call tier,paper -n auto --dist loadfile)
+
+soak: $(VENV)/ready
+	PATH="$(abspath $(VENV))/bin:$$PATH" .ci/soak
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/shellcheck jobs/* .ci/run
+	$(VENV)/bin/shellcheck jobs/* .ci/*
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --editable '.[dev]'
 	touch $@
 
-.PHONY: quickstart test lint
+.NOTPARALLEL:
+.PHONY: quickstart test test-all test-unit test-mpi test-system test-paper soak lint

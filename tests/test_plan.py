@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from copy import deepcopy
 from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
@@ -18,51 +17,17 @@ from mpirobust.components import component
 from mpirobust.compressors.identity import Identity
 from mpirobust.data.partitions.dirichlet import Dirichlet
 from mpirobust.data.sources.libsvm import LibSVM
-from mpirobust.errors import Exit, PlanFault, SetupFault
+from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.base import Observer, RunContext, Watch
 from mpirobust.plan import Plan, free_keys, load_plan, with_overrides
 from tests.support.launching import CONFIGS
-
-TABLE: dict[str, Any] = {
-    "seed": 1,
-    "workers": 10,
-    "data": {"kind": "libsvm", "path": "rows.svm", "split": 0.7, "partition": {"kind": "iid"}},
-    "problem": {"kind": "logistic", "l2": 2},
-    "algorithm": {"kind": "first-order", "rounds": 5, "step": 0.5},
-    "compressor": {"kind": "topk", "k": 3},
-    "aggregator": {"kind": "norm-trim", "beta": 0.3},
-    "attack": {"kind": "label-flip", "alpha": 0.2},
-    "audit": {"every": 2},
-}
-GONE = object()
+from tests.support.plans import GONE, TABLE, changed, fault
 
 RULES, ATTACKS, FEEDBACKS = (
     ", ".join(catalog.kinds(catalog.ROOMS[table])) for table in ("aggregator", "attack", "feedback")
 )
 PARTITIONS = ", ".join(catalog.kinds(catalog.NESTED["data.partition"]))
-
-
-def changed(*changes: tuple[str, object]) -> dict[str, Any]:
-    """TABLE with values set or removed at dotted keys."""
-    table = deepcopy(TABLE)
-    for key, value in changes:
-        inner = table
-        *path, last = key.split(".")
-        for part in path:
-            inner = inner.setdefault(part, {})
-        if value is GONE:
-            del inner[last]
-        else:
-            inner[last] = deepcopy(value)
-    return table
-
-
-def fault(table: dict[str, Any]) -> PlanFault:
-    with pytest.raises(PlanFault) as caught:
-        Plan.of(table)
-    assert caught.value.code == Exit.SETUP
-    return caught.value
 
 
 # key and value that make it wrong, the key that the fault names, what the message says

@@ -8,8 +8,8 @@ from mpirobust.aggregators.bulyan import Bulyan
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
 from tests.support.judging import judged
+from tests.support.plans import changed, fault
 from tests.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
-from tests.test_plan import changed, fault
 
 
 def by_hand(said: NDArray[np.float64], f: int) -> tuple[list[int], NDArray[np.float64]]:

@@ -10,8 +10,8 @@ from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
 from mpirobust.types import Vector
 from tests.support.judging import judged
+from tests.support.plans import changed, fault
 from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
-from tests.test_plan import changed, fault
 
 
 def word_for_word(said: NDArray[np.float64], f: int) -> Vector:

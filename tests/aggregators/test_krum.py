@@ -9,8 +9,8 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.errors import PlanFault
 from mpirobust.types import Norm
 from tests.support.judging import judged
+from tests.support.plans import changed, fault
 from tests.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
-from tests.test_plan import changed, fault
 
 
 @over_codes

@@ -16,8 +16,8 @@ from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
 from mpirobust.types import Norm
 from tests.support.judging import judged
+from tests.support.plans import changed, fault
 from tests.support.rule_rounds import a_round, over_codes, over_dims, squared_distances, vectors
-from tests.test_plan import changed, fault
 
 RULES: list[dict[str, Any]] = [
     {"kind": "mean"},

@@ -11,9 +11,9 @@ from mpirobust.algorithms.base import escaping
 from mpirobust.algorithms.byzantine_pgd import Search
 from mpirobust.plan import Plan
 from mpirobust.types import Vector
-from tests.run.test_rounds import Witness, falls_silent, first_order, gradient_descent, ran
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.wells import well, went_on
+from tests.support.witness import Witness, falls_silent, first_order, gradient_descent, ran
 
 
 def pgd(**fields: Any) -> Plan:

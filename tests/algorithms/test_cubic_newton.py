@@ -21,9 +21,9 @@ from mpirobust.problems.base import Loss
 from mpirobust.problems.logistic import Logistic
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
-from tests.run.test_rounds import ran
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.shards import made_shard
+from tests.support.witness import ran
 
 EXACT = {"kind": "exact"}
 LOSS = Logistic()

@@ -12,9 +12,9 @@ from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.problems.robust_regression import RobustRegression
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
-from tests.run.test_rounds import ran
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.shards import made_shard
+from tests.support.witness import ran
 
 
 def direction(newton: Newton, loss: Any, shard: Shard, x: Vector) -> Vector:

@@ -20,9 +20,9 @@ from mpirobust.run import rounds
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Vector
 from tests.contracts.examples import EXAMPLES
-from tests.run.test_rounds import Witness, ran
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.shards import contents
+from tests.support.witness import Witness, ran
 
 PLANS: dict[str, Plan] = {
     "-".join([kind, *(f"{key}={value}" for key, value in settings.items())]): regression_plan(

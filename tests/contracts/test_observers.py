@@ -16,10 +16,10 @@ from mpirobust.observers.base import Moment, Observer, Status, Watch
 from mpirobust.plan import Plan, free_keys
 from mpirobust.run import rounds
 from tests.contracts.examples import components
-from tests.run.test_rounds import Witness
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.contexts import context
 from tests.support.launching import REPOSITORY
+from tests.support.witness import Witness
 
 ROOM = catalog.ROOMS["observers"]
 OBSERVERS: dict[str, Observer] = components("observers")

@@ -26,8 +26,8 @@ from mpirobust.types import Message
 from tests.contracts.examples import components
 from tests.support.codes import drawn, inbox_of
 from tests.support.judging import judged
+from tests.support.plans import changed, fault
 from tests.support.rule_rounds import vectors
-from tests.test_plan import changed, fault
 
 RULES = {name: rule for name, rule in components("aggregator").items() if isinstance(rule, Weighing)}
 SYMMETRIC = {name: rule for name, rule in RULES.items() if not isinstance(rule, MedianOfMeans)}

@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
-
-from tests.mpirun.test_rank_count import SAME
 from tests.support.launching import REPOSITORY
+from tests.support.traces import assert_same
 
 DYING = str(REPOSITORY / "tests" / "crashes" / "dying.py")
 HERE = {"PYTHONPATH": str(REPOSITORY)}  # a script finds the package that stands beside the tests
@@ -121,10 +118,7 @@ def _job(plan: Path, each: Session) -> list[Any]:
 
 def assert_whole(undisturbed: Undisturbed, folder: Path) -> None:
     """The same bits, and the same files."""
-    with h5py.File(undisturbed.folder / "run.h5") as expected, h5py.File(folder / "run.h5") as found:
-        assert found.attrs["status"] == "finished"
-        for column in [*SAME, "rounds/round", "audits/round"]:
-            np.testing.assert_array_equal(found[column][:], expected[column][:], err_msg=column)
+    assert_same(undisturbed.folder, folder)
     assert {path.name for path in folder.iterdir()} == {path.name for path in undisturbed.folder.iterdir()}
 
 

@@ -26,8 +26,6 @@ from tests.crashes.sessions import (
 )
 from tests.support.launching import finish, mpirobust, start
 
-pytestmark = pytest.mark.slow
-
 ALL = "MPIROBUST_CRASHES" in os.environ
 WAYS = ("kill", "power", "names", "unlinks")
 _LIBSVM = PLAN.replace('{ kind = "regression", rows = 48, features = 10 }', '{ kind = "libsvm", path = "rows.svm" }')
@@ -90,10 +88,12 @@ def test_the_points_are_all_the_ways_to_write(
 
 @pytest.mark.parametrize("half", [0, 1])
 def test_all_over_a_run(half: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Deaths in every kind of write of a run whose trace is written after every round."""
     crash_and_resume(undisturbed, tmp_path, in_turn(undisturbed, chosen(undisturbed))[half::2])
 
 
 def test_all_over_a_run_with_the_trace_in_its_checkpoints(rarely: Undisturbed, tmp_path: Path) -> None:
+    """The same where the trace on disk is old: checkpoints carry its rows."""
     crash_and_resume(rarely, tmp_path, in_turn(rarely, chosen(rarely), thorough=True))
 
 
@@ -105,6 +105,7 @@ def test_with_states_at_both_ends(tmp_path: Path) -> None:
 
 
 def test_while_the_data_are_prepared(parsing: Undisturbed, tmp_path: Path) -> None:
+    """Deaths before the first round: the cache holds whole stores or none."""
     last = parsing.where("open", "run.lock")[0]
     crash_and_resume(parsing, tmp_path, in_turn(parsing, chosen(parsing, stride=10, last=last), thorough=True))
 

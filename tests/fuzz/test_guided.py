@@ -16,10 +16,7 @@ from tests.support.launching import finish, start
 
 _SECONDS = int(os.environ.get("MPIROBUST_FUZZ_SECONDS", "3"))
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(find_spec("atheris") is None, reason="no atheris: pip install '.[fuzz]'"),
-]
+pytestmark = pytest.mark.skipif(find_spec("atheris") is None, reason="no atheris: pip install '.[fuzz]'")
 
 
 @pytest.mark.parametrize("name", TARGETS)

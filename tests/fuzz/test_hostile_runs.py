@@ -155,6 +155,7 @@ def test_a_claimed_norm_does_not_save_what_is_unsound(tmp_path: Path) -> None:
             assert unsound.any(), (code, attack)
 
 
+@pytest.mark.mpi
 @pytest.mark.parametrize(("code", "attack"), [("qsgd", "garbage"), ("l1-qsgd", "oversized"), ("topk", "wrong-index")])
 def test_the_same_on_several_processes(code: str, attack: str, tmp_path: Path) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"

@@ -14,11 +14,8 @@ import numpy as np
 import pytest
 
 from tests.hosts.network import Network, missing, network
-from tests.mpirun import test_deaths, test_deaths_in_set_up
-from tests.mpirun.test_deaths import ULFM, assert_as_replayed, plan_of
+from tests.support.deaths import ULFM, assert_as_replayed, doomed, plan_of, program
 from tests.support.launching import REPOSITORY, finish, mpirobust, start, until
-
-pytestmark = pytest.mark.slow
 
 _PLAN = """
 seed = 5
@@ -123,6 +120,7 @@ def _assert_same_bits(found: Path, plan: Path) -> None:
 
 
 def test_three_hosts_and_one_process_have_the_same_bits(three: Network, tmp_path: Path) -> None:
+    """The first law over TCP, between hosts without common memory, by jobs/run.sbatch."""
     plan, fleet = _write_plan(tmp_path, rounds=25, audits=5), Fleet(three, tmp_path)
     done = finish(fleet.start(["h1", "h2", "h3"], plan), 120)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -134,6 +132,7 @@ def test_three_hosts_and_one_process_have_the_same_bits(three: Network, tmp_path
 
 @pytest.mark.parametrize("loss", ["daemon", "link"])
 def test_a_lost_host_ends_the_job_and_the_others_go_on(three: Network, tmp_path: Path, loss: str) -> None:
+    """A host that is lost as a whole or falls silent: the job ends in bounded time, asks for its return and resumes."""
     plan, fleet, out = _write_plan(tmp_path, rounds=500, audits=5), Fleet(three, tmp_path), tmp_path / "out"
     first = fleet.start(["h1", "h2", "h3"], plan)
     until(lambda: any(out.glob("checkpoint-*.h5")), 90, lambda: f"exit code {first.poll()}")
@@ -170,8 +169,9 @@ def _start_under_ulfm(net: Network, *command: str) -> subprocess.Popen[str]:
 def test_a_rank_that_dies_on_another_host_is_done_without(
     three: Network, tmp_path: Path, on_failure: str, instant: str, fatal: int, absent_from: int, fate: str
 ) -> None:
+    """Recovery over TCP, with the collectives that are chosen for several hosts."""
     plan, out = plan_of(tmp_path, on_failure), tmp_path / "out"
-    dying = test_deaths.doomed(instant, fatal, 5)
+    dying = doomed(tmp_path, instant, fatal, 5)
     done = finish(_start_under_ulfm(three, *dying, "run", str(plan), "--out", str(out)), 60)
     assert done.returncode == 0, done.stderr
     assert f"rank 5 died in round {fatal + 1}; workers 16-19: {fate}\n" in done.stderr
@@ -188,7 +188,7 @@ def test_a_rank_that_dies_on_another_host_is_done_without(
 def test_a_rank_that_dies_on_another_host_before_the_first_round_is_named(
     three: Network, tmp_path: Path, instant: str
 ) -> None:
-    dying = test_deaths_in_set_up.script_of(tmp_path, instant, 4)
+    dying = program("doomed_early", tmp_path, instant, 4)
     command = (*dying, "run", str(plan_of(tmp_path)), "--out", str(tmp_path / "out"))
     done = finish(_start_under_ulfm(three, *command), 60)
     assert done.returncode == 6, done.stderr
@@ -196,6 +196,7 @@ def test_a_rank_that_dies_on_another_host_before_the_first_round_is_named(
 
 
 def test_a_lost_host_ends_a_job_that_survives_the_death_of_a_rank(three: Network, tmp_path: Path) -> None:
+    """Under ULFM a host is still too much, and what is saved resumes."""
     plan, out = _write_plan(tmp_path, rounds=500, audits=5), tmp_path / "out"
     process = _start_under_ulfm(three, "-m", "mpirobust", "run", str(plan), "--out", str(out))
     until(lambda: any(out.glob("checkpoint-*.h5")), 90, lambda: f"exit code {process.poll()}")

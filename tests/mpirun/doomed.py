@@ -1,21 +1,23 @@
 """`mpirobust` with ranks that die at a chosen instant of a run.
 
-    mpirun ... python doomed.py INSTANT ROUND RANKS run plan.toml ...
+    mpirun ... python doomed.py NOTES INSTANT ROUND RANKS run plan.toml ...
 
-ROUND is that of the instant, from 0; RANKS are numbers with commas between them.
+NOTES is a folder that the ranks share; ROUND is that of the instant, from 0; RANKS are numbers with commas between.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
-from threading import Timer
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from mpirobust import cli
+from tests.support.instants import die, is_dead, note_pid, rank, replace, wait_for
+
+_PAUSE = 0.2  # seconds; what a rank has sent before its end may be under way still, which most often changes nothing
 
 
 @dataclass
@@ -24,11 +26,6 @@ class Clock:
 
     round: int = -1
     calls: int = 0
-
-
-def die() -> None:
-    time.sleep(1.0)  # what it has sent before may be under way still
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def dies(owner: Any, name: str, count: int, after: int) -> None:
@@ -44,6 +41,7 @@ def dies(owner: Any, name: str, count: int, after: int) -> None:
     def counted(*arguments: Any) -> Any:
         clock.calls += 1
         if (clock.round, clock.calls) == (after, count):
+            time.sleep(_PAUSE)
             die()
         return method(*arguments)
 
@@ -51,38 +49,32 @@ def dies(owner: Any, name: str, count: int, after: int) -> None:
     replace(owner, name, counted)
 
 
-def dies_soon(after: int) -> None:
-    """This rank dies half a second after the reply of round `after` began."""
-    from mpirobust.cluster.worker_group import WorkerGroup
+def dies_when_the_center_waits(notes: Path) -> None:
+    """This rank goes on until the center waits for its death."""
 
-    reply = WorkerGroup.reply
+    def watch() -> None:
+        wait_for((notes / "center").exists)
+        die()
 
-    def replying(*arguments: Any) -> Any:
-        if arguments[1] == after:
-            Timer(0.5, die).start()
-        return reply(*arguments)
-
-    replace(WorkerGroup, "reply", replying)
+    note_pid(notes)
+    Thread(target=watch, daemon=True).start()
 
 
-def sleeps(owner: Any, name: str, count: int) -> None:
-    """This rank takes three seconds more for the call of `owner.name` number `count`."""
+def waits(owner: Any, name: str, count: int, notes: Path, doomed: list[str]) -> None:
+    """The center waits in the call of `owner.name` number `count` until the doomed ranks are dead."""
     clock, method = Clock(), getattr(owner, name)
 
     def counted(*arguments: Any) -> Any:
         clock.calls += 1
         if clock.calls == count:
-            time.sleep(3.0)
+            (notes / "center").touch()
+            wait_for(lambda: all(is_dead(notes, each) for each in doomed))
         return method(*arguments)
 
     replace(owner, name, counted)
 
 
-def replace(owner: Any, name: str, by: Any) -> None:
-    setattr(owner, name, by)
-
-
-def doom(instant: str, round: int) -> None:
+def doom(instant: str, round: int, notes: Path) -> None:
     """Prepare this rank's end."""
     from mpirobust.cluster.worker import Worker
     from mpirobust.cluster.worker_group import WorkerGroup
@@ -96,7 +88,7 @@ def doom(instant: str, round: int) -> None:
         case "between lengths and messages":
             dies(MpiCommunicator, "gather", 2, after=round)
         case "while the center aggregates" | "while the center writes":
-            dies_soon(after=round)
+            dies_when_the_center_waits(notes)
         case "in an audit":
             dies(WorkerGroup, "gradients", 1, after=round)
         case "in a Hessian product":
@@ -111,28 +103,27 @@ def doom(instant: str, round: int) -> None:
             raise ValueError(instant)
 
 
-def prepare_center(instant: str, round: int, doomed: bool) -> None:
-    """Where the center has to be slow for others to die meanwhile; or its own end."""
+def prepare_center(instant: str, round: int, notes: Path, doomed: list[str]) -> None:
+    """Where the center has to wait for others to die meanwhile; or its own end."""
     from mpirobust.aggregators.norm_trim import NormTrim
     from mpirobust.records import checkpoint
 
-    if doomed:
+    if "0" in doomed:
         dies(NormTrim, "judge", round + 1, after=-1)
     elif instant == "while the center aggregates":
-        sleeps(NormTrim, "judge", round + 1)
+        waits(NormTrim, "judge", round + 1, notes, doomed)
     elif instant == "while the center writes":
-        sleeps(checkpoint, "write_sealed", 1)
+        waits(checkpoint, "write_sealed", 1, notes, doomed)
 
 
 def main() -> None:
-    instant, round, ranks, *arguments = sys.argv[1:]
+    notes, instant, round, ranks, *arguments = sys.argv[1:]
     cli._comm()  # as a command starts MPI
-    rank = os.environ["OMPI_COMM_WORLD_RANK"]
-    doomed = rank in ranks.split(",")
-    if rank == "0":
-        prepare_center(instant, int(round), doomed)
-    elif doomed:
-        doom(instant, int(round))
+    doomed = ranks.split(",")
+    if rank() == "0":
+        prepare_center(instant, int(round), Path(notes), doomed)
+    elif rank() in doomed:
+        doom(instant, int(round), Path(notes))
     sys.argv = ["mpirobust", *arguments]
     cli.main()
 

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.support.alone import command_alone, run_alone
+from tests.support.deaths import program
 from tests.support.launching import CONFIGS, finish, mpirobust, start
+from tests.support.traces import contents
 
 _QUICK = str(CONFIGS / "quickstart.toml")
 
-_RAISING = """
-import sys
-from mpirobust.cli import main
-from mpirobust.cluster.worker import Worker
 
-answer = Worker._answer
-
-def raising(self, round, query):
-    if self.index == 13 and round == 5:
-        raise RuntimeError("the disk of node 7 is on fire")
-    return answer(self, round, query)
-
-Worker._answer = raising
-sys.argv = ["mpirobust", *sys.argv[1:]]
-main()
-"""
+def sets_of(overrides: Sequence[str]) -> list[str]:
+    return [word for each in overrides for word in ("--set", each)]
 
 
-@pytest.mark.parametrize("ranks", [None, 2, 5, 21])
+@pytest.mark.parametrize("ranks", [None, 2, pytest.param(21, marks=pytest.mark.system)])
 def test_a_worker_that_raises_ends_the_job_and_is_named(ranks: int | None, tmp_path: Path) -> None:
-    script = tmp_path / "raising.py"
-    script.write_text(_RAISING)
-    process = start(str(script), "run", _QUICK, "--out", str(tmp_path / "out"), ranks=ranks)
-    done = finish(process, timeout=60)
+    command = (*program("failing", 5, 13, 13), "run", _QUICK, "--out", str(tmp_path / "out"))
+    done = finish(start(*command, ranks=ranks), timeout=60)
     assert done.returncode == 4
-    assert "worker 13 failed in round 6: RuntimeError: the disk of node 7 is on fire" in done.stderr
+    assert "worker 13 failed in round 6: RuntimeError: the disk is on fire" in done.stderr
 
 
 _WRONG = {
@@ -52,17 +42,41 @@ _WRONG = {
 }
 
 
-@pytest.mark.parametrize("ranks", [None, 3])
+def refused(out: Path, overrides: Sequence[str], said: str, message: str) -> None:
+    lines = [line for line in said.splitlines() if line.startswith("mpirobust:")]
+    assert len(lines) == 1, overrides
+    assert message in lines[0]
+    assert "Traceback" not in said
+    assert not out.exists()
+
+
+@pytest.mark.unit
 @pytest.mark.parametrize("name", _WRONG)
-def test_a_wrong_plan_is_one_message_and_exit_2(name: str, ranks: int | None, tmp_path: Path) -> None:
+def test_a_wrong_plan_is_one_message_and_exit_2(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overrides, message = _WRONG[name]
-    sets = [confirm for each in overrides for confirm in ("--set", each)]
-    done = mpirobust("run", _QUICK, "--out", str(tmp_path / "out"), *sets, ranks=ranks, timeout=60)
+    code = command_alone("run", _QUICK, "--out", str(tmp_path / "out"), *sets_of(overrides))
+    assert code == 2
+    refused(tmp_path / "out", overrides, capsys.readouterr().err, message)
+
+
+@pytest.mark.parametrize("name", ["missing file", "attack without classes"])  # found by the center; by every rank
+def test_a_wrong_plan_is_one_message_and_exit_2_on_several_ranks(name: str, tmp_path: Path) -> None:
+    overrides, message = _WRONG[name]
+    command = ["run", _QUICK, "--out", str(tmp_path / "out"), *sets_of(overrides)]
+    done = mpirobust(*command, ranks=3, timeout=60)
     assert done.returncode == 2, done.stderr
-    said = [line for line in done.stderr.splitlines() if line.startswith("mpirobust:")]
-    assert len(said) == 1
-    assert message in said[0]
-    assert "Traceback" not in done.stderr
+    refused(tmp_path / "out", overrides, done.stderr, message)
+
+
+def test_every_wrong_plan_ends_all_ranks_with_one_message(tmp_path: Path) -> None:
+    cases = json.dumps({name: overrides for name, (overrides, _) in _WRONG.items()})
+    done = finish(start(*program("refused", _QUICK, tmp_path / "out", cases), ranks=3), timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for name, (_, message) in _WRONG.items():
+        assert sorted((rank, code) for case, rank, code, _ in lines if case == name) == [(0, 2), (1, 2), (2, 2)]
+        (told,) = [said for case, _, _, said in lines if case == name and said is not None]
+        assert message in told
     assert not (tmp_path / "out").exists()
 
 
@@ -78,14 +92,13 @@ def test_a_wrong_command_line_is_one_message_and_exit_2() -> None:
     assert done.stderr.count("No such option") == 1
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("wrong", [["compressor.kind=topk", "compressor.k=1001"], ["workers=4001"]])
 def test_a_refused_plan_leaves_the_run_that_was_there(wrong: list[str], tmp_path: Path) -> None:
-    out = str(tmp_path / "out")
-    assert mpirobust("run", _QUICK, "--out", out, "--set", "algorithm.rounds=2").returncode == 0
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    sets = [confirm for each in wrong for confirm in ("--set", each)]
-    assert mpirobust("run", _QUICK, "--out", out, "--overwrite", *sets).returncode == 2
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    out = run_alone(Path(_QUICK), tmp_path / "out", "algorithm.rounds=2")
+    before = contents(out)
+    assert command_alone("run", _QUICK, "--out", str(out), "--overwrite", *sets_of(wrong)) == 2
+    assert contents(out) == before
 
 
 def test_commands_for_one_process_speak_once_under_mpirun() -> None:

@@ -11,8 +11,9 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.mpirun.test_rank_count import SAME
-from tests.support.launching import finish, kill_group, mpirobust, start
+from tests.support.alone import run_alone
+from tests.support.launching import finish, kill_group, mpirobust, start, until
+from tests.support.traces import assert_same
 
 _PLAN = """
 seed = 11
@@ -43,50 +44,48 @@ every = 10
 [checkpoint]
 every = 30
 """
-
-_KILLS = 10
+_ENDLESS = 10**6
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     path = tmp_path / "plan.toml"
-    path.write_text(_PLAN.format(rounds=3000))
+    path.write_text(_PLAN.format(rounds=_ENDLESS))
     return path
 
 
-def assert_same(one: Path, other: Path) -> None:
-    with h5py.File(one / "run.h5") as expected, h5py.File(other / "run.h5") as found:
-        assert found.attrs["status"] == "finished"
-        for column in SAME:
-            np.testing.assert_array_equal(found[column][:], expected[column][:], err_msg=column)
-
-
-def test_killed_again_and_again(plan: Path, tmp_path: Path) -> None:
-    undisturbed = tmp_path / "undisturbed"
-    assert mpirobust("run", str(plan), "--out", str(undisturbed)).returncode == 0
+@pytest.mark.parametrize("kills", [4, pytest.param(12, marks=pytest.mark.system)])
+def test_killed_again_and_again(kills: int, plan: Path, tmp_path: Path) -> None:
+    """The one test that kills all ranks at random instants, of the start as well, and goes on with other ones."""
     seed = random.randrange(2**32)
     print(f"random.Random({seed})")
     chance = random.Random(seed)
-    kills, lives = 0, 0
-    folder = tmp_path / "killed-0"
-    while kills < _KILLS:
-        ranks = [3, None, 2, 5][kills % 4]
-        process = start("-m", "mpirobust", "run", str(plan), "--out", str(folder), "--resume", ranks=ranks)
+    folder = tmp_path / "killed"
+    for kill in range(kills):
+        process = start(*_command(plan, folder), ranks=[3, None, 2, 5][kill % 4])
         time.sleep(chance.uniform(0.0, 3.0))
-        in_time = process.poll() is None
+        assert process.poll() is None
         kill_group(process)
         process.communicate()
-        if in_time:
-            kills += 1
-            assert_whole(folder / "run.h5")
-        else:
-            assert_same(undisturbed, folder)
-            lives += 1
-            folder = tmp_path / f"killed-{lives}"
-    done = mpirobust("run", str(plan), "--out", str(folder), "--resume", ranks=4)
+        assert_whole(folder / "run.h5")
+    process = start(*_command(plan, folder), ranks=4)
+    until(lambda: saved(folder) > 0, 60, lambda: "nothing is saved")
+    kill_group(process)
+    process.communicate()
+    more = f"algorithm.rounds={saved(folder) + 40}"
+    done = mpirobust("run", str(plan), "--out", str(folder), "--resume", "--set", more, ranks=3)
     assert done.returncode == 0, done.stderr
-    assert_same(undisturbed, folder)
+    assert_same(run_alone(plan, tmp_path / "undisturbed", more), folder)
     assert not list(folder.glob(".*")), "leftovers of killed writes"
+
+
+def _command(plan: Path, folder: Path) -> tuple[str, ...]:
+    return ("-m", "mpirobust", "run", str(plan), "--out", str(folder), "--resume")
+
+
+def saved(folder: Path) -> int:
+    """Return the round of the newest checkpoint; 0 without one."""
+    return max((int(path.stem.split("-")[1]) for path in folder.glob("checkpoint-*.h5")), default=0)
 
 
 def assert_whole(path: Path) -> None:
@@ -98,54 +97,51 @@ def assert_whole(path: Path) -> None:
 @pytest.mark.parametrize(("ranks", "feedback"), [(None, "residual"), (3, "difference")])
 def test_signal_checkpoints_and_exits_75(ranks: int | None, feedback: str, plan: Path, tmp_path: Path) -> None:
     plan.write_text(plan.read_text().replace('feedback = "residual"', f'feedback = "{feedback}"'))
-    undisturbed, folder = tmp_path / "undisturbed", tmp_path / "signalled"
-    assert mpirobust("run", str(plan), "--out", str(undisturbed)).returncode == 0
-    command = ("-m", "mpirobust", "run", str(plan), "--out", str(folder), "--resume")
-    process = start(*command, ranks=ranks)
-    deadline = time.monotonic() + 60
-    while not list(folder.glob("checkpoint-*.h5")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    folder = tmp_path / "signalled"
+    process = start(*_command(plan, folder), ranks=ranks)
+    until(lambda: saved(folder) > 30, 60, lambda: "there are no two checkpoints")
     process.send_signal(signal.SIGUSR1)
     stopped = finish(process, timeout=60)
     assert stopped.returncode == 75, stopped.stderr
     with h5py.File(folder / "run.h5") as trace:
         assert trace.attrs["status"] == "interrupted"
-        assert 0 < trace.attrs["rounds"] < 3000
-        assert (folder / f"checkpoint-{trace.attrs['rounds']:09d}.h5").exists()
+        rounds = int(trace.attrs["rounds"])
+    assert 0 < rounds < _ENDLESS
+    assert (folder / f"checkpoint-{rounds:09d}.h5").exists()
     assert len(list(folder.glob("checkpoint-*.h5"))) == 2
-    done = finish(start(*command, ranks=2), timeout=120)
+    more = f"algorithm.rounds={rounds + 40}"
+    done = finish(start(*_command(plan, folder), "--set", more, ranks=2), timeout=120)
     assert done.returncode == 0, done.stderr
-    assert_same(undisturbed, folder)
+    assert_same(run_alone(plan, tmp_path / "undisturbed", more), folder)
 
 
+@pytest.mark.unit
 def test_resume_of_a_finished_run_changes_nothing_and_more_rounds_go_on(plan: Path, tmp_path: Path) -> None:
     folder, longer = tmp_path / "folder", tmp_path / "longer"
     plan.write_text(_PLAN.format(rounds=50))
-    assert mpirobust("run", str(plan), "--out", str(folder)).returncode == 0
+    run_alone(plan, folder)
     with h5py.File(folder / "run.h5") as trace:
         before = trace["model/x"][:]
-    assert mpirobust("run", str(plan), "--out", str(folder), "--resume").returncode == 0
+    run_alone(plan, folder, resume=True)
     with h5py.File(folder / "run.h5") as trace:
         np.testing.assert_array_equal(trace["model/x"][:], before)
         assert trace["rounds/round"].size == 50
-    more = ("--set", "algorithm.rounds=80")
-    assert mpirobust("run", str(plan), "--out", str(folder), "--resume", *more).returncode == 0
-    assert mpirobust("run", str(plan), "--out", str(longer), *more).returncode == 0
-    assert_same(longer, folder)
+    more = "algorithm.rounds=80"
+    assert_same(run_alone(plan, longer, more), run_alone(plan, folder, more, resume=True))
 
 
 def test_damaged_checkpoints_are_passed_over_and_do_not_outlive_new_ones(plan: Path, tmp_path: Path) -> None:
     undisturbed, folder = tmp_path / "undisturbed", tmp_path / "damaged"
     plan.write_text(_PLAN.format(rounds=100))
     for out in (undisturbed, folder):
-        assert mpirobust("run", str(plan), "--out", str(out)).returncode == 0
+        run_alone(plan, out)
     newest = folder / "checkpoint-000000100.h5"
     newest.write_bytes(newest.read_bytes()[:-100])
     more = ("--resume", "--set", "algorithm.rounds=130")
     done = mpirobust("run", str(plan), "--out", str(folder), *more)
     assert done.returncode == 0, done.stderr
     assert "passed over" in done.stderr
-    assert mpirobust("run", str(plan), "--out", str(undisturbed), *more).returncode == 0
+    run_alone(plan, undisturbed, more[-1], resume=True)
     with h5py.File(undisturbed / "run.h5") as expected, h5py.File(folder / "run.h5") as found:
         np.testing.assert_array_equal(found["model/x"][:], expected["model/x"][:])
     for path in folder.glob("checkpoint-*.h5"):
@@ -163,7 +159,7 @@ def test_damaged_checkpoints_are_passed_over_and_do_not_outlive_new_ones(plan: P
 def test_a_run_is_never_overwritten_or_continued_by_mistake(plan: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     plan.write_text(_PLAN.format(rounds=50))
-    assert mpirobust("run", str(plan), "--out", str(folder)).returncode == 0
+    run_alone(plan, folder)
     before = (folder / "run.h5").read_bytes()
     again = mpirobust("run", str(plan), "--out", str(folder))
     assert again.returncode == 2
@@ -183,7 +179,7 @@ def test_cubic_newton_goes_on_from_between_its_rounds(two_rounds: str, plan: Pat
     text = text.replace("step = 0.02\nbatch = 20", "").replace('feedback = "residual"', "")
     plan.write_text(text)
     for out in (undisturbed, folder):
-        assert mpirobust("run", str(plan), "--out", str(out)).returncode == 0
+        run_alone(plan, out)
     (folder / "checkpoint-000000012.h5").unlink()
     done = mpirobust("run", str(plan), "--out", str(folder), "--resume", ranks=3)
     assert done.returncode == 0, done.stderr

@@ -29,8 +29,9 @@ def outcome(plan: str, folder: Path, *sets: str, ranks: int | None = None) -> di
 
 
 def test_quickstart_converges_where_plain_averaging_does_not(tmp_path: Path) -> None:
+    """The README's first command: the whole job, on as many ranks."""
     robust = outcome("quickstart.toml", tmp_path / "robust", ranks=21)
-    plain = outcome("quickstart.toml", tmp_path / "plain", "aggregator.kind=mean", ranks=21)
+    plain = outcome("quickstart.toml", tmp_path / "plain", "aggregator.kind=mean")
     assert robust["status"] == "finished"
     assert robust["rounds"] == 100
     assert robust["distance"] < 0.01
@@ -47,7 +48,7 @@ def test_one_bit_per_coordinate_crosses(tmp_path: Path) -> None:
 
 def test_garbage_changes_nothing_but_the_kept_sets(tmp_path: Path) -> None:
     sets = ["aggregator.beta=0.25", "algorithm.rounds=60"]
-    honest = outcome("quickstart.toml", tmp_path / "honest", *sets, "attack.alpha=0", ranks=5)
+    honest = outcome("quickstart.toml", tmp_path / "honest", *sets, "attack.alpha=0")
     attacked = outcome(
         "quickstart.toml", tmp_path / "attacked", *sets, "attack.kind=garbage", "attack.alpha=0.2", ranks=5
     )
@@ -60,9 +61,11 @@ def test_garbage_changes_nothing_but_the_kept_sets(tmp_path: Path) -> None:
         assert not (unsound & trace["rounds/kept"][:]).any()
 
 
+@pytest.mark.paper
 @needs_a9a
 @pytest.mark.parametrize("plan", ["a9a-robust.toml", "a9a-logistic.toml"])
 def test_a9a_with_flipped_labels_ends_within_one_percent_of_honest(plan: str, tmp_path: Path) -> None:
+    """The main job on real data, on 21 ranks."""
     attacked = outcome(plan, tmp_path / "attacked", ranks=21)
     honest = outcome(plan, tmp_path / "honest", "attack.alpha=0", ranks=21)
     assert attacked["byzantine"] == 4

@@ -9,23 +9,12 @@ import numpy as np
 import pytest
 
 from tests.support.launching import finish, start
+from tests.support.rows import write_rows
+from tests.support.traces import SAME
 
-RANKS = (1, 2, 3, 5, 21)
+# All in CI; in the mpi tier one, a few, and one for each worker.
+RANKS = (1, pytest.param(2, marks=pytest.mark.system), 3, pytest.param(5, marks=pytest.mark.system), 21)
 _BATCH = Path(__file__).with_name("batch.py")
-
-SAME = [
-    "model/x",
-    "rounds/norms",
-    "rounds/kept",
-    "rounds/escape",
-    "rounds/bytes_up",
-    "rounds/bytes_down",
-    "audits/loss",
-    "audits/gradient_norm",
-    "audits/distance",
-    "audits/test_accuracy",
-    "audits/lambda_min",
-]
 
 _PLAN = """
 seed = 7
@@ -205,40 +194,40 @@ PLANS = {
 }
 
 
-def write_rows(path: Path, rows: int = 260, features: int = 30) -> None:
-    """LIBSVM text with two noisy classes and some rows without a feature."""
-    rng = np.random.default_rng(3)
-    direction = rng.standard_normal(features)
-    with path.open("w") as file:
-        for _ in range(rows):
-            x = np.where(rng.random(features) < 0.3, rng.standard_normal(features).round(3), 0)
-            label = 1 if x @ direction + 0.5 * rng.standard_normal() > 0 else -1
-            file.write(" ".join([str(label), *(f"{at + 1}:{x[at]}" for at in np.flatnonzero(x))]) + "\n")
-
-
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every plan on every number of ranks, in folders such as `21/cubic`; `alone` is without a launcher."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plans, and a run of each without a launcher below `alone`."""
     folder = tmp_path_factory.mktemp("runs")
     write_rows(folder / "rows.svm")
     for name, text in PLANS.items():
         (folder / f"{name}.toml").write_text(text)
-    for ranks in (None, *RANKS):
-        of = folder / str(ranks or "alone")
-        pairs = [str(path) for name in PLANS for path in (folder / f"{name}.toml", of / name)]
-        batch = start(str(_BATCH), *pairs, ranks=ranks, env={"MPIROBUST_CACHE": str(folder / "cache")})
-        done = finish(batch, timeout=300)
-        assert done.returncode == 0, done.stderr
+    carry_out(folder, None)
     return folder
 
 
+@pytest.fixture(scope="module", params=RANKS)
+def ranks(request: pytest.FixtureRequest, folder: Path) -> int:
+    """A number of ranks, on which every plan was run, in one start of MPI."""
+    ranks = int(request.param)
+    carry_out(folder, ranks)
+    return ranks
+
+
+def carry_out(folder: Path, ranks: int | None) -> None:
+    of = folder / str(ranks or "alone")
+    pairs = [str(path) for name in PLANS for path in (folder / f"{name}.toml", of / name)]
+    batch = start(str(_BATCH), *pairs, ranks=ranks, env={"MPIROBUST_CACHE": str(folder / "cache")})
+    done = finish(batch, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("name", PLANS)
-def test_same_bits_on_any_number_of_ranks(name: str, runs: Path) -> None:
-    for ranks in RANKS:
-        with (
-            h5py.File(runs / "alone" / name / "run.h5") as one,
-            h5py.File(runs / str(ranks) / name / "run.h5") as other,
-        ):
-            assert other["rounds/round"].size == 12
-            for column in SAME:
-                np.testing.assert_array_equal(other[column][:], one[column][:], err_msg=f"{column} on {ranks} ranks")
+def test_same_bits_on_any_number_of_ranks(name: str, ranks: int, folder: Path) -> None:
+    """The first law, of every kind of every room."""
+    with (
+        h5py.File(folder / "alone" / name / "run.h5") as one,
+        h5py.File(folder / str(ranks) / name / "run.h5") as other,
+    ):
+        assert other["rounds/round"].size == 12
+        for column in SAME:
+            np.testing.assert_array_equal(other[column][:], one[column][:], err_msg=column)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +13,9 @@ import numpy as np
 import pytest
 
 from mpirobust.data.store import write_csr_store
-from tests.mpirun.test_rank_count import SAME
-from tests.support.launching import finish, mpirobust, start
+from tests.support.alone import run_alone
+from tests.support.launching import finish, mpirobust, start, until
+from tests.support.traces import assert_same, contents
 
 _PLAN = """
 seed = 2
@@ -69,13 +69,6 @@ def said(done: subprocess.CompletedProcess[str], code: int) -> str:
     return lines[0]
 
 
-def same(one: Path, other: Path) -> None:
-    with h5py.File(one / "run.h5") as expected, h5py.File(other / "run.h5") as found:
-        assert found.attrs["status"] == "finished"
-        for column in SAME:
-            np.testing.assert_array_equal(found[column][:], expected[column][:], err_msg=column)
-
-
 def checkpoints(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("checkpoint-*.h5"))
 
@@ -85,8 +78,7 @@ def test_a_disk_that_fills_up_keeps_the_checkpoints(
     ranks: int | None, plan: Path, mount: Mount, tmp_path: Path
 ) -> None:
     """Room for the trace and two checkpoints; for the third a user makes room, and goes on."""
-    whole = tmp_path / "whole"
-    assert mpirobust("run", str(plan), "--out", str(whole)).returncode == 0
+    whole = run_alone(plan, tmp_path / "whole")
     size = (whole / "checkpoint-000000012.h5").stat().st_size
     out = mount(f"size={int(2.5 * size) + 3 * (whole / 'run.h5').stat().st_size}") / "out"
     command = ["run", str(plan), "--out", str(out)]
@@ -97,8 +89,8 @@ def test_a_disk_that_fills_up_keeps_the_checkpoints(
     assert said(mpirobust(*command, "--resume", ranks=2, timeout=60), 5) == message  # as full as before
     assert checkpoints(out) == ["checkpoint-000000004.h5", "checkpoint-000000008.h5"]
     mount(f"size={10 * size}")
-    assert mpirobust(*command, "--resume", ranks=5).returncode == 0
-    same(whole, out)
+    run_alone(plan, out, resume=True)
+    assert_same(whole, out)
 
 
 @pytest.mark.parametrize("ranks", [None, 3])
@@ -115,7 +107,7 @@ def test_a_folder_that_is_read_only(holds: bool, ranks: int | None, plan: Path, 
     out = mount("size=50m") / "out"
     command = ["run", str(plan), "--out", str(out), "--resume"]
     if holds:
-        assert mpirobust(*command).returncode == 0
+        run_alone(plan, out)
     mount("ro")
     message = said(mpirobust(*command, "--set", "algorithm.rounds=20", ranks=ranks, timeout=60), 5)
     assert message == f"mpirobust: cannot write to {out}: Read-only file system"
@@ -127,9 +119,7 @@ def test_a_second_job_in_the_same_folder_leaves_the_first_alone(ranks: int | Non
     out = tmp_path / "out"
     endless = ["--set", "algorithm.rounds=10000000", "--time-limit", "600s"]
     first = start("-m", "mpirobust", "run", str(plan), "--out", str(out), *endless, ranks=3)
-    until = time.monotonic() + 60
-    while not checkpoints(out) and time.monotonic() < until:
-        time.sleep(0.05)
+    until(lambda: bool(checkpoints(out)), 60, lambda: "no checkpoint")
     for option in ("--resume", "--overwrite"):
         message = said(mpirobust("run", str(plan), "--out", str(out), option, *endless, ranks=ranks, timeout=60), 2)
         assert message == f"mpirobust: another run is writing to {out}; wait for it, or choose another folder"
@@ -138,19 +128,15 @@ def test_a_second_job_in_the_same_folder_leaves_the_first_alone(ranks: int | Non
     assert finish(first, 60).returncode == 75
     with h5py.File(out / "run.h5") as trace:
         rounds = int(trace.attrs["rounds"])
-    more = ["--set", f"algorithm.rounds={rounds + 4}"]
-    assert mpirobust("run", str(plan), "--out", str(out), "--resume", *more).returncode == 0
-    assert mpirobust("run", str(plan), "--out", str(tmp_path / "whole"), *more).returncode == 0
-    same(tmp_path / "whole", out)
+    more = f"algorithm.rounds={rounds + 4}"
+    assert_same(run_alone(plan, tmp_path / "whole", more), run_alone(plan, out, more, resume=True))
 
 
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_damaged_checkpoints_under_several_ranks(ranks: int | None, plan: Path, tmp_path: Path) -> None:
     """The newest with one bit flipped, then both: the older is taken, then none, and it is said why."""
-    whole, out = tmp_path / "whole", tmp_path / "out"
     more = ["--set", "algorithm.rounds=14"]
-    assert mpirobust("run", str(plan), "--out", str(whole), *more).returncode == 0
-    assert mpirobust("run", str(plan), "--out", str(out)).returncode == 0
+    whole, out = run_alone(plan, tmp_path / "whole", more[1]), run_alone(plan, tmp_path / "out")
     flip(out / "checkpoint-000000012.h5")
     for damaged in (1, 2):
         done = mpirobust("run", str(plan), "--out", str(out), "--resume", *more, ranks=ranks, timeout=60)
@@ -158,7 +144,7 @@ def test_damaged_checkpoints_under_several_ranks(ranks: int | None, plan: Path, 
         assert "Traceback" not in done.stderr
         assert done.stderr.count("note: passed over") == damaged
         assert done.stderr.count("its checksum does not fit") == damaged
-        same(whole, out)
+        assert_same(whole, out)
         for path in out.glob("checkpoint-*.h5"):
             flip(path)
 
@@ -171,13 +157,12 @@ def flip(path: Path) -> None:
 
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_a_damaged_trace_is_refused_and_left(ranks: int | None, plan: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert mpirobust("run", str(plan), "--out", str(out)).returncode == 0
+    out = run_alone(plan, tmp_path / "out")
     flip(out / "run.h5")
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = contents(out)
     message = said(mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=ranks, timeout=60), 2)
     assert message.startswith(f"mpirobust: {out}/run.h5: damaged")
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert contents(out) == before
 
 
 @pytest.mark.parametrize("ranks", [None, 3])
@@ -194,27 +179,25 @@ def test_data_that_changed_are_refused(ranks: int | None, tmp_path: Path) -> Non
     (tmp_path / "plan.toml").write_text(text)
     store(1)
     out = tmp_path / "out"
-    command = ["run", str(tmp_path / "plan.toml"), "--out", str(out), "--set", "algorithm.rounds=12"]
-    done = mpirobust(*command)
-    assert done.returncode == 0, done.stderr
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    command = ["run", str(tmp_path / "plan.toml"), "--out", str(out)]
+    run_alone(tmp_path / "plan.toml", out)
+    before = contents(out)
     store(2)
     message = said(mpirobust(*command, "--resume", ranks=ranks, timeout=60), 2)
     assert message == f"mpirobust: the data have changed since the run in {out} began; choose another --out"
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert contents(out) == before
     store(1)
-    assert mpirobust(*command, "--resume", ranks=ranks).returncode == 0
+    run_alone(tmp_path / "plan.toml", out, resume=True)
 
 
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_the_folder_of_another_plan_is_left_alone(ranks: int | None, plan: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert mpirobust("run", str(plan), "--out", str(out)).returncode == 0
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    out = run_alone(plan, tmp_path / "out")
+    before = contents(out)
     command = ["run", str(plan), "--out", str(out), "--resume", "--set", "workers=7"]
     message = said(mpirobust(*command, ranks=ranks, timeout=60), 2)
     assert message.startswith(f"mpirobust: {out} holds a run of another plan: workers was 8, is 7")
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert contents(out) == before
 
 
 @pytest.mark.parametrize("key", ["rows", "features"])

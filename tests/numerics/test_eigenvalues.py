@@ -18,9 +18,9 @@ from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.stop_rules import StopRules
 from mpirobust.types import Vector
-from tests.run.test_rounds import Witness, first_order
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.wells import well
+from tests.support.witness import Witness, first_order
 
 
 def matrix(eigenvalues: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

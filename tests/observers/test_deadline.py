@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 from time import monotonic, time
-from typing import Any
 
 import h5py
 import numpy as np
@@ -20,10 +19,10 @@ from mpirobust.run import rounds
 from mpirobust.run.experiment import run
 from mpirobust.run.setup import RunRequest
 from mpirobust.time_limit import MARGIN, end_of, passed
-from tests.mpirun.test_rank_count import SAME
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.launching import mpirobust
 from tests.support.small_studies import lay_out
+from tests.support.traces import assert_same
 
 _EVERY = 7  # rounds from checkpoint to checkpoint, and from audit to audit
 
@@ -206,14 +205,7 @@ def test_cut_again_and_again_it_ends_in_the_same_bits(tmp_path: Path, monkeypatc
         assert sessions < 20
     assert code == 0
     assert sessions > 3
-    same(whole, cut)
-
-
-def same(one: Path, other: Path) -> None:
-    with h5py.File(one / "run.h5") as expected, h5py.File(other / "run.h5") as found:
-        columns: list[Any] = [*SAME, "audits/round", "rounds/round"]
-        for column in columns:
-            np.testing.assert_array_equal(found[column][:], expected[column][:], err_msg=column)
+    assert_same(whole, cut)
 
 
 @pytest.mark.parametrize("said", ["option", "slurm"])
@@ -236,7 +228,7 @@ def test_a_job_of_several_ranks_ends_by_itself(said: str, tmp_path: Path) -> Non
     more = ["--set", f"algorithm.rounds={rounds + 10}"]
     assert mpirobust("run", str(path), *out, *more, "--resume", "--time-limit", "none", env=env).returncode == 0
     assert mpirobust("run", str(path), "--out", str(tmp_path / "whole"), *more).returncode == 0
-    same(tmp_path / "whole", tmp_path / "cut")
+    assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
 @pytest.mark.parametrize("command", ["figures", "matrix"])

@@ -14,9 +14,9 @@ from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.trace import Trace
 from mpirobust.reports.summary import summary
 from mpirobust.types import Vector
-from tests.run.test_rounds import first_order, ran
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.contexts import context
+from tests.support.witness import first_order, ran
 
 _PGD = {"kind": "byzantine-pgd", "rounds": 500, "step": 0.1, "threshold": 0.3, "R": 50.0, "Q": 4, "T_th": 3}
 

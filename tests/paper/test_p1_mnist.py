@@ -11,8 +11,6 @@ import pytest
 
 from tests.support.launching import CONFIGS, mpirobust
 
-pytestmark = pytest.mark.slow
-
 _ATTACK = ["attack.kind=label-flip", "attack.alpha=0.4"]
 _SHORT = ["problem.hidden=[100]", "algorithm.step=5", "algorithm.rounds=80", "audit.every=80", "checkpoint.every=80"]
 
@@ -30,6 +28,7 @@ def final(folder: Path, *overrides: str) -> dict[str, Any]:
 
 
 def test_label_shift_by_two_fifths_is_trimmed_away(tmp_path: Path) -> None:
+    """The one test of a network on real images, with 200 workers."""
     trimmed = final(tmp_path / "trimmed", "aggregator.beta=0.41")
     averaged = final(tmp_path / "averaged", "aggregator.kind=mean")
     assert (trimmed["byzantine"], averaged["byzantine_kept_mean"]) == (80, 80)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from mpirobust.plan import Plan, read_table, with_overrides
 from mpirobust.types import Vector
-from tests.run.test_rounds import ran
 from tests.support.clusters import LocalRun
 from tests.support.launching import CONFIGS
+from tests.support.witness import ran
 
 SEEDS = range(1, 6)
 ONE_BIT = ["algorithm.step=0.1"]
@@ -54,9 +54,9 @@ LANDMARKS: dict[str, tuple[list[str], float, float]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", LANDMARKS)
 def test_landmarks_are_within_the_spread_of_the_seeds(name: str) -> None:
+    """The numbers of an independent simulation: that the method is the paper's, not only that it converges."""
     overrides, *landmarks = LANDMARKS[name]
     found = distances([30, 100], *overrides)
     middle, spread = found.mean(axis=0), found.std(axis=0, ddof=1)
@@ -64,16 +64,16 @@ def test_landmarks_are_within_the_spread_of_the_seeds(name: str) -> None:
     assert (np.abs(middle - landmarks) <= 3 * spread + rounding).all(), (found, landmarks)
 
 
-@pytest.mark.slow
 def test_error_feedback_is_ahead_at_first_and_behind_in_the_end() -> None:
+    """Where Algorithm 2 wins and where it loses, under noise."""
     plain = distances([100, 300], "algorithm.step=0.2")
     fed_back = distances([100, 300], "algorithm.step=0.2", RESIDUAL)
     assert (fed_back[:, 0] < 0.5 * plain[:, 0]).all()
     assert (fed_back[:, 1] > 3 * plain[:, 1]).all()
 
 
-@pytest.mark.slow
 def test_error_feedback_wins_with_few_coordinates() -> None:
+    """Top-k without feedback stalls, with it does not."""
     plain, fed_back = distances([100], *TOP_K), distances([100], *TOP_K, RESIDUAL)
     assert (fed_back < plain / 4).all()
     assert (plain > 20).all()  # hardly moved

@@ -62,16 +62,18 @@ def escapes(rule: dict[str, Any] | None = None, **algorithm: Any) -> int:
     return sum(abs(each) > 0.5 for each in ended)
 
 
-@pytest.mark.slow
+@pytest.mark.paper
 def test_the_saddle_point_attack_holds_one_round_and_not_two() -> None:
+    """The attack against both forms of the cubic method, twenty seeds each."""
     cubic: dict[str, Any] = {"kind": "cubic-newton", "M": 10.0}
     assert escapes(kind="first-order", rounds=40, step=0.3) == 0
     assert escapes(**cubic, rounds=40) <= 2
     assert escapes(**cubic, rounds=60, two_rounds=True) == 20
 
 
-@pytest.mark.slow
+@pytest.mark.paper
 def test_perturbed_descent_leaves_and_a_search_needs_long_tries() -> None:
+    """The two methods that the paper compares with, twenty seeds each."""
     trimmed: dict[str, Any] = {"kind": "trimmed-mean", "beta": 0.3}
     common: dict[str, Any] = {"step": 0.3, "threshold": 0.05}
     perturbed: dict[str, Any] = {"kind": "perturbed-gd", "rounds": 200, "radius": 0.5, "wait": 10, **common}

@@ -12,42 +12,14 @@ import pytest
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.algorithms.first_order import Iterate
 from mpirobust.answers import Inbox
-from mpirobust.cluster.worker import Worker
-from mpirobust.observers.base import Moment, Status, Watch
+from mpirobust.observers.base import Moment, Status
 from mpirobust.observers.finite import FiniteWatch
 from mpirobust.run import rounds
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Message, Norm, Vector
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.codes import drawn
-
-
-class Witness(Watch):
-    """Remembers every moment of a run."""
-
-    def __init__(self) -> None:
-        self.moments: list[Moment] = []
-        self.status: Status | None = None
-
-    def before_first_round(self, moment: Moment) -> Status | None:
-        self.moments.append(moment)
-        return None
-
-    def after_round(self, moment: Moment) -> Status | None:
-        self.moments.append(moment)
-        return None
-
-    def after_last_round(self, moment: Moment, status: Status) -> None:
-        assert moment is self.moments[-1]
-        self.status = status
-
-    @property
-    def iterates(self) -> list[Vector]:
-        return [moment.state.x for moment in self.moments]
-
-    @property
-    def kept(self) -> list[list[bool]]:
-        return [moment.verdict.kept.tolist() for moment in self.moments[1:] if moment.verdict is not None]
+from tests.support.witness import Witness, falls_silent, first_order, gradient_descent, ran
 
 
 @pytest.fixture(autouse=True)
@@ -55,29 +27,6 @@ def _as_in_a_run() -> Iterator[None]:
     """`experiment.run` lets numbers overflow: a diverging run is told by its status."""
     with np.errstate(over="ignore", invalid="ignore"):
         yield
-
-
-def ran(local: LocalRun, *watches: Watch) -> Witness:
-    witness = Witness()
-    plan = local.plan
-    state = plan.algorithm.start(local.x0, local.cluster)
-    status = rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [witness, *watches], state, 0, plan.seed)
-    assert witness.status is status
-    return witness
-
-
-def first_order(**fields: Any) -> dict[str, Any]:
-    return {"kind": "first-order", "rounds": 30, "step": 0.1, **fields}
-
-
-def gradient_descent(local: LocalRun, steps: list[float]) -> list[Vector]:
-    """Plain gradient descent on the rows of all workers together."""
-    pooled = local.dataset.train(np.arange(local.dataset.facts.rows))
-    iterates = [local.x0]
-    for step in steps:
-        residual = pooled.X @ iterates[-1] - pooled.y
-        iterates.append(iterates[-1] - step * (pooled.X.T @ residual) / pooled.rows)
-    return iterates
 
 
 @pytest.mark.parametrize("aggregator", [{"kind": "mean"}, {"kind": "norm-trim", "beta": 0.0}], ids=["mean", "beta=0"])
@@ -183,17 +132,6 @@ def messages(moment: Moment) -> Sequence[Message]:
     assert moment.exchange is not None
     assert isinstance(moment.exchange.answers, Inbox)
     return moment.exchange.answers.messages
-
-
-def falls_silent(monkeypatch: pytest.MonkeyPatch, workers: list[Worker]) -> None:
-    """In rounds 3 to 5 these workers send nothing."""
-    for worker in workers:
-        reply = worker.reply
-        monkeypatch.setattr(
-            worker,
-            "reply",
-            lambda t, query, reply=reply: (b"", 0.0, 0.0) if 3 <= t <= 5 else reply(t, query),
-        )
 
 
 def test_a_round_without_a_sound_message_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

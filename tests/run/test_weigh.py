@@ -18,9 +18,9 @@ from mpirobust.records.run_folder import check_continues
 from mpirobust.reports.forecast import forecast
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
-from tests.mpirun.test_rank_count import write_rows
 from tests.support.attack_rounds import run
 from tests.support.clusters import LocalRun, regression_plan
+from tests.support.rows import write_rows
 
 PROBLEMS: list[dict[str, Any]] = [{"kind": "least-squares"}, {"kind": "logistic", "l2": 9.0}]
 

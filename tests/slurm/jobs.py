@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from tests.slurm.sandbox import Job, Sandbox
 from tests.support.launching import REPOSITORY, mpirobust
 
 JOBS = REPOSITORY / "jobs"
@@ -44,6 +46,13 @@ FAKE_CPUS = {
     "OMPI_MCA_mpi_yield_when_idle": "1",
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
 }
+
+
+def submit(cluster: Sandbox, folder: Path, *arguments: str, ntasks: int, env: Mapping[str, str] | None = None) -> Job:
+    """`sbatch run.sbatch ARGUMENTS` in `folder`."""
+    return cluster.submit(
+        f"--ntasks={ntasks}", str(JOBS / "run.sbatch"), *arguments, folder=folder, env={**FAKE_CPUS, **(env or {})}
+    )
 
 
 def write_plan(folder: Path, rows: int, rounds: int) -> Path:

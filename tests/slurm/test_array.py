@@ -6,13 +6,9 @@ import csv
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
 from tests.slurm.sandbox import Sandbox
 from tests.support.launching import mpirobust, until
-
-pytestmark = pytest.mark.slow
 
 _SCRIPT = str(JOBS / "array.sbatch")
 _POINTS = """

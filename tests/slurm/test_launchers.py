@@ -13,8 +13,6 @@ import pytest
 from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, write_plan
 from tests.slurm.sandbox import Sandbox, missing, sandbox
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
@@ -64,6 +62,7 @@ def _debian_open_mpi(_: Path) -> str:
 def test_each_mpi_with_its_launcher(
     launcher: str, mpi: str, find: Callable[[Path], str], says: str, span: str, nodes: Sandbox, tmp_path: Path
 ) -> None:
+    """The one test with other MPIs than that of the environment, and with several nodes of SLURM."""
     plan = write_plan(tmp_path, rows=400, rounds=15)
     library = find(tmp_path)
     env = {**FAKE_CPUS, "MPIROBUST_LAUNCHER": launcher, "MPIROBUST_SRUN_MPI": mpi}

@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.jobs import assert_same_bits, write_plan
+from tests.slurm.jobs import assert_same_bits, submit, write_plan
 from tests.slurm.sandbox import Job, Sandbox
-from tests.slurm.test_run_sbatch import _submit
-
-pytestmark = pytest.mark.slow
 
 _BIN = Path(sys.executable).parent
 _SAVED = "compgen -G 'out/checkpoint-*.h5' >/dev/null"  # any: older ones are removed
@@ -53,9 +50,10 @@ def _ended(job: Job) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_lost_run_comes_back_whatever_the_launcher_returns(cluster: Sandbox, tmp_path: Path, code: int) -> None:
+    """The run file decides, also against a launcher that returns 0."""
     plan = write_plan(tmp_path, rows=400, rounds=5000)
     env = _lossy(tmp_path, losses=1, when=_SAVED, code=code)
-    job = _submit(cluster, tmp_path, plan.name, "--out", "out", "--set", "checkpoint.every=20", ntasks=3, env=env)
+    job = submit(cluster, tmp_path, plan.name, "--out", "out", "--set", "checkpoint.every=20", ntasks=3, env=env)
     assert _ended(job) == ("COMPLETED", "0:0", "1"), job.text()
     assert f"exit code {code}" in job.text()
     assert "the run in out is unfinished (running)" in job.text()
@@ -64,9 +62,10 @@ def test_a_lost_run_comes_back_whatever_the_launcher_returns(cluster: Sandbox, t
 
 @pytest.mark.parametrize("when", ["[[ -e out/run.h5 ]]", "true"])
 def test_starts_that_save_nothing_are_not_repeated_for_ever(cluster: Sandbox, tmp_path: Path, when: str) -> None:
+    """The bound on starts in a row, after some that wrote and some that did not."""
     plan = write_plan(tmp_path, rows=400, rounds=10**6)
     env = _lossy(tmp_path, losses=10, when=when, code=0)
-    job = _submit(cluster, tmp_path, plan.name, "--out=out", "--set=checkpoint.every=1000000", ntasks=3, env=env)
+    job = submit(cluster, tmp_path, plan.name, "--out=out", "--set=checkpoint.every=1000000", ntasks=3, env=env)
     assert _ended(job) == ("FAILED", "75:0", "1"), job.text()
     assert "nothing new was saved by this start, the 2. in a row" in job.text()
     assert "not requeued" in job.text()
@@ -75,8 +74,9 @@ def test_starts_that_save_nothing_are_not_repeated_for_ever(cluster: Sandbox, tm
 
 @pytest.mark.parametrize("code", [2, 3, 4, 5, 130])
 def test_a_fault_that_every_start_would_meet_is_final(cluster: Sandbox, tmp_path: Path, code: int) -> None:
+    """Each exit code that must not come back."""
     plan = write_plan(tmp_path, rows=400, rounds=10**6)
     env = _lossy(tmp_path, losses=10, when=_SAVED, code=code)
-    job = _submit(cluster, tmp_path, plan.name, "--out=out", "--set=checkpoint.every=20", ntasks=3, env=env)
+    job = submit(cluster, tmp_path, plan.name, "--out=out", "--set=checkpoint.every=20", ntasks=3, env=env)
     assert _ended(job) == ("FAILED", f"{code}:0", "0"), job.text()
     assert "not requeued" in job.text()

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_plan
-from tests.slurm.sandbox import Job, Sandbox
+from tests.slurm.jobs import FAKE_CPUS, assert_same_bits, status, submit, write_plan
+from tests.slurm.sandbox import Sandbox
 from tests.support.launching import CONFIGS, ranks_in_job, until
-
-pytestmark = pytest.mark.slow
-
-_SCRIPT = str(JOBS / "run.sbatch")
-
-
-def _submit(cluster: Sandbox, folder: Path, *arguments: str, ntasks: int, env: Mapping[str, str] | None = None) -> Job:
-    return cluster.submit(f"--ntasks={ntasks}", _SCRIPT, *arguments, folder=folder, env={**FAKE_CPUS, **(env or {})})
 
 
 def test_a_rank_for_each_worker_and_the_center(cluster: Sandbox, tmp_path: Path) -> None:
+    """The script as the documents say to use it: 21 tasks, its own folder, its log."""
     plan = write_plan(tmp_path, rows=400, rounds=15)
-    job = _submit(cluster, tmp_path, plan.name, "--set", "checkpoint.every=5", ntasks=21)
+    job = submit(cluster, tmp_path, plan.name, "--set", "checkpoint.every=5", ntasks=21)
     facts = job.wait(120)
     assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("COMPLETED", "0:0", "0"), job.text()
     for said in (f"job {job.id}", "21 ranks on n1", "mpirun (", "exit code 0"):
@@ -36,9 +28,10 @@ def test_a_rank_for_each_worker_and_the_center(cluster: Sandbox, tmp_path: Path)
 
 @pytest.mark.parametrize(("launcher", "ntasks"), [("mpirun", 5), ("srun", 1)])
 def test_requeued_before_the_limit(cluster: Sandbox, tmp_path: Path, launcher: str, ntasks: int) -> None:
+    """The signal of SLURM, by way of the script and either launcher: saved, requeued, the same bits."""
     plan = write_plan(tmp_path, rows=4000, rounds=10**6)
     out = tmp_path / "chosen"
-    job = _submit(cluster, tmp_path, plan.name, f"--out={out}", ntasks=ntasks, env={"MPIROBUST_LAUNCHER": launcher})
+    job = submit(cluster, tmp_path, plan.name, f"--out={out}", ntasks=ntasks, env={"MPIROBUST_LAUNCHER": launcher})
     until((out / "run.h5").exists, 60, job.text)
     cluster.call("scancel", "--batch", "--signal=USR1", job.id)
     until(lambda: "requeueing" in job.text(), 60, job.text)
@@ -56,10 +49,11 @@ def test_requeued_before_the_limit(cluster: Sandbox, tmp_path: Path, launcher: s
 # Rank 3 of 6 has four of the 20 workers, and two of the others are Byzantine.
 @pytest.mark.parametrize(("beta", "restarts"), [(0.4, 0), (0.2, 1)], ids=["borne", "too many"])
 def test_under_ulfm_a_job_goes_on_or_comes_back(cluster: Sandbox, tmp_path: Path, beta: float, restarts: int) -> None:
+    """MPIROBUST_ULFM: a death that the run bears, and one after which the job comes back with all ranks."""
     plan, out = write_plan(tmp_path, rows=400, rounds=2000), tmp_path / "out"
     sets = [f"--set=aggregator.beta={beta}", "--set=checkpoint.every=50", "--set=audit.every=100"]
     env = {"MPIROBUST_LAUNCHER": "mpirun", "MPIROBUST_ULFM": "yes"}
-    job = _submit(cluster, tmp_path, plan.name, "--out=out", *sets, ntasks=6, env=env)
+    job = submit(cluster, tmp_path, plan.name, "--out=out", *sets, ntasks=6, env=env)
     until(lambda: any(out.glob("checkpoint-*.h5")), 60, job.text)
     os.kill(ranks_in_job(tmp_path)[3], signal.SIGKILL)
     facts = job.wait(120)
@@ -74,13 +68,14 @@ def test_under_ulfm_a_job_goes_on_or_comes_back(cluster: Sandbox, tmp_path: Path
 
 
 def test_a_signal_before_the_ranks_are_ready_does_not_end_them(cluster: Sandbox, tmp_path: Path) -> None:
+    """Ranks ignore the signal until they can obey it."""
     plan = write_plan(tmp_path, rows=400, rounds=50)
     slow = tmp_path / "bin" / "mpirobust"
     slow.parent.mkdir()
     slow.write_text('#!/bin/sh\n[ "$1" != run ] || sleep 3\nexec python -m mpirobust "$@"\n')
     slow.chmod(0o755)
     env = {"MPIROBUST_LAUNCHER": "mpirun", "PATH": f"{slow.parent}{os.pathsep}{FAKE_CPUS['PATH']}"}
-    job = _submit(cluster, tmp_path, plan.name, "--out=out", ntasks=3, env=env)
+    job = submit(cluster, tmp_path, plan.name, "--out=out", ntasks=3, env=env)
     until(lambda: len(ranks_in_job(tmp_path)) == 3, 60, job.text)
     cluster.call("scancel", "--batch", "--signal=USR1", job.id)
     facts = job.wait(60)
@@ -89,7 +84,8 @@ def test_a_signal_before_the_ranks_are_ready_does_not_end_them(cluster: Sandbox,
 
 
 def test_a_wrong_plan_is_not_requeued(cluster: Sandbox, tmp_path: Path) -> None:
-    job = _submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), "--set", "algorithm.stepp=1", ntasks=3)
+    """A real fault, not only its code, through the script."""
+    job = submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), "--set", "algorithm.stepp=1", ntasks=3)
     facts = job.wait(60)
     assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("FAILED", "2:0", "0"), job.text()
     assert "algorithm.stepp" in job.text()
@@ -101,15 +97,16 @@ def test_a_wrong_plan_is_not_requeued(cluster: Sandbox, tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_is_refused(cluster: Sandbox, tmp_path: Path, launcher: str, ulfm: str, said: str) -> None:
     env = {"MPIROBUST_LAUNCHER": launcher, "MPIROBUST_ULFM": ulfm}
-    job = _submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), ntasks=3, env=env)
+    job = submit(cluster, tmp_path, str(CONFIGS / "quickstart.toml"), ntasks=3, env=env)
     facts = job.wait(60)
     assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("FAILED", "2:0", "0"), job.text()
     assert said in job.text()
 
 
 def test_a_cancelled_job_saves_and_stays_away(cluster: Sandbox, tmp_path: Path) -> None:
+    """scancel: saved, and no requeue."""
     plan = write_plan(tmp_path, rows=400, rounds=10**6)
-    job = _submit(cluster, tmp_path, plan.name, "--out=out", ntasks=1, env={"MPIROBUST_LAUNCHER": "srun"})
+    job = submit(cluster, tmp_path, plan.name, "--out=out", ntasks=1, env={"MPIROBUST_LAUNCHER": "srun"})
     until((tmp_path / "out" / "run.h5").exists, 60, job.text)
     cluster.call("scancel", job.id)
     until(lambda: "exit code 75" in job.text(), 60, job.text)

@@ -8,12 +8,8 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
-
 from tests.slurm.jobs import FAKE_CPUS, JOBS, status, write_plan
 from tests.slurm.sandbox import Job, Sandbox
-
-pytestmark = pytest.mark.slow
 
 _SCRIPT = str(JOBS / "scaling.sbatch")
 
@@ -48,6 +44,7 @@ def test_strong(cluster: Sandbox, tmp_path: Path) -> None:
 
 
 def test_weak_and_as_a_job(cluster: Sandbox, tmp_path: Path) -> None:
+    """Weak scaling, and the script as a job of its own."""
     write_plan(tmp_path, rows=400, rounds=40)
     arguments = ["--output=%j.log", "--wait", _SCRIPT, "--ranks=2,3", "--weak=data.rows=60", "small.toml", "--out=out"]
     start = cluster.submit(

@@ -14,8 +14,6 @@ from tests.slurm.jobs import FAKE_CPUS, JOBS, assert_same_bits, status, write_pl
 from tests.slurm.sandbox import Job, Sandbox
 from tests.support.launching import ranks_in_job, until
 
-pytestmark = pytest.mark.slow
-
 _SCRIPT = str(JOBS / "run.sbatch")
 _ENDLESS = 10**6
 # Slow on its first start, so that there are not a minute's rounds to repeat when the bits are compared.
@@ -88,6 +86,7 @@ def cuts(cluster: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.mark.parametrize("how", ["signal", "deadline", "hung"])
 def test_cut_by_its_time_limit(how: str, cuts: dict[str, Cut]) -> None:
+    """The one test of real limits, by SLURM's own clock: its signal, the end it tells, and ranks that hang."""
     job, plan, rounds = cuts[how].job, cuts[how].plan, cuts[how].rounds
     assert ("SIGUSR1: asking for a checkpoint" in job.text()) == (how != "deadline"), job.text()
     assert ("the ranks have not ended: ending them" in job.text()) == (how == "hung")

@@ -63,6 +63,7 @@ def test_a_damaged_trace_is_named_with_what_to_do(tmp_path: Path) -> None:
         carry_out(lambda: [todo], LocalCommunicator())
 
 
+@pytest.mark.mpi
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -77,6 +78,7 @@ def test_a_fault_in_a_run_ends_all_ranks(setting: str, said: str, tmp_path: Path
     assert said in done.stderr
 
 
+@pytest.mark.mpi
 def test_a_fault_that_only_the_center_meets_ends_all_ranks(tmp_path: Path) -> None:
     """At a start where the Hessian is zero there is no step of 1/L."""
     still = '"data.kind=none", "data.sigma=0.0", "algorithm.schedule=inverse-smoothness"'
@@ -86,6 +88,7 @@ def test_a_fault_that_only_the_center_meets_ends_all_ranks(tmp_path: Path) -> No
     assert "the Hessian at the start has norm 0.0" in done.stderr
 
 
+@pytest.mark.mpi
 def test_a_picture_that_cannot_be_written_ends_all_ranks(tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "study")
     (tmp_path / "out").write_text("a file where the folder should be")

@@ -9,23 +9,36 @@ from pathlib import Path
 
 import pytest
 
+from mpirobust.studies import figures
+from tests.support.alone import command_alone
 from tests.support.launching import finish, mpirobust, start
 from tests.support.small_studies import FAMILY, lay_out
 
 
-def made(folder: Path, *more: str, ranks: int | None = None) -> tuple[str, list[str]]:
-    """What `figures` says, and the names of the runs that are there afterwards."""
-    out, runs = folder.parent / "out", folder.parent / "runs"
-    done = mpirobust("figures", str(folder), "--out", str(out), "--runs", str(runs), *more, ranks=ranks)
-    assert done.returncode == 0, done.stderr
-    return done.stderr, sorted(path.name for path in runs.iterdir())
+def made(folder: Path, *more: str) -> list[str]:
+    """Make the figures, in this process, and return the names of the runs that are there afterwards."""
+    assert command_alone(*command(folder), *more) == 0
+    return sorted(path.name for path in (folder.parent / "runs").iterdir())
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures take longer than the runs."""
+    monkeypatch.setattr(figures, "draw_bands", lambda *_: None)
+
+
+def command(folder: Path) -> list[str]:
+    return ["figures", str(folder), "--out", str(folder.parent / "out"), "--runs", str(folder.parent / "runs")]
+
+
+@pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_runs_draws_and_judges(ranks: int | None, tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "study")
-    said, runs = made(folder, ranks=ranks)
-    assert said.count("[9/9]") == 1
+    done = mpirobust(*command(folder), ranks=ranks)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("[9/9]") == 1
+    runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert len(runs) == 9
     assert not list((tmp_path / "runs").rglob("checkpoint-*"))
     out = tmp_path / "out"
@@ -48,42 +61,46 @@ def test_runs_draws_and_judges(ranks: int | None, tmp_path: Path) -> None:
     assert sorted(row["run"] for row in rows) == runs
 
 
-def test_what_is_there_is_not_run_again(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_what_is_there_is_not_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = lay_out(tmp_path / "study")
-    said, runs = made(folder, "--seeds", "2")
-    assert "[6/6]" in said
+    runs = made(folder, "--seeds", "2")
+    assert "[6/6]" in capsys.readouterr().err
     before = {name: (tmp_path / "runs" / name / "run.h5").stat().st_mtime_ns for name in runs}
     shutil.rmtree(tmp_path / "runs" / runs[0])
-    said, _ = made(folder, "--seeds", "2")
-    assert "[1/1]" in said
-    said, more = made(folder)
-    assert "[3/3]" in said
+    made(folder, "--seeds", "2")
+    assert "[1/1]" in capsys.readouterr().err
+    more = made(folder)
+    assert "[3/3]" in capsys.readouterr().err
     for name in runs[1:]:
         assert (tmp_path / "runs" / name / "run.h5").stat().st_mtime_ns == before[name]
     (folder / "figure-1.toml").write_text(FAMILY.replace("step=1e200", "step=1e199"))  # another plan, other runs
-    said, most = made(folder)
-    assert "[3/3]" in said
+    most = made(folder)
+    assert "[3/3]" in capsys.readouterr().err
     assert len(most) == len(more) + 3
 
 
+@pytest.mark.mpi
 def test_the_same_figures_on_any_number_of_ranks(tmp_path: Path) -> None:
     finals = []
     for ranks in (None, 4):
         (tmp_path / f"on-{ranks}").mkdir()
         folder = lay_out(tmp_path / f"on-{ranks}" / "study")
-        made(folder, "--seeds", "1", ranks=ranks)
+        done = mpirobust(*command(folder), "--seeds", "1", ranks=ranks)
+        assert done.returncode == 0, done.stderr
         with (folder.parent / "out" / "values.csv").open() as file:
             finals.append([(row["run"], row["final"], row["bytes_up"]) for row in csv.DictReader(file)])
     assert finals[0] == finals[1]
 
 
-def test_a_signal_ends_it_and_the_same_command_goes_on(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_a_signal_ends_it_and_the_same_command_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "calm").mkdir()
     (tmp_path / "cut").mkdir()
     calm, cut = lay_out(tmp_path / "calm" / "study"), lay_out(tmp_path / "cut" / "study")
     made(calm)
-    out, runs = tmp_path / "cut" / "out", tmp_path / "cut" / "runs"
-    process = start("-m", "mpirobust", "figures", str(cut), "--out", str(out), "--runs", str(runs), ranks=None)
+    out = tmp_path / "cut" / "out"
+    process = start("-m", "mpirobust", *command(cut), ranks=None)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("[2/9]"):
@@ -93,12 +110,13 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(tmp_path: Path) -> None:
     assert done.returncode == 75, done.stderr
     assert "interrupted: the same command goes on" in done.stderr
     assert not out.exists()
-    said, names = made(cut)
-    assert len(names) == 9
-    assert "[9/9]" not in said  # one was done at the least
+    capsys.readouterr()
+    assert len(made(cut)) == 9
+    assert "[9/9]" not in capsys.readouterr().err  # one was done at the least
     assert (out / "claims.md").read_text() == (tmp_path / "calm" / "out" / "claims.md").read_text()
 
 
+@pytest.mark.mpi
 def test_the_matrix_has_the_worst_case_last(tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "study")
     out = tmp_path / "out"

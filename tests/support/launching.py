@@ -19,6 +19,7 @@ CONFIGS = REPOSITORY / "configs"
 _MPIRUN = REPOSITORY / "jobs" / "mpirun-local"
 _PATIENCE = 5  # time limits are set for a quiet machine; they are there against hangs, not to measure
 _BIN = str(Path(sys.executable).parent)
+mpirun_allowed = True  # not in the unit tier: its tests run beside each other on all cores
 
 
 def start(
@@ -33,6 +34,7 @@ def start(
     Args:
         enter: what to put before it, to start it elsewhere.
     """
+    assert ranks is None or mpirun_allowed, "a test of the unit tier starts no mpirun: mark it mpi"
     path = f"{_BIN}{os.pathsep}{os.environ['PATH']}"
     if ranks is not None and shutil.which("mpirun", path=path) is None:
         pytest.skip("no mpirun: pip install '.[mpi]'")

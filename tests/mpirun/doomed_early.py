@@ -1,0 +1,99 @@
+"""`mpirobust` with a rank that dies before the first round.
+
+    mpirun ... python doomed_early.py NOTES INSTANT RANK run plan.toml ...
+
+NOTES is a folder that the ranks share.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from mpirobust import cli
+from tests.support.instants import die, is_dead, note_pid, rank, replace, wait_for
+
+
+class Deadly:
+    """The import of the first module that only a run needs is the end."""
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        if name == "mpirobust.run.setup":
+            die()
+
+
+def before_mpi_starts(doomed: bool) -> None:
+    from mpirobust.comm import launch
+
+    replace(launch, "_START_SECONDS", 3)
+    if doomed:
+        die()
+
+
+def while_the_center_restores(notes: Path, doomed: str) -> None:
+    """The center dies behind its last step before the rounds; or in it waits for the rank that dies meanwhile."""
+    from mpirobust.comm.mpi import MpiCommunicator
+    from mpirobust.run import root
+
+    restore = root.restore
+
+    def last(*arguments: Any) -> None:
+        restore(*arguments)
+        die()
+
+    def waiting(*arguments: Any) -> Any:
+        (notes / "center").touch()
+        wait_for(lambda: is_dead(notes, doomed))
+        return restore(*arguments)
+
+    if rank() == "0":
+        replace(root, "restore", last if doomed == "0" else waiting)
+    elif rank() == doomed:
+        replace(MpiCommunicator, "gather", dying_soon(MpiCommunicator.gather, notes))
+
+
+def dying_soon(method: Callable[..., Any], notes: Path) -> Callable[..., Any]:
+    def watch() -> None:
+        wait_for((notes / "center").exists)
+        die()
+
+    def call(*arguments: Any) -> Any:
+        note_pid(notes)
+        Thread(target=watch, daemon=True).start()
+        return method(*arguments)
+
+    return call
+
+
+def main() -> None:
+    notes, instant, doomed, *arguments = sys.argv[1:]
+    sys.argv = ["mpirobust", *arguments]
+    mine = rank() == doomed
+    if instant == "before MPI starts":
+        before_mpi_starts(mine)
+    elif instant == "while it imports":
+        if mine:
+            sys.meta_path.insert(0, Deadly())
+    else:
+        cli._comm()  # as a command starts MPI
+        from mpirobust.run import setup
+
+        match instant:
+            case "when MPI has started":
+                if mine:
+                    die()
+            case "while it assembles":
+                if mine:
+                    replace(setup, "_build_workers", die)
+            case "while the center restores":
+                while_the_center_restores(Path(notes), doomed)
+            case _:
+                raise ValueError(instant)
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

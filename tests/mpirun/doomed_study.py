@@ -1,0 +1,62 @@
+"""`mpirobust` with a rank that dies in a study.
+
+    mpirun ... python doomed_study.py INSTANT RANK figures ...
+
+INSTANT is `in a run` (round 5 of the first), `between runs` (after the first), or `at the end` (in the last broadcast).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mpirobust import cli
+from tests.support.instants import die, rank, replace, say_code_on_leaving
+
+
+def doom(instant: str) -> None:
+    """Prepare this rank's end."""
+    from mpirobust.cluster.worker import Worker
+    from mpirobust.cluster.worker_loop import serve
+    from mpirobust.comm.mpi import MpiCommunicator
+    from mpirobust.run import experiment
+    from mpirobust.studies import figures
+    from mpirobust.studies.campaign import carry_out
+
+    reply = Worker.reply
+
+    def in_a_round(*arguments: Any) -> Any:
+        return die() if arguments[1] == 4 else reply(*arguments)
+
+    def after(*arguments: Any) -> None:
+        serve(*arguments)
+        die()
+
+    def then(*arguments: Any) -> int:
+        code = carry_out(*arguments)
+        replace(MpiCommunicator, "broadcast", die)
+        return code
+
+    match instant:
+        case "in a run":
+            replace(Worker, "reply", in_a_round)
+        case "between runs":
+            replace(experiment, "serve", after)
+        case "at the end":
+            replace(figures, "carry_out", then)
+        case _:
+            raise ValueError(instant)
+
+
+def main() -> None:
+    instant, doomed, *arguments = sys.argv[1:]
+    cli._comm()  # as a command starts MPI
+    say_code_on_leaving()
+    if rank() == doomed:
+        doom(instant)
+    sys.argv = ["mpirobust", *arguments]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Several plans that must be refused, in one start of MPI; every rank prints a JSON line of what it met for each.
+
+    mpirun ... python refused.py PLAN OUT CASES
+
+CASES is a JSON table of lists of overrides; a line is [case, rank, exit code, message or null].
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from mpirobust import cli
+
+
+def main() -> None:
+    plan, out, cases = sys.argv[1:]
+    comm = cli._comm()  # as a command starts MPI
+    from mpirobust.errors import Fault, ReportedFault
+    from mpirobust.run import experiment
+    from mpirobust.run.setup import RunRequest
+
+    for case, overrides in json.loads(cases).items():
+        code, message = 0, None
+        try:
+            experiment.run(RunRequest(Path(plan), overrides, out=Path(out), quiet=True), comm)
+        except ReportedFault as fault:
+            code = fault.code
+        except Fault as fault:
+            code, message = fault.code, str(fault)
+        os.write(1, f"{json.dumps([case, comm.rank, code, message])}\n".encode())
+    comm.leave(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""For programs that ranks run: a rank dies, or the center waits, at a chosen call.
+
+Ranks tell each other where they are by files in a folder of notes, so nothing depends on how fast the machine is.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+_PATIENCE = 120  # seconds; against hangs
+
+
+def rank() -> str:
+    """Return the launcher's number of this process."""
+    return os.environ["OMPI_COMM_WORLD_RANK"]
+
+
+def die(*_: Any) -> NoReturn:
+    """End this rank now, as a crash would."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def replace(owner: Any, name: str, by: Any) -> None:
+    setattr(owner, name, by)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + _PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("a rank waited in vain for another one")
+        time.sleep(0.005)
+
+
+def state_of(pid: str) -> str:
+    """Return the letter that the kernel has for the state of a process; Z if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def note_pid(notes: Path) -> None:
+    """Note the process number of this rank, for those that wait for its death."""
+    part = notes / f"part-{rank()}"
+    part.write_text(str(os.getpid()))
+    part.rename(notes / f"rank-{rank()}")
+
+
+def is_dead(notes: Path, rank: str) -> bool:
+    """Whether the rank has noted its process number and that process has ended."""
+    note = notes / f"rank-{rank}"
+    return note.exists() and state_of(note.read_text()) == "Z"
+
+
+def say_code_on_leaving() -> None:
+    """Print the exit code of this rank when it leaves a job that survives deaths."""
+
+    def leaving(code: int, leave: Callable[[int], None] = os._exit) -> None:
+        os.write(1, f"leaves with {code}\n".encode())
+        leave(code)
+
+    replace(os, "_exit", leaving)
