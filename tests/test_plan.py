@@ -131,6 +131,16 @@ def test_residual_feedback_needs_option_two() -> None:
     assert 'choose "II"' in found.reason
 
 
+@pytest.mark.parametrize("alpha", [0.5, 0.6, 0.9])
+def test_a_majority_may_be_byzantine_where_no_rule_is_set_for_a_minority(alpha: float) -> None:
+    changes = ("attack.alpha", alpha), ("workers", 20)
+    assert Plan.of(changed(("aggregator", {"kind": "mean"}), *changes)).byzantine().size == 20 * alpha
+    found = fault(changed(("aggregator.beta", 0.49), *changes))
+    assert str(found) == f"aggregator.beta: 0.49 is below attack.alpha = {alpha}; no beta below 1/2 is enough"
+    found = fault(changed(("aggregator", {"kind": "median"}), *changes))
+    assert str(found) == f"attack.alpha: {alpha} of the workers are no minority, and the rule tolerates no more"
+
+
 def test_the_undefended_mean_may_be_attacked() -> None:
     Plan.of(changed(("aggregator", {"kind": "mean"})))
 
@@ -296,6 +306,20 @@ class TestOverrides:
         table, _ = with_overrides(changed(("data.partition", GONE)), ["data.partition.kind=contiguous"])
         assert table["data"]["partition"] == {"kind": "contiguous"}
 
+    @pytest.mark.parametrize("before", [GONE, "residual", {"kind": "residual"}], ids=["gone", "short", "long"])
+    @pytest.mark.parametrize("assignment", ["feedback=difference", "feedback.kind=difference"])
+    def test_a_table_that_may_be_a_string(self, assignment: str, before: object) -> None:
+        table = changed() if before is GONE else changed(("feedback", before))
+        given = deepcopy(table)
+        over, notes = with_overrides(table, [assignment])
+        assert Plan.of(over).table()["feedback"] == "difference"
+        assert notes == []
+        assert table == given
+
+    def test_a_string_elsewhere_is_no_table(self) -> None:
+        with pytest.raises(PlanFault, match=r"^problem\.kind: problem is not a table$"):
+            with_overrides(changed(("problem", "logistic")), ["problem.kind=logistic"])
+
     @pytest.mark.parametrize("assignment", ["seed", "", "=3", "algorithm.=3", ".step=3", "algorithm..step=3"])
     def test_malformed(self, assignment: str) -> None:
         with pytest.raises(PlanFault) as caught:
@@ -331,6 +355,15 @@ class TestEffectivePlan:
     def test_toml_round_trip(self) -> None:
         plan = Plan.of(TABLE)
         assert Plan.of(tomllib.loads(plan.toml())) == plan
+
+    @pytest.mark.parametrize("kind", catalog.kinds(catalog.ROOMS["feedback"]))
+    def test_a_feedback_is_stored_as_its_kind_however_it_is_written(self, kind: str) -> None:
+        short, long = (Plan.of(changed(("feedback", value))) for value in (kind, {"kind": kind}))
+        assert short == long
+        assert short.table()["feedback"] == long.table()["feedback"] == kind
+        assert short.toml() == long.toml()
+        assert identity(short.table()) == identity(long.table())
+        assert tomllib.loads(short.toml())["feedback"] == kind
 
     def test_has_the_defaults_in_it(self) -> None:
         table = Plan.of(TABLE).table()

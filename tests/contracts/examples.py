@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mpirobust import catalog
+from mpirobust.compressors.base import Compressor
+from mpirobust.compressors.identity import Identity
 from mpirobust.errors import PlanFault
 from mpirobust.types import Layout, flat
 
@@ -14,6 +16,8 @@ ROOMS = {
     "compressor": catalog.ROOMS["compressor"],
     "aggregator": catalog.ROOMS["aggregator"],
     "attack": catalog.ROOMS["attack"],
+    "feedback": catalog.ROOMS["feedback"],
+    "observers": catalog.ROOMS["observers"],
     "partition": catalog.NESTED["data.partition"],
     "algorithm.solver": catalog.NESTED["algorithm.solver"],
     "algorithm": catalog.ROOMS["algorithm"],
@@ -107,12 +111,13 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "negative": [{"alpha": 0.2}, {"alpha": 0.2, "factor": 30.0}],
         "stale": [{"alpha": 0.2}, {"alpha": 0.2, "factor": -1.0}],
         "sign-flip": [{"alpha": 0.2}, {"alpha": 0.2, "factor": 4.0}],
-        "under-cut": [{"alpha": 0.2, "beta": 0.0}, {"alpha": 0.2, "beta": 0.2}, {"alpha": 0.2, "beta": 0.49}],
+        "under-cut": [{"alpha": 0.2, "beta": 0.2}, {"alpha": 0.2, "beta": 0.0}, {"alpha": 0.2, "beta": 0.49}],
         "zero": [{"alpha": 0.2}],
-        "saddle-point": [{"alpha": 0.2, "beta": 0.0}, {"alpha": 0.2, "beta": 0.2}, {"alpha": 0.2, "beta": 0.49}],
+        "saddle-point": [{"alpha": 0.2, "beta": 0.2}, {"alpha": 0.2, "beta": 0.0}, {"alpha": 0.2, "beta": 0.49}],
         "resized": [{"alpha": 0.2}, {"alpha": 0.2, "factor": 0.0}, {"alpha": 0.2, "factor": 0.5}],
         "wrong-index": [{"alpha": 0.2}],
     },
+    "feedback": {"none": [{}], "residual": [{}], "difference": [{}]},
     "partition": {
         "by-label": [{}],
         "contiguous": [{}],
@@ -157,6 +162,21 @@ def fitting(table: str, dims: list[int]) -> dict[str, tuple[Any, int]]:
         for dim in dims
         if _admits(component, flat(dim))
     }
+
+
+def wire_formats(dim: int) -> dict[str, Compressor]:
+    """A compressor for every form of a message: the last that fits of each kind, and both identities."""
+    found = {name.removesuffix(f"-d{dim}"): component for name, (component, _) in fitting("compressor", [dim]).items()}
+    last = {type(component): name for name, component in found.items()}
+    return {name: each for name, each in found.items() if isinstance(each, Identity) or name == last[type(each)]}
+
+
+def one_of_each_kind(components: dict[str, Any]) -> dict[str, Any]:
+    """The first of these of each class."""
+    first: dict[type, str] = {}
+    for name, component in components.items():
+        first.setdefault(type(component), name)
+    return {name: components[name] for name in first.values()}
 
 
 def admits(component: Any, classes: int) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from mpirobust.problems.base import Loss
 from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.problems.logistic import Logistic
+from mpirobust.problems.network import Network
 from mpirobust.problems.robust_regression import RobustRegression
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
@@ -17,6 +20,7 @@ from tests.contracts.examples import admits, components
 from tests.support.shards import contents, dense, made_shard
 
 ROWS, FEATURES = 11, 6
+W = np.random.default_rng(3).standard_normal(FEATURES)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,13 @@ CASES = _cases()
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found
+
+
+def those(wanted: Callable[[Case], bool]) -> pytest.MarkDecorator:
+    """Parametrise over the cases of which there is something to say."""
+    found = {name: case for name, case in CASES.items() if wanted(case)}
+    assert found
+    return pytest.mark.parametrize("case", found.values(), ids=found.keys())
 
 
 def directions(dim: int) -> list[Vector]:
@@ -77,13 +88,14 @@ def test_hessian_is_symmetric_and_linear(case: Case) -> None:
     np.testing.assert_allclose(product(2 * u - 3 * v), 2 * product(u) - 3 * product(v), rtol=1e-10, atol=1e-12)
 
 
+@those(lambda case: case.loss.curvature() is not None)
 def test_curvature_bounds_the_hessian_everywhere(case: Case) -> None:
     bound = case.loss.curvature()
-    if bound is not None:
-        for x in (0 * case.x, case.x, -0.1 * case.x, 100 * case.x):
-            product = case.loss.hessian(x, case.shard)
-            H = np.array([product(unit) for unit in np.eye(x.size)])
-            assert np.abs(np.linalg.eigvalsh(H)).max() <= bound(case.shard)
+    assert bound is not None
+    for x in (0 * case.x, case.x, -0.1 * case.x, 100 * case.x):
+        product = case.loss.hessian(x, case.shard)
+        H = np.array([product(unit) for unit in np.eye(x.size)])
+        assert np.abs(np.linalg.eigvalsh(H)).max() <= bound(case.shard)
 
 
 @pytest.mark.parametrize("classes", [0, 2])
@@ -124,6 +136,38 @@ def test_shapes_and_start(case: Case) -> None:
     assert isinstance(case.loss.value(x0, case.shard), float)
 
 
+def test_the_parts_of_the_layout_are_the_vector(case: Case) -> None:
+    layout = case.loss.layout(FEATURES)
+    assert layout.dim == case.loss.dim(FEATURES) == case.loss.gradient(case.x, case.shard).size
+    names = [name for name, _ in layout.parts]
+    assert len(set(names)) == len(names) > 0
+    assert all(prod(shape) > 0 for _, shape in layout.parts)
+
+
+def test_the_network_stores_its_gradient_in_the_order_of_its_layout() -> None:
+    """Back propagation by the names and shapes of the layout alone."""
+    loss = Network(hidden=(4, 3), classes=2, dtype="float64")
+    shard = made_shard(ROWS, FEATURES, 2)
+    layout, x = loss.layout(FEATURES), np.random.default_rng(5).standard_normal(loss.dim(FEATURES))
+    ends = np.cumsum([prod(shape) for _, shape in layout.parts])
+    pieces = zip(layout.parts, np.split(x, ends[:-1]), strict=True)
+    part = {name: values.reshape(shape) for (name, shape), values in pieces}
+    inputs = [shard.X]
+    for layer in range(3):
+        z = inputs[-1] @ part[f"weights {layer}"] + part[f"biases {layer}"]
+        inputs.append(np.maximum(z, 0))
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    slope = (p - np.eye(2)[shard.y.astype(int)]) / ROWS
+    slopes: dict[str, Vector] = {}
+    for layer in (2, 1, 0):
+        slopes[f"weights {layer}"] = inputs[layer].T @ slope
+        slopes[f"biases {layer}"] = slope.sum(axis=0)
+        slope = (slope @ part[f"weights {layer}"].T) * (inputs[layer] > 0)
+    expected = np.concatenate([slopes[name].ravel() for name, _ in layout.parts])
+    np.testing.assert_allclose(loss.gradient(x, shard), expected, rtol=1e-10, atol=1e-13)
+    assert len({shape for _, shape in layout.parts}) == 6  # no two could be taken for each other
+
+
 def test_sparse_and_dense_rows_give_the_same(case: Case) -> None:
     other, v = dense(case.shard), np.ones(case.x.size)
     np.testing.assert_allclose(case.loss.value(case.x, case.shard), case.loss.value(case.x, other), rtol=1e-13)
@@ -147,20 +191,20 @@ def test_parts_of_a_shard_add_up(case: Case) -> None:
     np.testing.assert_allclose(gradient, case.loss.gradient(case.x, case.shard), rtol=1e-12, atol=1e-14)
 
 
+@those(lambda case: bool(case.loss.solutions(W)))
 def test_solutions_solve_rows_made_from_them(case: Case) -> None:
-    w = np.random.default_rng(3).standard_normal(FEATURES)
-    shard = case.shard.with_labels(case.shard.X @ w)
-    for solution in case.loss.solutions(w):
+    shard = case.shard.with_labels(case.shard.X @ W)
+    for solution in case.loss.solutions(W):
         assert solution.shape == (case.loss.dim(FEATURES),)
         np.testing.assert_allclose(case.loss.gradient(solution, shard), 0, atol=1e-12)
         np.testing.assert_allclose(case.loss.value(solution, shard), 0, atol=1e-12)
 
 
+@those(lambda case: bool(case.loss.metrics(case.x, case.shard)))
 def test_accuracy_counts_rows(case: Case) -> None:
     metrics = case.loss.metrics(case.x, case.shard)
-    if metrics:
-        assert metrics["rows"] == ROWS
-        assert 0 <= metrics["correct"] <= ROWS
+    assert metrics["rows"] == ROWS
+    assert 0 <= metrics["correct"] <= ROWS
 
 
 def test_a_separating_point_gets_every_row_right() -> None:

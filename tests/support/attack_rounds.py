@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.aggregators.base import Aggregator, Context, bound
+from mpirobust.aggregators.base import Context, bound
 from mpirobust.aggregators.mean import Mean
 from mpirobust.answers import Inbox
 from mpirobust.attacks.base import Attack, MessageAttack
@@ -43,6 +44,8 @@ class Round:
     Attributes:
         due: the messages before anything is forged.
         honest: numbers of the honest workers.
+        judge: what the attacker may ask, the mean.
+        attack_memory: what the attacker remembers of the round before.
     """
 
     def __init__(
@@ -53,7 +56,6 @@ class Round:
         norm: Norm | None = None,
         instead: Mapping[int, bytes] | None = None,
         states: NDArray[np.float64] | None = None,
-        rule: Aggregator | None = None,
     ) -> None:
         m, dim = vectors.shape
         self.config = replace(
@@ -71,7 +73,8 @@ class Round:
         self.receiver = RoundReceiver(self.config, m)
         if states is not None:
             self.receiver.restore("state", states)
-        self.judge = bound(rule or Mean(), None, Context())
+        self.judge = bound(Mean(), None, Context())
+        self.attack_memory: Any = None
         self._codes = self.config.codes(ROUND)
         self.honest = np.setdiff1d(np.arange(m), self.config.byzantine)
         self.due: list[Message] = []
@@ -85,7 +88,7 @@ class Round:
     def forged(self) -> list[Message]:
         """What the center receives."""
         assert isinstance(self.config.attack, MessageAttack)
-        self.receiver.attack_memory = None
+        self.receiver.attack_memory = self.attack_memory
         codes = self.config.codes(ROUND)
         return self.receiver.forged(self.config.attack, ROUND, 1.0, self.judge, codes, self.due)
 
