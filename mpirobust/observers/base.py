@@ -88,7 +88,7 @@ class RunContext:
 
 
 class Watch:
-    """What an observer does in one run. It may end the run and must not change it otherwise.
+    """An observer at work in one run. It may end the run and must not change it otherwise.
 
     All observers see a moment before the next thing happens; the first status that one of them returns ends the run.
     The hooks do nothing by default, and a watch overrides those that it needs.

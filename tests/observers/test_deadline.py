@@ -119,6 +119,17 @@ def test_what_earlier_sessions_took_counts() -> None:
     assert DeadlineWatch(need - 0.1, trace, 0, lambda: 0.0).before_first_round(moment) is Status.INTERRUPTED
 
 
+def test_the_end_needs_the_trace_twice() -> None:
+    """Once in the round that may come, and once after it."""
+    local = LocalRun(regression_plan())
+    moment = Moment(0, local.plan.algorithm.start(local.x0, local.cluster), local.cluster)
+    for limit, status in [(20.1, None), (19.9, Status.INTERRUPTED)]:
+        trace = Trace(6, local.config.byzantine, {})
+        watch = DeadlineWatch(limit, trace, 0, lambda: 0.0)
+        trace.seconds_writing += 6.0  # as `recorder` does before the first round
+        assert watch.before_first_round(moment) is status
+
+
 def test_without_an_end_there_is_nothing_to_watch(tmp_path: Path) -> None:
     assert Deadline().start(RunContext(Trace(6, np.zeros(0, np.intp), {}), tmp_path, "", 10)) is None
 

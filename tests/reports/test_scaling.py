@@ -95,6 +95,12 @@ def test_other_numbers_are_noticed(change: str, rounds: int, says: str, tmp_path
     assert "same numbers" not in as_text(found, [])
 
 
+def test_keys_that_may_change_on_resuming_make_no_other_experiment(tmp_path: Path) -> None:
+    bar = {"progress": {"kind": "progress", "every_seconds": 60.0}}
+    sizes = [run(tmp_path / "a", 2, 1.0), run(tmp_path / "b", 3, 1.0, checkpoint={"every": 3}, observers=bar)]
+    assert compare(*sizes).strong
+
+
 def test_what_cannot_be_compared(tmp_path: Path) -> None:
     first = run(tmp_path / "a", 2, 1.0)
     with pytest.raises(SetupFault, match="different experiments: seed"):
