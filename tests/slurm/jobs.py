@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from tests.slurm.sandbox import Job, Sandbox
-from tests.support.launching import REPOSITORY, mpirobust
+from tests.support.launching import REPOSITORY, mpirobust, until
 
 JOBS = REPOSITORY / "jobs"
 
@@ -66,6 +66,14 @@ def status(folder: Path) -> tuple[str, int]:
     saved = [int(path.stem.split("-")[1]) for path in folder.glob("checkpoint-*.h5")]
     with h5py.File(folder / "run.h5") as file:
         return str(file.attrs["status"]), max(int(file["rounds/round"].size), *saved, 0)
+
+
+def bring_end_in_sight(job: Job, folder: Path, out: Path, rows: int) -> int:
+    """Wait until the job is back in the queue for some seconds; leave it 50 rounds and return all that it then does."""
+    until(lambda: "requeueing" in job.text(), 60, job.text)
+    rounds = status(out)[1] + 50
+    write_plan(folder, rows, rounds)
+    return rounds
 
 
 def assert_same_bits(folder: Path, plan: Path, rounds: int, *overrides: str) -> None:
