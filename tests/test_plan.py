@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from copy import deepcopy
 from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
@@ -362,7 +363,7 @@ class TestEffectivePlan:
         assert short == long
         assert short.table()["feedback"] == long.table()["feedback"] == kind
         assert short.toml() == long.toml()
-        assert identity(short.table()) == identity(long.table())
+        assert short.record().identity() == long.record().identity()
         assert tomllib.loads(short.toml())["feedback"] == kind
 
     def test_has_the_defaults_in_it(self) -> None:

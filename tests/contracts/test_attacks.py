@@ -16,7 +16,6 @@ from mpirobust.attacks.gaussian import Gaussian
 from mpirobust.attacks.label_flip import LabelFlip
 from mpirobust.attacks.label_random import LabelRandom
 from mpirobust.attacks.negative import Negative
-from mpirobust.attacks.wrong_index import WrongIndex
 from mpirobust.components import component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity

@@ -12,12 +12,12 @@ import pytest
 from mpirobust.algorithms.base import Query
 from mpirobust.attacks.base import Attack, DataAttack, MessageAttack, Spy
 from mpirobust.attacks.stale import Former
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.feedback.base import Feedback
 from mpirobust.plan import Plan
 from mpirobust.types import Message, Vector
 from tests.contracts.examples import components
-from tests.run.test_rounds import ran
+from tests.support.witness import ran
 from tests.support.attack_rounds import Round, vectors
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.marina import Marina

@@ -13,7 +13,7 @@ from mpirobust.answers import ArrayAnswers
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Vector
-from tests.run.test_rounds import ran
+from tests.support.witness import ran
 from tests.support.clusters import LocalRun, regression_plan
 from tests.support.marina import Marina
 

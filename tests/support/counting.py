@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.compressors.base import Code, Compressor
 from mpirobust.types import Layout
 

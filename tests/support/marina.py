@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from mpirobust.answers import Answers, ArrayAnswers, Inbox
-from mpirobust.component import Field, component
+from mpirobust.components import Field, component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.feedback.base import CenterMemory, Coin, Feedback, Memory, Outgoing, WorkerMemory
