@@ -34,6 +34,7 @@ _LAYERS = [
     ["reports"],
     ["studies"],
     ["cli"],
+    ["testing"],
     ["__main__"],
 ]
 _LEVEL = {room: level for level, rooms in enumerate(_LAYERS) for room in rooms}

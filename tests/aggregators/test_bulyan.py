@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from mpirobust.aggregators.bulyan import Bulyan
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
-from tests.support.judging import judged
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
 from tests.support.plans import changed, fault
-from tests.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
 
 
 def by_hand(said: NDArray[np.float64], f: int) -> tuple[list[int], NDArray[np.float64]]:

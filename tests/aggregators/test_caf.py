@@ -8,10 +8,10 @@ from mpirobust.aggregators.caf import CAF
 from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import a_round, over_codes, over_dims, vectors
 from mpirobust.types import Vector
-from tests.support.judging import judged
 from tests.support.plans import changed, fault
-from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
 
 
 def word_for_word(said: NDArray[np.float64], f: int) -> Vector:

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from mpirobust.aggregators.centered_clipping import CenteredClipping
 from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.compressors.base import Compressor
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import a_round, over_codes, over_dims, vectors
 from mpirobust.types import Vector
-from tests.support.judging import judged
-from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
 
 
 def clipped(said: NDArray[np.float64], start: Vector, radius: float, iterations: int) -> NDArray[np.float64]:

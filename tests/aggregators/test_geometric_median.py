@@ -5,8 +5,8 @@ import pytest
 
 from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.compressors.base import Compressor
-from tests.support.judging import judged
-from tests.support.rule_rounds import a_round, over_codes, over_dims, pull, vectors
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import a_round, over_codes, over_dims, pull, vectors
 
 
 @over_codes

@@ -8,8 +8,8 @@ from mpirobust.aggregators.iterative_filtering import IterativeFiltering
 from mpirobust.compressors.base import BLOCK, Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.errors import PlanFault
-from tests.support.judging import judged
-from tests.support.rule_rounds import a_round, over_codes, vectors
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import a_round, over_codes, vectors
 
 
 def filtered(said: NDArray[np.float64], budget: float, enough: float = 0.0) -> NDArray[np.float64]:

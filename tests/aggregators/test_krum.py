@@ -7,10 +7,10 @@ from mpirobust.aggregators.krum import Krum
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.errors import PlanFault
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
 from mpirobust.types import Norm
-from tests.support.judging import judged
 from tests.support.plans import changed, fault
-from tests.support.rule_rounds import a_round, krum_choice, over_codes, over_dims, vectors
 
 
 @over_codes

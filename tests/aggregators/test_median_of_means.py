@@ -6,9 +6,9 @@ import pytest
 from mpirobust.aggregators.median_of_means import MedianOfMeans
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
-from tests.support.judging import judged
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import a_round, over_codes, over_dims, pull, vectors
 from tests.support.plans import changed, fault
-from tests.support.rule_rounds import a_round, over_codes, over_dims, pull, vectors
 
 
 @over_codes

@@ -12,10 +12,10 @@ from mpirobust.aggregators.base import Aggregator
 from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.l1_qsgd import L1QSGD
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.codes import drawn, inbox_of
+from mpirobust.testing.support.judging import judged
 from mpirobust.types import Message
-from tests.contracts.examples import components
-from tests.support.codes import drawn, inbox_of
-from tests.support.judging import judged
 
 _RULES: dict[str, Aggregator] = {type(rule).__name__: rule for rule in components("aggregator").values()}
 _M, _DIM = 30, 24 * BLOCK

@@ -14,10 +14,10 @@ from mpirobust.answers import Answers
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import a_round, over_codes, over_dims, squared_distances, vectors
 from mpirobust.types import Norm
-from tests.support.judging import judged
 from tests.support.plans import changed, fault
-from tests.support.rule_rounds import a_round, over_codes, over_dims, squared_distances, vectors
 
 RULES: list[dict[str, Any]] = [
     {"kind": "mean"},

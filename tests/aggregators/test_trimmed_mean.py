@@ -6,8 +6,8 @@ import pytest
 from mpirobust.aggregators.trimmed_mean import TrimmedMean
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import PlanFault
-from tests.support.judging import judged
-from tests.support.rule_rounds import a_round, over_codes, over_dims, vectors
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import a_round, over_codes, over_dims, vectors
 
 
 @over_codes

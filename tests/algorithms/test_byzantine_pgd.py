@@ -10,10 +10,10 @@ import pytest
 from mpirobust.algorithms.base import escaping
 from mpirobust.algorithms.byzantine_pgd import Search
 from mpirobust.plan import Plan
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.witness import Witness, falls_silent, first_order, gradient_descent, ran
 from mpirobust.types import Vector
-from tests.support.clusters import LocalRun, regression_plan
 from tests.support.wells import well, went_on
-from tests.support.witness import Witness, falls_silent, first_order, gradient_descent, ran
 
 
 def pgd(**fields: Any) -> Plan:

@@ -20,10 +20,10 @@ from mpirobust.plan import Plan
 from mpirobust.problems.base import Loss
 from mpirobust.problems.logistic import Logistic
 from mpirobust.shard import Shard
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.shards import made_shard
+from mpirobust.testing.support.witness import ran
 from mpirobust.types import Vector
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.shards import made_shard
-from tests.support.witness import ran
 
 EXACT = {"kind": "exact"}
 LOSS = Logistic()

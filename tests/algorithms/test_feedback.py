@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mpirobust.errors import PlanFault
-from tests.support.clusters import regression_plan
+from mpirobust.testing.support.clusters import regression_plan
 
 WITH_PAUSES: dict[str, dict[str, Any]] = {
     "byzantine-pgd": {"step": 0.1, "threshold": 0.1},
@@ -18,7 +18,7 @@ WITH_PAUSES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", WITH_PAUSES)
 def test_residuals_are_refused_where_a_round_may_take_no_step(kind: str) -> None:
     algorithm = {"kind": kind, "rounds": 9, **WITH_PAUSES[kind]}
-    with pytest.raises(PlanFault, match="feedback: .* without a step would be lost"):
+    with pytest.raises(PlanFault, match=r"feedback: .* without a step would be lost"):
         regression_plan(algorithm=algorithm, feedback="residual")
     for feedback in ("none", "difference"):
         regression_plan(algorithm=algorithm, feedback=feedback)

@@ -11,10 +11,10 @@ from mpirobust.problems.double_well import DoubleWell
 from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.problems.robust_regression import RobustRegression
 from mpirobust.shard import Shard
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.shards import made_shard
+from mpirobust.testing.support.witness import ran
 from mpirobust.types import Vector
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.shards import made_shard
-from tests.support.witness import ran
 
 
 def direction(newton: Newton, loss: Any, shard: Shard, x: Vector) -> Vector:

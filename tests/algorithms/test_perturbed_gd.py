@@ -9,9 +9,9 @@ import pytest
 from mpirobust.algorithms._ball import uniform_in_ball
 from mpirobust.algorithms.base import escaping
 from mpirobust.plan import Plan
-from tests.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.witness import falls_silent, first_order, ran
 from tests.support.wells import well, went_on
-from tests.support.witness import falls_silent, first_order, ran
 
 
 def perturbed(**fields: Any) -> Plan:

@@ -8,7 +8,7 @@ from mpirobust.attacks.alie import Alie
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
-from tests.support.attack_rounds import Round, vectors
+from mpirobust.testing.support.attack_rounds import Round, vectors
 
 
 def test_sends_the_mean_less_z_deviations_of_the_honest_only() -> None:

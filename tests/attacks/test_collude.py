@@ -8,10 +8,10 @@ import pytest
 from mpirobust.attacks.collude import Collude
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
+from mpirobust.testing.examples import fitting
+from mpirobust.testing.support.attack_rounds import Round, parallel, run, vectors
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.types import Norm
-from tests.contracts.examples import fitting
-from tests.support.attack_rounds import Round, parallel, run, vectors
-from tests.support.clusters import LocalRun, regression_plan
 
 CODES = fitting("compressor", [9])
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from mpirobust.attacks.ipm import Ipm
-from tests.support.attack_rounds import Round, vectors
+from mpirobust.testing.support.attack_rounds import Round, vectors
 
 
 def test_all_send_minus_epsilon_times_the_honest_mean() -> None:

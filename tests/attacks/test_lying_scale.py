@@ -12,9 +12,9 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
+from mpirobust.testing.examples import fitting
+from mpirobust.testing.support.attack_rounds import Round, vectors
 from mpirobust.types import Message, Norm
-from tests.contracts.examples import fitting
-from tests.support.attack_rounds import Round, vectors
 
 WHERE: dict[str, tuple[Compressor, int, str]] = {
     "identity": (Identity(), 0, "<f8"),

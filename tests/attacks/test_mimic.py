@@ -9,8 +9,8 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
+from mpirobust.testing.support.attack_rounds import Round, vectors
 from mpirobust.types import Norm
-from tests.support.attack_rounds import Round, vectors
 
 
 @pytest.mark.parametrize("claimed", [False, True], ids=["II", "I"])

@@ -10,11 +10,11 @@ from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.attacks.saddle_point import SaddlePoint
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
+from mpirobust.testing.examples import fitting
+from mpirobust.testing.support.attack_rounds import Round, parallel, run, vectors
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.judging import judged
 from mpirobust.types import Norm, Vector
-from tests.contracts.examples import fitting
-from tests.support.attack_rounds import Round, parallel, run, vectors
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.judging import judged
 
 CODES = fitting("compressor", [9])
 each_code = pytest.mark.parametrize("compressor", [CODES[name][0] for name in CODES], ids=list(CODES))

@@ -4,8 +4,8 @@ import numpy as np
 
 from mpirobust.attacks.sign_flip import SignFlip
 from mpirobust.compressors.l1_qsgd import L1QSGD
-from tests.support.attack_rounds import vectors
-from tests.support.codes import drawn
+from mpirobust.testing.support.attack_rounds import vectors
+from mpirobust.testing.support.codes import drawn
 
 RNG = np.random.default_rng(0)
 

@@ -10,10 +10,10 @@ from mpirobust.attacks.under_cut import UnderCut
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.topk import TopK
+from mpirobust.testing.examples import fitting
+from mpirobust.testing.support.attack_rounds import Round, parallel, vectors
+from mpirobust.testing.support.judging import judged
 from mpirobust.types import Norm
-from tests.contracts.examples import fitting
-from tests.support.attack_rounds import Round, parallel, vectors
-from tests.support.judging import judged
 
 CODES = fitting("compressor", [9])
 each_code = pytest.mark.parametrize("compressor", [CODES[name][0] for name in CODES], ids=list(CODES))

@@ -13,8 +13,8 @@ from mpirobust.compressors.rotated import Rotated
 from mpirobust.compressors.terngrad import TernGrad
 from mpirobust.compressors.topk import TopK
 from mpirobust.compressors.vqsgd import VQSGD
+from mpirobust.testing.support.attack_rounds import Round, vectors
 from mpirobust.types import Norm
-from tests.support.attack_rounds import Round, vectors
 
 DIM = 123
 # The bytes that are left as they are.

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Query
 from mpirobust.attacks.zero import Zero
-from tests.support.attack_rounds import run
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.judging import judged
+from mpirobust.testing.support.attack_rounds import run
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.judging import judged
 
 
 def test_sends_nothing() -> None:

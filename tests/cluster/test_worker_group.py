@@ -9,7 +9,7 @@ import pytest
 from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.errors import WorkerFault
-from tests.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 
 
 def group_of(local: LocalRun, unreadable: int = -1) -> WorkerGroup:

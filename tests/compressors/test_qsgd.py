@@ -10,8 +10,8 @@ from mpirobust.compressors._rice import Packed, max_nbytes, pack
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.qsgd import QSGD
 from mpirobust.errors import Malformed
+from mpirobust.testing.support.codes import drawn
 from mpirobust.types import flat
-from tests.support.codes import drawn
 from tests.support.statistics import assert_unbiased, draws, message_of
 
 

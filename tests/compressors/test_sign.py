@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mpirobust.compressors.sign import Sign
+from mpirobust.testing.support.codes import drawn
 from mpirobust.types import flat
-from tests.support.codes import drawn
 from tests.support.statistics import message_of
 
 

@@ -6,8 +6,8 @@ import pytest
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.terngrad import TernGrad
 from mpirobust.errors import Malformed
+from mpirobust.testing.support.codes import drawn
 from mpirobust.types import flat
-from tests.support.codes import drawn
 from tests.support.statistics import assert_unbiased, draws, message_of
 
 

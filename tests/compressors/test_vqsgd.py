@@ -8,8 +8,8 @@ import pytest
 from mpirobust.compressors._sparse import pack_positions
 from mpirobust.compressors.vqsgd import VQSGD
 from mpirobust.errors import Malformed
+from mpirobust.testing.support.codes import drawn
 from mpirobust.types import flat
-from tests.support.codes import drawn
 from tests.support.statistics import assert_unbiased, draws, message_of
 
 

@@ -22,12 +22,12 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.codes import drawn, inbox_of
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import vectors
 from mpirobust.types import Message
-from tests.contracts.examples import components
-from tests.support.codes import drawn, inbox_of
-from tests.support.judging import judged
 from tests.support.plans import changed, fault
-from tests.support.rule_rounds import vectors
 
 RULES = {name: rule for name, rule in components("aggregator").items() if isinstance(rule, Weighing)}
 SYMMETRIC = {name: rule for name, rule in RULES.items() if not isinstance(rule, MedianOfMeans)}

@@ -10,8 +10,8 @@ from mpirobust.cubic.exact import Exact
 from mpirobust.cubic.lanczos import Lanczos
 from mpirobust.errors import PlanFault
 from mpirobust.problems.network import Network
+from mpirobust.testing.support.models import Matrix, with_spectrum
 from mpirobust.types import Vector
-from tests.support.models import Matrix, with_spectrum
 
 RNG = np.random.default_rng(0)
 MODEL = with_spectrum([-0.5, 0.1, 1.0, 6.0], [0.2, 0.3, -0.4, 1.0], M=10.0, gamma=0.5)

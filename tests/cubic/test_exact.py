@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mpirobust.cubic.base import CubicModel
 from mpirobust.cubic.exact import Exact
+from mpirobust.testing.support.models import matrix_of, with_spectrum
 from mpirobust.types import Vector
-from tests.support.models import matrix_of, with_spectrum
 
 
 def solved(model: CubicModel) -> Vector:

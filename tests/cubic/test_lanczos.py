@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mpirobust.cubic.base import CubicModel
 from mpirobust.cubic.exact import Exact
 from mpirobust.cubic.lanczos import Lanczos
-from tests.support.models import Matrix, with_spectrum
+from mpirobust.testing.support.models import Matrix, with_spectrum
 
 numbers = st.floats(-5, 5) | st.sampled_from([0.0, 1.0, -1.0, 5.0])
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mpirobust.algorithms.base import Query
-from tests.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 
 CODES: list[dict[str, Any]] = [
     {"kind": "identity"},

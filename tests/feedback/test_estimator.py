@@ -12,10 +12,10 @@ from mpirobust.algorithms.base import Query
 from mpirobust.answers import ArrayAnswers
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.marina import Marina
+from mpirobust.testing.support.witness import ran
 from mpirobust.types import Vector
-from tests.support.witness import ran
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.marina import Marina
 
 
 def run_of(chance: float = 0.3, **changes: Any) -> LocalRun:

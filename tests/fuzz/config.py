@@ -11,8 +11,8 @@ from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.compressors.base import Compressor
 from mpirobust.feedback.base import Feedback
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.types import Norm, flat
-from tests.support.clusters import LocalRun, regression_plan
 
 
 def receiver(compressor: Compressor, dim: int, m: int, feedback: Feedback, norm: Norm) -> RoundReceiver:

@@ -20,12 +20,12 @@ from mpirobust.feedback.difference import Difference
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing.examples import EXAMPLES, fitting
+from mpirobust.testing.support.attack_rounds import vectors
+from mpirobust.testing.support.codes import drawn, inbox_of
+from mpirobust.testing.support.judging import judged
 from mpirobust.types import Message, Norm, Vector
-from tests.contracts.examples import EXAMPLES, fitting
 from tests.fuzz.config import receiver
-from tests.support.attack_rounds import vectors
-from tests.support.codes import drawn, inbox_of
-from tests.support.judging import judged
 
 ORDERS = (1.0, 2.0, np.inf)
 _DIMS = [1, 9, 123]

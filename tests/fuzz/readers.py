@@ -25,7 +25,7 @@ from mpirobust.records.layout import TRACE, checkpoint_path
 from mpirobust.records.trace import Trace
 from mpirobust.reports.curves import curve
 from mpirobust.reports.summary import as_text, summary
-from tests.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from tests.support.launching import CONFIGS
 
 M, DIM, ID = 3, 4, "0123abcd"

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tests.contracts.examples import EXAMPLES
+from mpirobust.testing.examples import EXAMPLES
 from tests.fuzz import readers
 from tests.fuzz.decoders import MODES, cases
 

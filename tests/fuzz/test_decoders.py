@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpirobust.testing.examples import EXAMPLES
 from mpirobust.types import flat
-from tests.contracts.examples import EXAMPLES
 from tests.fuzz.decoders import MODES, Case, Mode, cases, vector_or_malformed
 from tests.fuzz.mutations import mutated
 from tests.fuzz.targets import TARGETS

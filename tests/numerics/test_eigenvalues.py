@@ -17,10 +17,10 @@ from mpirobust.observers.base import Moment, Status
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.stop_rules import StopRules
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.witness import Witness, first_order
 from mpirobust.types import Vector
-from tests.support.clusters import LocalRun, regression_plan
 from tests.support.wells import well
-from tests.support.witness import Witness, first_order
 
 
 def matrix(eigenvalues: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

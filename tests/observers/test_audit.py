@@ -13,8 +13,8 @@ from mpirobust.observers.audit import Auditor, Audits
 from mpirobust.observers.base import Moment
 from mpirobust.records.trace import Trace
 from mpirobust.stop_rules import StopRules
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.types import Vector
-from tests.support.clusters import LocalRun, regression_plan
 
 
 def audited(problem: dict[str, Any], x: Vector) -> float:

@@ -11,9 +11,9 @@ from mpirobust.observers.base import Moment, Status
 from mpirobust.observers.checkpoint import Checkpoints
 from mpirobust.observers.recorder import Record
 from mpirobust.records import layout
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.contexts import context
-from tests.support.witness import first_order, ran
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.contexts import context
+from mpirobust.testing.support.witness import first_order, ran
 
 
 def rounds_of(folder: Path) -> list[int]:

@@ -18,8 +18,8 @@ from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.run.experiment import run
 from mpirobust.run.setup import RunRequest
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.time_limit import MARGIN, end_of, passed
-from tests.support.clusters import LocalRun, regression_plan
 from tests.support.launching import mpirobust
 from tests.support.small_studies import lay_out
 from tests.support.traces import assert_same

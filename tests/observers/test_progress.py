@@ -10,9 +10,9 @@ import pytest
 from mpirobust.observers.audit import Audits
 from mpirobust.observers.progress import Progress
 from mpirobust.observers.recorder import Record
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.contexts import context
-from tests.support.witness import first_order, ran
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.contexts import context
+from mpirobust.testing.support.witness import first_order, ran
 
 
 def printed(folder: Path, capsys: pytest.CaptureFixture[str], every_seconds: float) -> list[str]:

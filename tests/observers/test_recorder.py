@@ -13,10 +13,10 @@ from mpirobust.observers.recorder import Record, Recorder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.trace import Trace
 from mpirobust.reports.summary import summary
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.contexts import context
+from mpirobust.testing.support.witness import first_order, ran
 from mpirobust.types import Vector
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.contexts import context
-from tests.support.witness import first_order, ran
 
 _PGD = {"kind": "byzantine-pgd", "rounds": 500, "step": 0.1, "threshold": 0.3, "R": 50.0, "Q": 4, "T_th": 3}
 

@@ -15,8 +15,8 @@ from mpirobust.data.sources.base import Places
 from mpirobust.observers.base import Moment, Status, Watch
 from mpirobust.plan import Plan, read_table, with_overrides
 from mpirobust.run import rounds
+from mpirobust.testing.support.clusters import LocalRun
 from mpirobust.types import Vector
-from tests.support.clusters import LocalRun
 from tests.support.launching import CONFIGS
 
 PATH = Path(os.environ.get("MPIROBUST_DATA", "")) / "libsvm" / "a9a"

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from mpirobust.plan import Plan, read_table, with_overrides
+from mpirobust.testing.support.clusters import LocalRun
+from mpirobust.testing.support.witness import ran
 from mpirobust.types import Vector
-from tests.support.clusters import LocalRun
 from tests.support.launching import CONFIGS
-from tests.support.witness import ran
 
 SEEDS = range(1, 6)
 ONE_BIT = ["algorithm.step=0.1"]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from mpirobust.problems.matrix_factorisation import MatrixFactorisation
 from mpirobust.shard import Shard
+from mpirobust.testing.support.attack_rounds import run
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.shards import made_shard
 from mpirobust.types import Vector
-from tests.support.attack_rounds import run
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.shards import made_shard
 
 SHARD = made_shard(40, 5, 0)
 S = SHARD.X.T @ SHARD.X / 40

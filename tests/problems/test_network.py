@@ -8,7 +8,7 @@ import pytest
 from mpirobust.problems import network
 from mpirobust.problems.network import Network
 from mpirobust.shard import Shard
-from tests.support.shards import made_shard
+from mpirobust.testing.support.shards import made_shard
 
 FEATURES = 6
 

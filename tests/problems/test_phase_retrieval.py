@@ -9,9 +9,9 @@ import pytest
 
 from mpirobust.problems.phase_retrieval import PhaseRetrieval
 from mpirobust.shard import Shard
-from tests.support.attack_rounds import run
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.shards import made_shard
+from mpirobust.testing.support.attack_rounds import run
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.shards import made_shard
 
 
 def local(**problem: Any) -> LocalRun:

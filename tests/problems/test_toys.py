@@ -13,9 +13,9 @@ from mpirobust.problems.matrix_factorisation import MatrixFactorisation
 from mpirobust.problems.phase_retrieval import PhaseRetrieval
 from mpirobust.problems.saddle import Saddle
 from mpirobust.shard import Shard
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.judging import judged
 from mpirobust.types import Vector
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.judging import judged
 
 W = np.array([0.3, -1.7])
 

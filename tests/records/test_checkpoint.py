@@ -14,7 +14,7 @@ from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.records import checkpoint
 from mpirobust.records.layout import checkpoint_path
 from mpirobust.records.trace import Tail, Trace
-from tests.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from tests.support.sealing import resealed
 
 M, DIM = 6, 8

@@ -7,7 +7,7 @@ import pytest
 from mpirobust import catalog
 from mpirobust.errors import PlanFault
 from mpirobust.reports.listing import listing
-from tests.contracts.examples import ROOMS
+from mpirobust.testing.examples import ROOMS
 
 
 def test_has_every_kind_of_every_room_in_its_column() -> None:

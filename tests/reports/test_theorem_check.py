@@ -15,9 +15,9 @@ from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.reports.forecast import forecast
 from mpirobust.reports.theorem_check import Contraction, contraction, regime
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing import examples
+from mpirobust.testing.support.codes import drawn
 from mpirobust.types import Vector
-from tests.contracts import examples
-from tests.support.codes import drawn
 from tests.support.launching import CONFIGS
 
 TABLE: dict[str, Any] = {

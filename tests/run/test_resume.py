@@ -13,7 +13,7 @@ from mpirobust import hdf5
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.run.experiment import run
 from mpirobust.run.setup import RunRequest
-from tests.support.clusters import regression_plan
+from mpirobust.testing.support.clusters import regression_plan
 
 FEEDBACKS = ["none", "residual", "difference"]
 

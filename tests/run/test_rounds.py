@@ -16,10 +16,10 @@ from mpirobust.observers.base import Moment, Status
 from mpirobust.observers.finite import FiniteWatch
 from mpirobust.run import rounds
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.codes import drawn
+from mpirobust.testing.support.witness import Witness, falls_silent, first_order, gradient_descent, ran
 from mpirobust.types import Message, Norm, Vector
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.codes import drawn
-from tests.support.witness import Witness, falls_silent, first_order, gradient_descent, ran
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,9 @@ from mpirobust.records.layout import FORMAT, TRACE
 from mpirobust.records.run_folder import check_continues
 from mpirobust.reports.forecast import forecast
 from mpirobust.shard import Shard
+from mpirobust.testing.support.attack_rounds import run
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.types import Vector
-from tests.support.attack_rounds import run
-from tests.support.clusters import LocalRun, regression_plan
 from tests.support.rows import write_rows
 
 PROBLEMS: list[dict[str, Any]] = [{"kind": "least-squares"}, {"kind": "logistic", "l2": 9.0}]

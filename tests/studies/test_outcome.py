@@ -12,7 +12,7 @@ from mpirobust.errors import SetupFault
 from mpirobust.records.layout import TRACE
 from mpirobust.records.trace import Trace
 from mpirobust.studies.outcome import outcome
-from tests.support.clusters import regression_plan
+from mpirobust.testing.support.clusters import regression_plan
 
 
 def run(folder: Path, losses: dict[int, float], status: str = "finished") -> Path:

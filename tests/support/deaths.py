@@ -16,7 +16,7 @@ from mpirobust.cluster.worker_group import WorkerGroup, summarise
 from mpirobust.plan import load_plan
 from mpirobust.round_times import RoundTimes
 from mpirobust.streams import CENTER, Purpose, stream
-from tests.support.clusters import LocalRun
+from mpirobust.testing.support.clusters import LocalRun
 from tests.support.launching import REPOSITORY
 
 ULFM = ("--with-ft", "ulfm")

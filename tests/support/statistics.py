@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mpirobust.compressors.base import Code, Compressor
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing.support.codes import drawn
 from mpirobust.types import Vector
-from tests.support.codes import drawn
 
 
 def code_at(compressor: Compressor, dim: int, round: int = 0) -> Code:

@@ -9,8 +9,8 @@ from mpirobust.plan import Plan
 from mpirobust.records import checkpoint
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
-from tests.support.clusters import LocalRun
-from tests.support.witness import Witness
+from mpirobust.testing.support.clusters import LocalRun
+from mpirobust.testing.support.witness import Witness
 
 
 def well(plan: Plan) -> LocalRun:

@@ -15,12 +15,12 @@ from mpirobust.aggregators.mean import Mean
 from mpirobust.answers import Answers, ArrayAnswers
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.identity import Identity
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.codes import drawn, inbox_of
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import vectors
+from mpirobust.testing.test_aggregators import admits
 from mpirobust.types import Message, Norm
-from tests.contracts.examples import components
-from tests.contracts.test_aggregators import admits
-from tests.support.codes import drawn, inbox_of
-from tests.support.judging import judged
-from tests.support.rule_rounds import vectors
 
 M = 15
 ALL: dict[str, Aggregator] = components("aggregator")

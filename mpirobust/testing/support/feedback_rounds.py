@@ -12,8 +12,8 @@ from mpirobust.compressors.base import Code, Codes, Compressor
 from mpirobust.feedback.base import CenterMemory, Coin, Feedback, Outgoing, WorkerMemory
 from mpirobust.numerics.norms import q_norm
 from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.testing.support.codes import drawn
 from mpirobust.types import Message, Norm, Vector
-from tests.support.codes import drawn
 
 SEED = 2
 

@@ -22,10 +22,10 @@ from mpirobust.feedback.difference import Difference
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.plan import Plan
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.codes import inbox_of
+from mpirobust.testing.support.judging import judged
 from mpirobust.types import Message, Norm, Rows, Vector, flat
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.codes import inbox_of
-from tests.support.judging import judged
 
 SEED, ROUND = 5, 3
 

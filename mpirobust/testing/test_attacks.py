@@ -24,10 +24,10 @@ from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
 from mpirobust.errors import PlanFault
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing.examples import admits, components, fitting, one_of_each_kind, wire_formats
+from mpirobust.testing.support.attack_rounds import Round, byzantine, vectors
+from mpirobust.testing.support.shards import contents, made_shard
 from mpirobust.types import Message, Norm
-from tests.contracts.examples import admits, components, fitting, one_of_each_kind, wire_formats
-from tests.support.attack_rounds import Round, byzantine, vectors
-from tests.support.shards import contents, made_shard
 
 ALL: dict[str, Attack] = components("attack")
 

@@ -15,9 +15,9 @@ from mpirobust.problems.logistic import Logistic
 from mpirobust.problems.network import Network
 from mpirobust.problems.robust_regression import RobustRegression
 from mpirobust.shard import Shard
+from mpirobust.testing.examples import admits, components
+from mpirobust.testing.support.shards import contents, dense, made_shard
 from mpirobust.types import Vector
-from tests.contracts.examples import admits, components
-from tests.support.shards import contents, dense, made_shard
 
 ROWS, FEATURES = 11, 6
 W = np.random.default_rng(3).standard_normal(FEATURES)

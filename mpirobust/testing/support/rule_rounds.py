@@ -16,8 +16,8 @@ from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing.support.codes import code_of, inbox_of
 from mpirobust.types import Message, Norm, Vector
-from tests.support.codes import code_of, inbox_of
 
 CODES: list[Compressor] = [Identity(), Identity(dtype="float32"), L1QSGD(), TopK(k=7), RandomK(k=7)]
 DIMS = [9, BLOCK + 5]

@@ -1,8 +1,11 @@
-"""The settings with which the contract tests try every kind. A new kind adds its examples here."""
+"""The settings with which the contract tests try every kind. A new kind of the package adds its examples here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mpirobust import catalog
@@ -12,15 +15,9 @@ from mpirobust.errors import PlanFault
 from mpirobust.types import Layout, flat
 
 ROOMS = {
-    "problem": catalog.ROOMS["problem"],
-    "compressor": catalog.ROOMS["compressor"],
-    "aggregator": catalog.ROOMS["aggregator"],
-    "attack": catalog.ROOMS["attack"],
-    "feedback": catalog.ROOMS["feedback"],
-    "observers": catalog.ROOMS["observers"],
+    **{table: room for table, room in catalog.ROOMS.items() if table != "data"},
     "partition": catalog.NESTED["data.partition"],
     "algorithm.solver": catalog.NESTED["algorithm.solver"],
-    "algorithm": catalog.ROOMS["algorithm"],
 }
 
 EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
@@ -41,6 +38,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "compressor": {
         "identity": [{}, {"dtype": "float32"}],
         "l1-qsgd": [{}],
+        "layerwise": [{"compressor": {"kind": "l1-qsgd"}}, {"compressor": {"kind": "randomk", "k": 1}}],
         "pca": [{"k": 1}, {"k": 3}],
         "qsgd": [{"levels": 1}, {"levels": 16}],
         "randomk": [{"k": 1}, {"k": 2}, {"k": 7}, {"k": 123}],
@@ -118,6 +116,15 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "wrong-index": [{"alpha": 0.2}],
     },
     "feedback": {"none": [{}], "residual": [{}], "difference": [{}]},
+    "observers": {
+        "audit": [{}, {"every": 3}],
+        "checkpoint": [{}, {"every": 2}],
+        "deadline": [{}],
+        "finite": [{}],
+        "progress": [{}],
+        "recorder": [{}],
+        "signals": [{}],
+    },
     "partition": {
         "by-label": [{}],
         "contiguous": [{}],
@@ -197,3 +204,56 @@ def _named(table: str) -> Iterator[tuple[str, Any]]:
         for fields in settings:
             name = "-".join([kind, *(f"{key}={value}" for key, value in fields.items())])
             yield name, catalog.build(ROOMS[table], {"kind": kind, **fields}, table)
+    if chosen is not None and chosen.table == table:
+        yield from chosen.components.items()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A kind from outside, which is tried alone.
+
+    Attributes:
+        table: of a plan that it goes into.
+        components: one for each of the given settings, by name.
+    """
+
+    table: str
+    components: dict[str, Any]
+
+
+chosen: Chosen | None = None
+
+
+def choose(kind: str, settings: Sequence[str]) -> None:
+    """Add a kind to the examples of its room.
+
+    Args:
+        kind: as a plan writes it, with files relative to the working folder.
+        settings: its fields as TOML, one text for each component.
+
+    Raises:
+        PlanFault: it cannot be loaded, is of no room, or does not take these fields.
+    """
+    global chosen
+    table = _table_of(kind)
+    made = {}
+    for text in settings:
+        try:
+            fields = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise PlanFault("keys", f"not TOML: {error}") from error
+        made[f"{kind} {text}".strip()] = catalog.build(ROOMS[table], {"kind": kind, **fields}, table, Path())
+    chosen = Chosen(table, made)
+
+
+def _table_of(kind: str) -> str:
+    """Return the table of a plan that the kind goes into."""
+    reasons = []
+    for table, room in ROOMS.items():
+        try:
+            catalog.load(room, kind, table, Path())
+        except PlanFault as fault:
+            reasons.append(fault)
+        else:
+            return table
+    raise reasons[0]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mpirobust.cubic.base import CubicModel, CubicSolver
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.models import Matrix, with_spectrum
 from mpirobust.types import Vector
-from tests.contracts.examples import components
-from tests.support.models import Matrix, with_spectrum
 
 MODELS = {
     "convex": with_spectrum([0.1, 1.0, 2.0, 5.0], [1.0, -1.0, 0.5, 0.2], M=10.0),

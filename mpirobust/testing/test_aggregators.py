@@ -29,10 +29,10 @@ from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
 from mpirobust.errors import PlanFault
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.codes import code_of, drawn, inbox_of
+from mpirobust.testing.support.judging import judged
 from mpirobust.types import Message, Norm, Vector
-from tests.contracts.examples import components
-from tests.support.codes import code_of, drawn, inbox_of
-from tests.support.judging import judged
 
 ALL: dict[str, Aggregator] = components("aggregator")
 AVERAGING = {name: rule for name, rule in ALL.items() if isinstance(rule, Mean | NormTrim | Krum | MultiKrum)}

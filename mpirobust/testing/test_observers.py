@@ -15,11 +15,10 @@ from mpirobust.errors import PlanFault
 from mpirobust.observers.base import Moment, Observer, Status, Watch
 from mpirobust.plan import Plan, free_keys
 from mpirobust.run import rounds
-from tests.contracts.examples import components
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.contexts import context
-from tests.support.launching import REPOSITORY
-from tests.support.witness import Witness
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.contexts import context
+from mpirobust.testing.support.witness import Witness
 
 ROOM = catalog.ROOMS["observers"]
 OBSERVERS: dict[str, Observer] = components("observers")
@@ -159,19 +158,6 @@ def test_free_keys_are_keys(kind: str) -> None:
     cls = type(FIRST[kind])
     keys = {key.name for key in fields(cls)}
     assert cls.free_on_resume <= keys | {"kind"}
-
-
-@each_kind
-def test_the_pages_have_its_keys(kind: str) -> None:
-    """docs/PLANS.md has a row for every observer, with every key and its default."""
-    page = (REPOSITORY / "docs" / "PLANS.md").read_text()
-    rows = [line for line in page.splitlines() if line.startswith(f"| `{kind}` |")]
-    assert len(rows) == 1, f"docs/PLANS.md needs one row that begins with | `{kind}` |"
-    cls = type(FIRST[kind])
-    for key, default in catalog.defaults(cls).items():
-        free = "free" if key in cls.free_on_resume else "fixed"
-        said = f"`{key}` = {'none' if default == '-' else default.removesuffix('.0')} ({free})"
-        assert said in rows[0], f"docs/PLANS.md does not say {said} of {kind}"
 
 
 @each

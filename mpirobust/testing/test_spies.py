@@ -15,12 +15,12 @@ from mpirobust.attacks.stale import Former
 from mpirobust.components import component
 from mpirobust.feedback.base import Feedback
 from mpirobust.plan import Plan
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.attack_rounds import Round, vectors
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.marina import Marina
+from mpirobust.testing.support.witness import ran
 from mpirobust.types import Message, Vector
-from tests.contracts.examples import components
-from tests.support.witness import ran
-from tests.support.attack_rounds import Round, vectors
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.marina import Marina
 
 ATTACKS = {name: attack for name, attack in components("attack").items() if isinstance(attack, MessageAttack)}
 REMEMBERING = {name: attack for name, attack in ATTACKS.items() if attack.memory() is not None}

@@ -17,8 +17,8 @@ from mpirobust.data.partitions.dirichlet import Dirichlet
 from mpirobust.data.partitions.iid import IID
 from mpirobust.errors import PlanFault
 from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.testing.examples import components
 from mpirobust.types import Rows
-from tests.contracts.examples import components
 
 ALL: dict[str, Partition] = components("partition")
 EVEN = (ByLabel, Contiguous, IID)

@@ -14,11 +14,11 @@ from mpirobust.algorithms.base import Query
 from mpirobust.compressors.base import Compressor
 from mpirobust.feedback.base import Feedback
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing.examples import components, wire_formats
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.counting import Counting
+from mpirobust.testing.support.marina import Marina
 from mpirobust.types import flat
-from tests.contracts.examples import components, wire_formats
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.counting import Counting
-from tests.support.marina import Marina
 
 CODES = wire_formats(8)
 FEEDBACKS = {**components("feedback"), "of this test": Marina()}

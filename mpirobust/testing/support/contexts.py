@@ -7,7 +7,7 @@ from typing import Any
 
 from mpirobust.observers.base import RunContext
 from mpirobust.records.trace import Trace
-from tests.support.clusters import LocalRun
+from mpirobust.testing.support.clusters import LocalRun
 
 
 def context(local: LocalRun, folder: Path, **changes: Any) -> RunContext:

@@ -18,11 +18,11 @@ from mpirobust.records import checkpoint
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.testing.examples import EXAMPLES
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.shards import contents
+from mpirobust.testing.support.witness import Witness, ran
 from mpirobust.types import Vector
-from tests.contracts.examples import EXAMPLES
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.shards import contents
-from tests.support.witness import Witness, ran
 
 PLANS: dict[str, Plan] = {
     "-".join([kind, *(f"{key}={value}" for key, value in settings.items())]): regression_plan(

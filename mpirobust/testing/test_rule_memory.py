@@ -13,10 +13,10 @@ from mpirobust.aggregators.nnm import NNM
 from mpirobust.algorithms.base import Query
 from mpirobust.answers import Answers, ArrayAnswers
 from mpirobust.streams import CENTER, Purpose, stream
-from tests.contracts.examples import components
-from tests.contracts.test_aggregators import admits
-from tests.support.judging import judged
-from tests.support.rule_rounds import vectors
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.rule_rounds import vectors
+from mpirobust.testing.test_aggregators import admits
 
 ALL: dict[str, Aggregator] = components("aggregator")
 REMEMBERING = {name: rule for name, rule in ALL.items() if rule.memory() is not None}

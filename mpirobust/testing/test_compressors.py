@@ -20,9 +20,9 @@ from mpirobust.compressors.sign import Sign
 from mpirobust.compressors.topk import TopK
 from mpirobust.errors import Malformed, PlanFault
 from mpirobust.streams import Purpose, stream
+from mpirobust.testing.examples import fitting
+from mpirobust.testing.support.codes import drawn
 from mpirobust.types import Message, Vector, flat
-from tests.contracts.examples import fitting
-from tests.support.codes import drawn
 
 CASES = fitting("compressor", [1, 2, 7, 8, 9, 123, 1000])
 HOSTILE = fitting("compressor", [1, 7, 123])

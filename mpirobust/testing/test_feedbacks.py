@@ -21,10 +21,10 @@ from mpirobust.compressors.rotated import Rotated
 from mpirobust.compressors.topk import TopK
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.residual import Residual
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.feedback_rounds import Ends, Tamper
+from mpirobust.testing.support.marina import Marina
 from mpirobust.types import Message, Norm
-from tests.contracts.examples import components
-from tests.support.feedback_rounds import Ends, Tamper
-from tests.support.marina import Marina
 
 ALL: dict[str, Feedback] = {**components("feedback"), "of this test": Marina()}
 CODES: list[Compressor] = [

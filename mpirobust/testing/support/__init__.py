@@ -1,0 +1,1 @@
+"""Rounds, codes, workers and clusters for the contract tests."""
