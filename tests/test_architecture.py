@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mpirobust import catalog
 from tests.support.launching import REPOSITORY
 
 _PACKAGE = REPOSITORY / "mpirobust"
@@ -17,7 +18,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "component", "files", "hdf5", "round_times", "stop_rules", "time_limit"],
+    ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "time_limit"],
     ["streams", "comm"],
     ["numerics"],
     ["shard"],
@@ -112,6 +113,21 @@ def test_csv_is_written_in_one_place() -> None:
 def test_what_knows_of_no_cluster(room: str) -> None:
     for file in (_PACKAGE / room).glob("*.py"):
         assert not [module for module in _imports(file) if module.startswith("mpirobust.cluster")], file
+
+
+_NAMES_OF_KINDS = {kind for room in [*catalog.ROOMS.values(), *catalog.NESTED.values()] for kind in catalog.kinds(room)}
+_PHASES = {"audit", "checkpoint"}  # of a round, and so columns of the trace, as well as names of observers
+
+
+@pytest.mark.parametrize("room", ["reports", "run", "cluster"])
+def test_no_kind_is_known_by_name(room: str) -> None:
+    """Law 6: what these rooms have to know of a kind, the kind says."""
+    packages = tuple(f"{each.package}." for each in [*catalog.ROOMS.values(), *catalog.NESTED.values()])
+    for file in (_PACKAGE / room).glob("*.py"):
+        texts = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
+        assert not texts & (_NAMES_OF_KINDS - _PHASES), file
+        for module in _imports(file):
+            assert not module.startswith(packages) or module.endswith(".base"), f"{file} imports {module}"
 
 
 def test_what_every_rank_imports_is_little() -> None:
