@@ -144,11 +144,11 @@ def test_a_source_that_has_changed_is_not_continued(plan: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-def test_passes_the_contract_tests(kind: str, installed: Mapping[str, str], tmp_path: Path) -> None:
+def test_passes_the_contract_tests(kind: str, installed: Mapping[str, str]) -> None:
     """The command that docs/ADDING.md gives."""
     command = ["-m", "pytest", "-q", "-p", "mpirobust.testing", "--pyargs", "mpirobust.testing"]
     chosen = ["--kind", f"outside_kinds.{kind}", *(["--keys", _KINDS[kind]] if _KINDS[kind] else [])]
-    process = start(*command, "-p", "no:cacheprovider", "--rootdir", str(tmp_path), *chosen, ranks=None, env=installed)
+    process = start(*command, "-p", "no:cacheprovider", *chosen, ranks=None, env=installed)
     done = finish(process, timeout=120)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
