@@ -224,6 +224,7 @@ def test_the_step_is_applied_once(feedback: Feedback) -> None:
     for scale in (1.0, 0.25):
         ends = Ends(feedback, Identity())
         seen = ends.received(0, ends.sent(0, answers(0), scale), scale)
+        assert seen.scale == (1.0 if feedback.applies_step() else scale)
         found.append(seen.average(seen.sound))
     assert np.abs(found[0]).max() > 0
     np.testing.assert_allclose(found[1], 0.25 * found[0], rtol=1e-12)
