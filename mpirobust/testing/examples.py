@@ -15,12 +15,25 @@ from mpirobust.errors import PlanFault
 from mpirobust.types import Layout, flat
 
 ROOMS = {
-    **{table: room for table, room in catalog.ROOMS.items() if table != "data"},
+    **catalog.ROOMS,
     "partition": catalog.NESTED["data.partition"],
     "algorithm.solver": catalog.NESTED["algorithm.solver"],
 }
 
 EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "data": {  # the files are those of tests/support/data_files.py
+        "libsvm": [
+            {"path": "rows.svm"},
+            {"path": "rows.svm", "split": 0.7, "partition": {"kind": "by-label"}},
+            {"path": "rows.svm", "test": "test.svm", "features": 9, "targets": "real"},
+        ],
+        "mnist": [{"path": "mnist"}],
+        "none": [{"rows": 20}, {"rows": 20, "features": 5, "sigma": 0.5, "partition": {"kind": "contiguous"}}],
+        "regression": [
+            {"rows": 30, "features": 4},
+            {"rows": 30, "features": 4, "noise": 0.2, "test_rows": 6, "partition": {"kind": "contiguous"}},
+        ],
+    },
     "problem": {
         "least-squares": [{}],
         "logistic": [{}, {"l2": 0.0}, {"l2": 50.0}],

@@ -24,13 +24,20 @@ from mpirobust.testing.examples import fitting
 from mpirobust.testing.support.codes import drawn
 from mpirobust.types import Message, Vector, flat
 
-CASES = fitting("compressor", [1, 2, 7, 8, 9, 123, 1000])
+Case: TypeAlias = tuple[Compressor, int]
+
+
+def has_delta(case: Case) -> bool:
+    """Whether a bound is promised for vectors of that length."""
+    return case[0].delta(flat(case[1])) is not None
+
+
+CASES = fitting("compressor", [1, 9, 1000])
+BOUNDED = {name: case for name, case in fitting("compressor", [1, 2, 9, 123, 1000]).items() if has_delta(case)}
 HOSTILE = fitting("compressor", [1, 7, 123])
 LONG = fitting("compressor", [2 * BLOCK, 2 * BLOCK + 1003])
 ORDERS = [1.0, 2.0, inf]
 FLOAT32 = 2.0**-23  # twice the rounding of a float32
-
-Case: TypeAlias = tuple[Compressor, int]
 
 
 @pytest.fixture(params=CASES.values(), ids=list(CASES))
@@ -104,14 +111,14 @@ def test_message_is_as_long_as_promised(case: Case) -> None:
             assert nbytes == compressor.max_nbytes(flat(dim)) or not compressor.fixed_length()
 
 
-@pytest.mark.parametrize("q", ORDERS)
-def test_norm_is_that_of_the_decoded_vector(case: Case, q: float) -> None:
+def test_norm_is_that_of_the_decoded_vector(case: Case) -> None:
     compressor, dim = case
     for name, v in vectors(dim).items():
         message = encode(compressor, v)
-        expected = np.linalg.norm(decode(compressor, message, dim), q)
-        norm = code_at(compressor, dim).norm(message, q)
-        np.testing.assert_allclose(norm, expected, rtol=1e-12, err_msg=name)
+        for q in ORDERS:
+            expected = np.linalg.norm(decode(compressor, message, dim), q)
+            norm = code_at(compressor, dim).norm(message, q)
+            np.testing.assert_allclose(norm, expected, rtol=1e-12, err_msg=f"{name}, q = {q}")
 
 
 def test_adds_the_weighted_sum_of_what_it_decodes(case: Case) -> None:
@@ -147,23 +154,23 @@ def test_fills_any_block_of_what_it_decodes(name: str) -> None:
             np.testing.assert_allclose(code.norm(message, q), np.linalg.norm(v, q), rtol=1e-12)
 
 
-def test_error_is_within_delta(case: Case) -> None:
+@pytest.mark.parametrize("name", BOUNDED)
+def test_error_is_within_delta(name: str) -> None:
     """`E||Q(v) - v||² <= (1 - δ)||v||²`, the mean of the draws within an empirical Bernstein bound (p = 1e-6)."""
-    compressor, dim = case
+    compressor, dim = BOUNDED[name]
     delta = compressor.delta(flat(dim))
-    if delta is None:
-        return
+    assert delta is not None
     assert 0 < delta <= 1
     draws = is_drawn(compressor, dim)
-    for name in ("gaussian", "equal", "single", "heavy"):
-        v = vectors(dim)[name]
+    for shape in ("gaussian", "equal", "single", "heavy"):
+        v = vectors(dim)[shape]
         errors = []
         for round in range(500 if draws else 1):
             difference = decode(compressor, encode(compressor, v, round), dim, round) - v
             errors.append((difference @ difference) / (v @ v))
         n, odds = len(errors), log(2e6)
         noise = (2 * float(np.var(errors)) * odds / n) ** 0.5 + 7 * odds / (3 * (n - 1)) if draws else 0.0
-        assert np.mean(errors) <= 1 - delta + noise + 1e-12, name
+        assert np.mean(errors) <= 1 - delta + noise + 1e-12, shape
 
 
 def is_drawn(compressor: Compressor, dim: int) -> bool:
@@ -187,15 +194,15 @@ def test_equal_streams_give_equal_bytes(case: Case) -> None:
     assert encode(compressor, v, 3) == encode(compressor, v, 3)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
-def test_what_is_not_finite_is_not_decoded_as_such(case: Case, bad: float) -> None:
+def test_what_is_not_finite_is_not_decoded_as_such(case: Case) -> None:
     """A run that diverges encodes such vectors: the message is of the right length, unsound or finite."""
     compressor, dim = case
-    v = vectors(dim)["gaussian"]
-    v[dim // 2] = bad
-    message = encode(compressor, v)
-    assert len(message) <= compressor.max_nbytes(flat(dim))
-    finite_or_malformed(code_at(compressor, dim), message)
+    for bad in (np.nan, np.inf, -np.inf, 1e300):
+        v = vectors(dim)["gaussian"]
+        v[dim // 2] = bad
+        message = encode(compressor, v)
+        assert len(message) <= compressor.max_nbytes(flat(dim))
+        finite_or_malformed(code_at(compressor, dim), message)
 
 
 def finite_or_malformed(code: Code, message: Message) -> None:

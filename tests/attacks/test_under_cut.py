@@ -9,30 +9,23 @@ from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.attacks.under_cut import UnderCut
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
+from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
-from mpirobust.testing.examples import fitting
-from mpirobust.testing.support.attack_rounds import Round, parallel, vectors
-from mpirobust.testing.support.judging import judged
 from mpirobust.types import Norm
+from tests.support.attack_rounds import Round, parallel, vectors
+from tests.support.judging import judged
 
-CODES = fitting("compressor", [9])
-each_code = pytest.mark.parametrize("compressor", [CODES[name][0] for name in CODES], ids=list(CODES))
 
-
-@each_code
-@pytest.mark.parametrize("norm", [Norm(1.0), Norm(2.0), Norm(np.inf), Norm(2.0, claimed=True)], ids=str)
+@pytest.mark.parametrize("compressor", [L1QSGD(), RandomK(k=5)], ids=["l1-qsgd", "randomk"])
 @pytest.mark.parametrize("beta", [0.2, 0.3, 0.49])
-def test_all_are_kept_and_none_could_be_longer(compressor: Compressor, norm: Norm, beta: float) -> None:
-    game = Round(UnderCut(alpha=0.2, beta=beta), vectors(20, 9), compressor, norm)
-    sent, attackers = game.forged(), game.config.byzantine
-    inbox = game.inbox(sent)
-    honest = np.sort(inbox.norms[game.honest])
-    if honest[0] == honest[-1]:
-        pytest.skip("the norm is always the same: no scale is sent")
-    assert judged(NormTrim(beta=beta), inbox).kept[attackers].all()
-    cut = honest[-ceil(beta * 20 - 1e-9)]
-    assert (inbox.norms[attackers] < cut).all()
-    np.testing.assert_allclose(inbox.norms[attackers], cut, rtol=0.002)
+def test_all_are_kept_and_none_could_be_longer(compressor: Compressor, beta: float) -> None:
+    for norm in (Norm(1.0), Norm(2.0), Norm(np.inf), Norm(2.0, claimed=True)):
+        game = Round(UnderCut(alpha=0.2, beta=beta), vectors(20, 9), compressor, norm)
+        inbox, attackers = game.inbox(game.forged()), game.config.byzantine
+        assert judged(NormTrim(beta=beta), inbox).kept[attackers].all()
+        cut = np.sort(inbox.norms[game.honest])[-ceil(beta * 20 - 1e-9)]
+        assert (inbox.norms[attackers] < cut).all()
+        np.testing.assert_allclose(inbox.norms[attackers], cut, rtol=0.002)
 
 
 @pytest.mark.parametrize("m", [3, 4, 5, 21])

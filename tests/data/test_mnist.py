@@ -8,19 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mpirobust.data.sources.base import Places
 from mpirobust.data.sources.mnist import MNIST
 from mpirobust.errors import DataFault
+from tests.support.data_files import idx
 
 _RNG = np.random.default_rng(4)
 IMAGES = {part: _RNG.integers(256, size=(rows, 3, 4), dtype=np.uint8) for part, rows in (("train", 20), ("t10k", 7))}
 LABELS = {"train": np.arange(20, dtype=np.uint8) % 10, "t10k": np.arange(7, dtype=np.uint8)}
-
-
-def idx(array: NDArray[np.uint8]) -> bytes:
-    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
 
 
 @pytest.fixture
