@@ -26,7 +26,9 @@ settings.load_profile("mpirobust")
 # By folder, file or test; the longest that fits decides, and a mark on the test itself before it.
 _TIERS = {
     **dict.fromkeys(["aggregators", "algorithms", "attacks", "cluster", "comm", "compressors", "contracts"], "unit"),
-    **dict.fromkeys(["cubic", "data", "feedback", "fuzz", "numerics", "observers", "problems", "records"], "unit"),
+    **dict.fromkeys(
+        ["cubic", "data", "docs", "feedback", "fuzz", "numerics", "observers", "problems", "records"], "unit"
+    ),
     **dict.fromkeys(["reports", "run", "studies"], "unit"),
     **dict.fromkeys(["test_architecture.py", "test_plan.py", "test_streams.py"], "unit"),
     "mpirun": "mpi",
