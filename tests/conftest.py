@@ -26,8 +26,8 @@ settings.load_profile("mpirobust")
 # By folder, file or test; the longest that fits decides, and a mark on the test itself before it.
 _TIERS = {
     **dict.fromkeys(["aggregators", "algorithms", "attacks", "cluster", "comm", "compressors", "contracts"], "unit"),
-    **dict.fromkeys(["cubic", "data", "feedback", "fuzz", "numerics", "observers", "problems", "records"], "unit"),
-    **dict.fromkeys(["reports", "run", "studies", "mpirobust/testing"], "unit"),
+    **dict.fromkeys(["cubic", "data", "docs", "feedback", "fuzz", "numerics", "observers", "problems"], "unit"),
+    **dict.fromkeys(["records", "reports", "run", "studies", "mpirobust/testing"], "unit"),
     **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_plan.py", "test_streams.py"], "unit"),
     "mpirun": "mpi",
     "observers/test_deadline.py::test_a_job_of_several_ranks_ends_by_itself": "mpi",

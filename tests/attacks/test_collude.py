@@ -9,9 +9,9 @@ from mpirobust.attacks.collude import Collude
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
+from mpirobust.testing.support.attack_rounds import Round, parallel, run, vectors
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.types import Norm
-from tests.support.attack_rounds import Round, parallel, run, vectors
-from tests.support.clusters import LocalRun, regression_plan
 
 
 @pytest.mark.parametrize("fraction", [0.9, 2.5])

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from mpirobust.attacks.base import MessageAttack, Spy
-from mpirobust.component import component
+from mpirobust.components import component
 from mpirobust.compressors.base import Compressor
+from mpirobust.testing.examples import fitting
+from mpirobust.testing.support.attack_rounds import Round, parallel, vectors
 from mpirobust.types import Norm
-from tests.contracts.examples import fitting
-from tests.support.attack_rounds import Round, parallel, vectors
 
 CODES = fitting("compressor", [9])
 NORMS = [Norm(1.0), Norm(2.0), Norm(np.inf), Norm(2.0, claimed=True)]

@@ -11,10 +11,10 @@ from mpirobust.attacks.saddle_point import SaddlePoint
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
+from mpirobust.testing.support.attack_rounds import Round, parallel, run, vectors
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.judging import judged
 from mpirobust.types import Norm, Vector
-from tests.support.attack_rounds import Round, parallel, run, vectors
-from tests.support.clusters import LocalRun, regression_plan
-from tests.support.judging import judged
 
 
 def near_a_saddle(seed: int = 0) -> Any:

@@ -11,9 +11,9 @@ from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.compressors.topk import TopK
+from mpirobust.testing.support.attack_rounds import Round, parallel, vectors
+from mpirobust.testing.support.judging import judged
 from mpirobust.types import Norm
-from tests.support.attack_rounds import Round, parallel, vectors
-from tests.support.judging import judged
 
 
 @pytest.mark.parametrize("compressor", [L1QSGD(), RandomK(k=5)], ids=["l1-qsgd", "randomk"])

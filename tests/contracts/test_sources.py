@@ -15,9 +15,9 @@ from scipy import sparse
 from mpirobust import catalog
 from mpirobust.data.sources.base import Dataset, Places, Source
 from mpirobust.errors import DataFault
-from tests.contracts.examples import EXAMPLES, ROOMS, components
+from mpirobust.testing.examples import EXAMPLES, ROOMS, components
+from mpirobust.testing.support.shards import contents, dense
 from tests.support.data_files import places as made_places
-from tests.support.shards import contents, dense
 
 ALL: dict[str, Source] = components("data")
 

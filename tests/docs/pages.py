@@ -1,0 +1,27 @@
+"""Reads the pages of docs/."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.launching import REPOSITORY
+
+_FENCED = re.compile(r"^```\w+\n# file: (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BACKTICKED = re.compile(r"`([^`\n]+)`")
+
+
+def text(page: str) -> str:
+    """Return the text of a page of docs/."""
+    return (REPOSITORY / "docs" / page).read_text()
+
+
+def complete_blocks(page: str) -> dict[str, str]:
+    """Return the code blocks that begin with `# file: NAME`, by that name, without this line."""
+    found = _FENCED.findall(text(page))
+    assert len({name for name, _ in found}) == len(found), f"{page}: a file is given twice"
+    return dict(found)
+
+
+def code_spans(page: str) -> list[str]:
+    """Return what stands in backticks in the running text of a page."""
+    return _BACKTICKED.findall(re.sub(r"^```.*?^```$", "", text(page), flags=re.MULTILINE | re.DOTALL))
