@@ -120,7 +120,19 @@ def tried(each: Break, copy: Path) -> Result:
 
 def _pytest(copy: Path, each: Break) -> tuple[int, str]:
     """Run the tests of a break in the copy up to the first that fails; return pytest's code and what it said."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=short", "-m", each.tier, *each.tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--tb=short",
+        "-m",
+        each.tier,
+        *each.tests,
+    ]
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "250"}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=_SECONDS)
     return done.returncode, done.stdout + done.stderr
