@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine:
 #   make quickstart   sets up an environment and runs the main job on 21 ranks
 #   make test         sets up the same environment and passes the tests of units and of MPI
-# The longer tests: make test-all, or one tier of them (test-system, test-paper); make soak takes hours.
+# The longer tests: make test-all, or one tier of them (test-system, test-paper); make soak takes hours, make breaks one.
 # VENV=/some/folder puts the environment elsewhere; PYTHON=python3.12 builds it with another interpreter.
 
 PYTHON ?= python3
@@ -34,6 +34,10 @@ test-paper: $(VENV)/ready
 soak: $(VENV)/ready
 	PATH="$(abspath $(VENV))/bin:$$PATH" .ci/soak
 
+# Takes out one protection after the other and shows that tests notice: about an hour.
+breaks: $(VENV)/ready
+	PATH="$(abspath $(VENV))/bin:$$PATH" python -m tests.breaks.run $(BREAKS)
+
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -46,4 +50,4 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 .NOTPARALLEL:
-.PHONY: quickstart test test-all test-unit test-mpi test-system test-paper soak lint
+.PHONY: quickstart test test-all test-unit test-mpi test-system test-paper soak breaks lint

@@ -93,6 +93,8 @@ def doom(instant: str, round: int, notes: Path) -> None:
             dies(WorkerGroup, "gradients", 1, after=round)
         case "in a Hessian product":
             dies(WorkerGroup, "hessian_products", 1, after=round)
+        case "amid Hessian products":
+            dies(WorkerGroup, "hessian_products", 2, after=round)
         case "while residuals are saved":
             dies(MpiCommunicator, "send", 3, after=round)
         case "before the dismissal":  # the center has told of an audit and of residuals since the last reply

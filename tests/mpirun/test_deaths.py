@@ -15,9 +15,13 @@ import numpy as np
 import pytest
 
 from mpirobust.cluster.placement import assign_workers, reassign
+from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.comm.communicator import Survivors
+from mpirobust.numerics.eigenvalues import power_iteration
+from mpirobust.plan import load_plan
 from tests.support.alone import run_alone
 from tests.support.cases import in_turn
+from tests.support.clusters import LocalRun
 from tests.support.deaths import ROUNDS, ULFM, assert_as_replayed, doomed, plan_of, program
 from tests.support.launching import finish, mpirobust, ranks_of, start, until
 from tests.support.traces import assert_same
@@ -145,6 +149,22 @@ def test_nobody_left_while_the_step_is_set_is_not_a_wrong_plan(tmp_path: Path) -
     assert done.returncode == 6, done.stderr
     assert "too many workers were lost before the first round; another start has all of them again" in done.stderr
     run_alone(plan, out, setting, resume=True)
+
+
+def test_all_products_of_a_hessian_are_of_the_same_workers(tmp_path: Path) -> None:
+    """A step size that is measured while a rank dies is that of the workers that are left, to the bit."""
+    plan, out, dim = plan_of(tmp_path), tmp_path / "out", 50
+    setting = "algorithm.schedule=inverse-smoothness"
+    command = (*doomed(tmp_path, "amid Hessian products", -1, 2), "run", str(plan), f"--out={out}", "--set", setting)
+    done = finish(start(*command, ranks=4, options=ULFM), timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "rank 2 died in round 1; workers 6-12: absent from now on\n" in done.stderr
+    local = LocalRun(load_plan(plan, (setting,))[0])
+    left = [worker for worker in local.workers if worker.index not in range(6, 13)]
+    group = WorkerGroup(local.config, left, lambda _: ())
+    expected = power_iteration(lambda v: group.hessian_products(local.x0, v).total() / len(left), dim, local.plan.seed)
+    with h5py.File(out / "checkpoint-000000030.h5") as saved:
+        assert saved["state/smoothness"][()] == expected
 
 
 @pytest.mark.parametrize("on_failure", ["drop", "adopt"])

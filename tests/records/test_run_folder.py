@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import tomli_w
 
 from mpirobust.errors import SetupFault
-from mpirobust.records.layout import checkpoint_path
+from mpirobust.records.layout import TRACE, checkpoint_path
 from mpirobust.records.plan_record import PlanRecord
 from mpirobust.records.run_folder import check_continues, choose_folder, lock, prune
+from mpirobust.records.trace import Trace
 
 
 def test_the_default_folder_is_the_first_that_holds_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +41,25 @@ def test_checkpoints_without_a_trace_are_not_continued(tmp_path: Path) -> None:
     checkpoint_path(tmp_path, 10).touch()
     with pytest.raises(SetupFault, match=r"has checkpoints and no run\.h5"):
         check_continues(tmp_path, PlanRecord({}, set(), {}))
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        ({"a": 1, "b": {"c": 3}}, "b.c was 2, is 3"),
+        ({"a": 1}, "b.c was 2, is None"),
+        ({"a": 1, "b": {"c": 2, "d": 4}}, "b.d was None, is 4"),
+    ],
+)
+def test_another_plan_is_not_continued(now: dict[str, Any], says: str, tmp_path: Path) -> None:
+    """A value is another, a key is gone, or there is one more."""
+    before = {"a": 1, "b": {"c": 2}}
+    trace = Trace(1, np.zeros(0, np.intp), {"plan": tomli_w.dumps(before)})
+    trace.write(tmp_path / TRACE, "running", 0, np.zeros(1))
+    check_continues(tmp_path, PlanRecord(before, set(), {}))
+    check_continues(tmp_path, PlanRecord(now, {"b.c", "b.d"}, {}))
+    with pytest.raises(SetupFault, match=f"holds a run of another plan: {says}; choose another --out"):
+        check_continues(tmp_path, PlanRecord(now, set(), {}))
 
 
 def test_only_one_run_at_a_time(tmp_path: Path) -> None:

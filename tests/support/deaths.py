@@ -14,6 +14,7 @@ from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup, summarise
 from mpirobust.plan import load_plan
+from mpirobust.records.layout import checkpoint_path
 from mpirobust.round_times import RoundTimes
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.testing.support.clusters import LocalRun
@@ -102,6 +103,8 @@ def assert_as_replayed(
             np.testing.assert_array_equal(run["rounds/absent"][t], ~receiver.present)
             assert run["rounds/bytes_up"][t] == exchange.bytes_up
             assert run["rounds/bytes_down"][t] == exchange.bytes_down
+            if (saved := checkpoint_path(out, t + 1)).exists():
+                _assert_saved(saved, workers, gone)
         np.testing.assert_array_equal(run["model/x"][:], state.x)
         honest = np.setdiff1d(np.flatnonzero(receiver.present), local.config.byzantine).tolist()
         for name, rows in receiver.memory.items():  # both ends have the same, also of workers that moved
@@ -114,3 +117,14 @@ def assert_as_replayed(
             audit = summarise(present.scores(state.x), present.gradients(state.x), len(present.workers))
             assert run["audits/gradient_norm"][-1] == audit.gradient_norm
             assert run["audits/loss"][-1] == pytest.approx(audit.loss, rel=1e-12)
+
+
+def _assert_saved(path: Path, workers: Sequence[Worker], gone: range) -> None:
+    """The checkpoint has one row for each worker, in worker order; of those that are gone it may have any."""
+    with h5py.File(path) as file:
+        for name in file.get("memory", ()):
+            rows = file[f"memory/{name}"][:]
+            assert len(rows) == len(workers)
+            for worker in workers:
+                if worker.index not in gone:
+                    np.testing.assert_array_equal(rows[worker.index], worker.memory[name], err_msg=path.name)

@@ -1,0 +1,33 @@
+"""One BLAS thread in a run: sums must not depend on how many threads share them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from mpirobust.run import rounds
+from tests.support.alone import run_alone
+from tests.support.clusters import regression_plan
+
+
+def threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_one_thread_in_the_rounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    loop, seen = rounds.loop, []
+
+    def watched(*arguments: Any) -> Any:
+        seen.append(threads())
+        return loop(*arguments)
+
+    monkeypatch.setattr(rounds, "loop", watched)
+    plan = tmp_path / "plan.toml"
+    plan.write_text(regression_plan().toml())
+    with threadpool_limits(2):
+        assert threads() == {2}
+        run_alone(plan, tmp_path / "out")
+    assert seen == [{1}]
