@@ -14,7 +14,7 @@ from mpirobust.cluster.protocol import bytes_down
 from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.components import component
 from mpirobust.round_times import RoundTimes
-from tests.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 
 
 @component

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mpirobust.algorithms.base import Query
-from tests.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 
 TOPK = {"kind": "topk", "k": 2}
 BITFLIP = {"kind": "bitflip", "alpha": 0.34, "rate": 0.05}

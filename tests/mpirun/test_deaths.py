@@ -19,9 +19,9 @@ from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.comm.communicator import Survivors
 from mpirobust.numerics.eigenvalues import power_iteration
 from mpirobust.plan import load_plan
+from mpirobust.testing.support.clusters import LocalRun
 from tests.support.alone import run_alone
 from tests.support.cases import in_turn
-from tests.support.clusters import LocalRun
 from tests.support.deaths import ROUNDS, ULFM, assert_as_replayed, doomed, plan_of, program
 from tests.support.launching import finish, mpirobust, ranks_of, start, until
 from tests.support.traces import assert_same

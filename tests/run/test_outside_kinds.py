@@ -11,8 +11,8 @@ import pytest
 from mpirobust.errors import SetupFault
 from mpirobust.run import root
 from mpirobust.run.setup import RunRequest, build_rank
+from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import run_alone
-from tests.support.clusters import regression_plan
 from tests.support.launching import REPOSITORY
 
 _RULES = REPOSITORY / "tests" / "support" / "outside" / "outside_kinds" / "rules.py"

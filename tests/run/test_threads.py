@@ -9,8 +9,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from mpirobust.run import rounds
+from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import run_alone
-from tests.support.clusters import regression_plan
 
 
 def threads() -> set[int]:
