@@ -1,4 +1,4 @@
-"""What a rule judges: the messages of a round, or the rows of an array."""
+"""The input of a rule: the messages of a round, or the rows of an array."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ NORM_PREFIX = np.dtype("<f8")  # the norm that leads a message of P1 Option I
 
 
 class Answers(ABC):
-    """The vectors of a round as a rule sees them, in worker order; those that are unsound are never seen.
+    """The vectors of a round as a rule sees them, in worker order. Unsound vectors are never read.
 
     Attributes:
         dim: d, the length of the vectors.
         scale: the factor between the unit of a norm and the numbers that `average`, `combine` and `blocks` return:
             the step size if the center applies it, else 1.
         q: the order of the norm.
-        weights: how often each counts, shape (m,), float64, positive: what the center knows of
-            the workers, never what they say. The rules that are `Weighing` go by it.
+        weights: how often each counts, shape (m,), float64, positive. The center knows them from
+            the rows it dealt; no worker claims one. The rules that are `Weighing` use them.
     """
 
     dim: int
@@ -54,7 +54,7 @@ class Answers(ABC):
 
     @abstractmethod
     def combine(self, weights: NDArray[np.float64]) -> Vector:
-        """Return Σ weights[i] times vector i times the scale; those of weight zero are not looked at."""
+        """Return Σ weights[i] times vector i times the scale, shape (d,); vectors of weight zero are not read."""
 
     @abstractmethod
     def blocks(self, workers: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
@@ -67,9 +67,8 @@ class Answers(ABC):
     def gram(self, workers: Rows, beside: Vector | None = None) -> NDArray[np.float64]:
         """Return the inner products of these vectors (sound ones) times the scale, shape (n, n).
 
-        They are taken from an origin amid the vectors, so that what is read off about
-        differences does not drown in what all have in common. Entries of vectors too long
-        to be squared are not finite.
+        They are relative to an origin among the vectors, so that differences do not cancel
+        against a large common part. Entries of vectors too long to be squared are not finite.
 
         Args:
             beside: one more vector, in the units of `blocks`, which comes last: the shape is then (n + 1, n + 1).
@@ -99,7 +98,7 @@ class Inbox(_Summed):
 
     Args:
         messages: one per worker, in worker order; views into the receive buffer.
-        codes: with which each was encoded.
+        codes: the code of each message.
         norm: how a message is measured.
         scale: as `Answers.scale`.
         weights: as `Answers.weights`; None if all count the same.
@@ -178,7 +177,7 @@ class Inbox(_Summed):
 
 
 class ArrayAnswers(_Summed):
-    """The rows of an array: the states that a feedback keeps, or what a caller of a rule passes.
+    """The rows of an array: the states that a feedback keeps, or the argument of a call of a rule.
 
     Args:
         rows: shape (m, d), float64; a row with an entry that is not finite is unsound.
@@ -231,8 +230,8 @@ def _gram(
 ) -> NDArray[np.float64]:
     """Return `Answers.gram` of blocks of n vectors, which are overwritten.
 
-    The origin is, block by block, the vector whose norm there is the median: if the
-    majority is honest, no longer than an honest one.
+    In each block the origin is the vector of median norm in this block. If the majority is
+    honest, it is no longer than an honest vector.
     """
     size = n if beside is None else n + 1
     total = np.zeros((size, size))

@@ -1,8 +1,8 @@
 """From a table of the plan to a component and back.
 
-A kind is a file in its room (`kind = "norm-trim"`), the name of an entry point of an installed package, a class of one
+A kind is a file in its room (`kind = "norm-trim"`), an entry point of an installed package, a class of a module
 (`kind = "their_package.module:Class"`), or a class in a file beside the plan (`kind = "./huber.py:Huber"`). Only the
-kinds that a plan names are imported. Nothing else that is read, a trace or a checkpoint, leads to an import.
+kinds that a plan names are imported. Reading a trace or a checkpoint never leads to an import.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _BY_PACKAGE = {room.package: room for room in [*ROOMS.values(), *NESTED.values()
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a kind from outside the package comes from.
+    """The origin of a kind from outside the package.
 
     Attributes:
         kind: as the plan writes it.
@@ -100,11 +100,11 @@ def load(room: Room, kind: object, where: str, beside: Path | None = None) -> ty
     """Return the class of a kind.
 
     Args:
-        where: the table of the plan, for the message.
+        where: the table of the plan, for the message of a fault.
         beside: the folder of the plan, for kinds in files beside it.
 
     Raises:
-        PlanFault: there is no such kind (with the choices), or it cannot be imported, or it is none.
+        PlanFault: there is no such kind (with the choices), it cannot be imported, or it is no component of the room.
     """
     if isinstance(kind, str) and ":" in kind:
         module, _, name = kind.rpartition(":")
@@ -132,7 +132,7 @@ def _outside(room: Room, kind: str, module_name: str, name: str, where: str, bes
     try:
         module = _module_beside(module_name, beside) if module_name.endswith(".py") else import_module(module_name)
         cls = getattr(module, name)
-    except (Exception, SystemExit) as error:  # whatever that module does
+    except (Exception, SystemExit) as error:  # the module may do anything
         raise PlanFault(f"{where}.kind", f"{kind!r} cannot be loaded: {type(error).__name__}: {error}") from error
     if not (inspect.isclass(cls) and issubclass(cls, room.base()) and is_component(cls)):
         raise PlanFault(
@@ -152,7 +152,7 @@ def _module_beside(name: str, beside: Path | None) -> ModuleType:
         if spec is None or spec.loader is None:
             raise ImportError(f"{file} is no Python file")
         module = module_from_spec(spec)
-        sys.modules[unique] = module  # before it runs, as `import` does: its classes look themselves up
+        sys.modules[unique] = module  # before it is executed, as `import` does: classes are looked up there
         try:
             spec.loader.exec_module(module)
         except BaseException:
@@ -222,7 +222,7 @@ def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
 def table_of(component: Any) -> dict[str, Any]:
     """Return the table that `build` makes `component` from, without its kind; keys whose value is None are left out.
 
-    Tables inside of it have their kinds, but for those of a field that is declared as one class, such as [audit].
+    Inner tables have a kind, except those of a field that is declared as one class, such as [audit].
     """
     table: dict[str, Any] = {}
     rooms = inner_rooms(type(component))
@@ -238,7 +238,7 @@ def table_of(component: Any) -> dict[str, Any]:
 
 
 def with_kind(component: Any) -> dict[str, Any]:
-    """Return the table that `build` makes `component` from, whole."""
+    """Return the table that `build` makes `component` from, with its kind."""
     return {"kind": _kind_of(component), **table_of(component)}
 
 
@@ -248,9 +248,9 @@ def _kind_of(component: Any) -> str:
 
 
 def added(component: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the dotted keys of a component that were added after plans had been stored, with what held before.
+    """Return the dotted keys of a component that are newer than some stored plans, with the former behaviour as value.
 
-    A component names them in `added_keys`.
+    A component declares them in `added_keys`.
     """
     found = {prefix + key: value for key, value in getattr(component, "added_keys", {}).items()}
     for place, inner in _parts(component):
@@ -261,7 +261,7 @@ def added(component: Any, prefix: str = "") -> dict[str, Any]:
 def free_keys(part: Any, prefix: str = "") -> Iterator[str]:
     """Yield the dotted keys of a component that may differ between a run and its continuation.
 
-    Of a class, and of fields that hold no component, they are those that hold for all kinds of the declared class.
+    For a class, and for fields without a component, these are the keys that are free in every kind of that class.
     """
     yield from (prefix + key for key in getattr(part, "free_on_resume", ()))
     if is_component(part):

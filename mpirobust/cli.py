@@ -17,7 +17,7 @@ from mpirobust.comm.launch import launched_as, open_communicator
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
 
 _PLAN = click.argument("plan", type=click.Path(path_type=Path))
-_FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a job work on
+_FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a job execute
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
@@ -218,7 +218,10 @@ _opened: Communicator | None = None
 
 
 def _comm() -> Communicator:
-    """The processes of this job. A command calls this before it imports more: from then on a death is noticed."""
+    """Return the processes of this job.
+
+    A command calls this before it imports more: a rank failure is detected from then on.
+    """
     global _opened
     if _opened is None:
         _opened = open_communicator()
@@ -226,7 +229,7 @@ def _comm() -> Communicator:
 
 
 def main() -> NoReturn:
-    """Run the command; every failure is one message, on one rank, and the same exit code on all."""
+    """Run the command. A failure is one message, on one rank, and the same exit code on all ranks."""
     code: int
     try:
         code = int(cli.main(standalone_mode=False) or Exit.OK)
@@ -261,7 +264,7 @@ def _label() -> str:
 
 
 def _say_once(message: str) -> int:
-    """A wrong command line: every rank sees it, one says it."""
+    """Print a fault of the command line, which all ranks have, on one of them; return the exit code."""
     launched = launched_as()
     if launched is None or launched[1] == 0:
         print(f"mpirobust: {message}", file=sys.stderr)
@@ -269,7 +272,7 @@ def _say_once(message: str) -> int:
 
 
 def _leave(code: int, message: str) -> int:
-    """A fault that the other ranks do not know of: end them too, or they would wait for ever."""
+    """Print a fault of this rank and end the job: the other ranks would wait for ever. Return the exit code."""
     print(message, file=sys.stderr, flush=True)
     if _opened is not None and _opened.size > 1:
         _opened.abort(code)

@@ -1,6 +1,6 @@
 """The one decorator behind every table of a plan: a frozen dataclass whose fields are the TOML keys.
 
-Kinds say with `Field` what a value may be, and know nothing of the library that checks it.
+Kinds declare with `Field` which values are valid; they do not depend on the library that checks them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def Field(  # noqa: N802  # as a type is written
     le: float | None = None,
     min_length: int | None = None,
 ) -> Any:
-    """Return what a field may be: inside `Annotated` the bounds of its value, right of `=` a default that is made anew.
+    """Return the bounds of a field, inside `Annotated`, or its default, right of `=`, which a factory makes.
 
     Bounds of integers have to be within int64.
     """
@@ -63,7 +63,7 @@ def component(cls: type[T]) -> type[T]:
     assign = made.__init__
 
     @cache
-    def hints() -> dict[str, Any]:  # when first built: a hint may name what is defined further down
+    def hints() -> dict[str, Any]:  # at the first build: a hint may name a class that is defined further down
         return get_type_hints(made, include_extras=True)
 
     @wraps(assign)
@@ -82,7 +82,7 @@ def is_component(it: object) -> bool:
 
 def _checked(value: Any, hint: Any, key: str) -> Any:
     if isinstance(value, float):
-        value = float(value)  # a float64 of NumPy is one too
+        value = float(value)  # a float64 of NumPy is a float as well
     try:
         return _converted(value, hint)
     except msgspec.ValidationError as error:
@@ -90,10 +90,10 @@ def _checked(value: Any, hint: Any, key: str) -> Any:
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """Return `value` as `hint` asks for; raise `msgspec.ValidationError` if it does not fit.
+    """Return `value` converted to `hint`; raise `msgspec.ValidationError` if it does not fit.
 
-    Numbers, texts and their containers are the library's. It would build components from tables, and from those of
-    a derived class refuse them, so these are only looked at here.
+    The library converts numbers, texts and their containers. It cannot check components: it would build them from
+    tables, and refuse those of a derived class. So these are checked here.
     """
     if not _has_objects(hint):
         converted = msgspec.convert(value, hint)
@@ -117,7 +117,7 @@ def _converted(value: Any, hint: Any) -> Any:
 
 
 def _has_objects(hint: Any) -> bool:
-    """Whether `hint` names a class that is not of the language itself."""
+    """Whether `hint` names a class that is not built into Python."""
     kind = get_origin(hint)
     if kind in (Union, UnionType, Annotated, tuple, dict, Mapping):
         return any(_has_objects(each) for each in get_args(hint))
@@ -125,7 +125,7 @@ def _has_objects(hint: Any) -> bool:
 
 
 def _wanted(hint: Any) -> str:
-    """Return in words what `hint` asks for."""
+    """Return a description of the values that `hint` allows."""
     kind, args = get_origin(hint), get_args(hint)
     if kind is Annotated:
         values = [(word, getattr(meta, name)) for meta in args[1:] for name, word in _BOUNDS.items()]

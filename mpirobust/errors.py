@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit code that each kind of fault ends the job with (table in docs/RUNNING.md)."""
+"""The faults, and the exit code of the job for each (table in docs/RUNNING.md)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Exit(IntEnum):
     OK = 0
     INTERNAL = 1  # a bug: a traceback is printed
     SETUP = 2  # plan, data, arguments or ranks: nothing was computed
-    DIVERGED = 3  # the iterate or the audited loss stopped being finite; the trace is whole
+    DIVERGED = 3  # the iterate or the audited loss is no longer finite; the trace is whole
     WORKER = 4  # a rank failed inside a round; the job was aborted
     STORAGE = 5  # a file could not be written, or there is not enough memory
-    LOST = 6  # ranks died, more than the run may lose; --resume continues with all of them
+    LOST = 6  # more ranks failed than the run may lose; --resume continues with all of them
     ABANDONED = 130  # a second Ctrl-C: ended at once, without another checkpoint
     INTERRUPTED = 75  # a signal or the time limit ended the run after a checkpoint; --resume continues it
 
@@ -26,7 +26,7 @@ class Fault(Exception):
 
 
 class SetupFault(Fault):
-    """The plan, the data or the launch does not fit; nothing was computed."""
+    """The plan, the data or the launch is wrong; nothing was computed."""
 
     code = Exit.SETUP
 
@@ -45,7 +45,7 @@ class DataFault(SetupFault):
 
 
 class WorkerFault(Fault):
-    """A rank failed in what it did for a worker; the others do not know. `worker` is its number."""
+    """A worker of this rank raised; the other ranks do not know of it. `worker` is its number."""
 
     code = Exit.WORKER
 
@@ -55,19 +55,19 @@ class WorkerFault(Fault):
 
 
 class RankFault(Fault):
-    """A rank died and the run cannot go on without it; another start has it back."""
+    """A rank failed and the run cannot continue without it; another start has all ranks again."""
 
     code = Exit.LOST
 
 
 class StorageFault(Fault):
-    """The output could not be written, or memory was not enough; what was there before is untouched."""
+    """The output could not be written, or there is not enough memory; the files from before are unchanged."""
 
     code = Exit.STORAGE
 
 
 class ReportedFault(Fault):
-    """Another rank has already said what is wrong; end with its code and in silence."""
+    """Another rank prints the message; end silently with its exit code."""
 
     def __init__(self, code: int) -> None:
         super().__init__()
@@ -75,4 +75,4 @@ class ReportedFault(Fault):
 
 
 class Malformed(ValueError):
-    """A message is not the code of any finite vector of the expected length."""
+    """A message does not encode any finite vector of the expected length."""

@@ -13,10 +13,10 @@ from mpirobust.errors import StorageFault
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place of `path`.
+    """Let `write` fill a temporary file in the folder of `path`, then rename it to `path`.
 
-    The data reach the disk before the name does (fsync, rename, fsync of the
-    folder), so a crash at any instant leaves the old file or the new one.
+    A crash at any instant leaves the old file or the new one, because the data reach the disk
+    before the name does: fsync, rename, fsync of the folder.
 
     Raises:
         StorageFault: the file cannot be written; `path` is as it was.
@@ -32,7 +32,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         sync(scratch)
         scratch.replace(path)
         sync(path.parent)
-    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where closing a file fails
+    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError if closing a file fails
         raise StorageFault(f"cannot write {path}: {_reason(error)}") from error
     finally:
         if scratch is not None:
@@ -65,6 +65,6 @@ def _umask() -> int:
 
 
 def _reason(error: Exception) -> str:
-    """What the system said; HDF5 wraps it in a long text."""
+    """Return the message of the system, which HDF5 wraps in a long text."""
     number = getattr(error, "errno", None) or next(iter(re.findall(r"errno = (\d+)", str(error))), None)
     return os.strerror(int(number)) if number else str(error).partition("\n")[0]

@@ -1,8 +1,8 @@
-"""HDF5 files of ours: whole or absent, and sealed, so that damage is found before the HDF5 library meets it.
+"""The HDF5 files of mpirobust: whole or absent, and sealed, so that damage is found before the HDF5 library reads it.
 
-The first 512 bytes are an HDF5 user block, which other programs skip. It holds the SHA-256 of all that follows.
-That is a checksum and no signature: a file from elsewhere may be sealed and hostile. So nothing but plain arrays of
-numbers is ever read, stored whole in this file, and memory is bounded by its size.
+The first 512 bytes are an HDF5 user block, which other programs skip. It holds the SHA-256 of everything after it.
+This is a checksum and not a signature: a file from elsewhere may be sealed and hostile. So only plain arrays of
+numbers are read, stored whole in this file, and memory is bounded by its size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import h5py
 from mpirobust.errors import SetupFault
 from mpirobust.files import write_whole
 
-# What h5py and numpy raise over content that they do not expect.
+# The exceptions of h5py and numpy for unexpected content.
 _STRANGE = (AttributeError, IndexError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 
 _BLOCK = 512
@@ -45,10 +45,10 @@ def write_sealed(path: Path, kind: str, format: int, fill: Callable[[Any], None]
 
 
 class _Disk:
-    """A file that never fails in front of the HDF5 library, which ends the process by SIGSEGV where the disk is full.
+    """A file that reports no failure to the HDF5 library, which ends the process by SIGSEGV if the disk is full.
 
     Attributes:
-        error: the first thing that went wrong, for the caller to raise; what was written after it is lost.
+        error: the first failure, for the caller to raise; data written after it are lost.
     """
 
     def __init__(self, raw: FileIO) -> None:
@@ -86,7 +86,7 @@ class _Disk:
         return self._raw.tell()
 
     def flush(self) -> None:
-        pass  # nothing is held back
+        pass  # nothing is buffered
 
 
 def open_sealed(path: Path, kind: str, format: int, verify: bool = True) -> Any:
@@ -118,7 +118,7 @@ def open_sealed(path: Path, kind: str, format: int, verify: bool = True) -> Any:
 
 @contextmanager
 def whole(path: Path, kind: str) -> Iterator[None]:
-    """Reading goes on inside; whatever the content of `path` makes h5py or numpy raise becomes one `SetupFault`."""
+    """Turn every exception of h5py or numpy over the content of `path`, raised inside, into one `SetupFault`."""
     try:
         yield
     except _STRANGE as error:
@@ -126,10 +126,10 @@ def whole(path: Path, kind: str) -> Iterator[None]:
 
 
 def expect_plain(group: Any, nbytes: int, seen: set[int] | None = None) -> None:
-    """Raise `ValueError` where anything below `group` is not as `write_sealed` leaves it.
+    """Raise `ValueError` if anything below `group` is not as `write_sealed` writes it.
 
-    Links lead out of the file, external and virtual data come from other files, filters may be programs and
-    unpack to any size, a declared shape need not be stored, and objects have no place in an array of numbers.
+    Links may lead out of the file, external and virtual data are in other files, filters may be programs and
+    unpack to any size, a declared shape need not be stored, and objects are not numbers.
 
     Args:
         nbytes: size of the file, which no array exceeds.
@@ -168,7 +168,7 @@ def _expect_plain_attributes(item: Any) -> None:
         if attribute.shape != () or not (text or attribute.dtype.kind in "biuf"):
             raise ValueError(f"the attribute {name} is neither a number nor a text")
         if text:
-            str(item.attrs[name]).encode()  # what is no Unicode cannot be printed either
+            str(item.attrs[name]).encode()  # a text that is not Unicode could not be printed
 
 
 def _sealed(path: Path) -> bool:

@@ -35,8 +35,8 @@ from mpirobust.types import Layout, OnFailure, Rows
 
 _OBSERVERS = "observers"
 
-# The order in which observers see a round: what is audited is in the row, and what is in the row is saved. Others
-# follow by name. The deadline is last, since it has to know what all others took.
+# The order in which observers see a round: the audit before the row, the row before the checkpoint. Others
+# follow by name. The deadline is last, because it has to know the time that all others took.
 _CORE = ("signals", "finite", "audit", "recorder", "checkpoint", "progress")
 _LAST = ("deadline",)
 
@@ -91,7 +91,7 @@ class Plan:
         return plan
 
     def _check(self) -> None:
-        """The rules that hold between tables."""
+        """Check the rules between tables."""
         self._check_tolerance()
         with _inside("aggregator"):
             self.aggregator.admit(self.workers, self.byzantine().size)
@@ -106,7 +106,7 @@ class Plan:
             self.algorithm.admit(self.problem, self.feedback)
 
     def _check_tolerance(self) -> None:
-        """Hold α against what the rule is set for: β, or any minority."""
+        """Compare α with the fraction that the rule is set for: β, or any minority."""
         beta, alpha = self.aggregator.tolerates(), 0.0 if self.attack is None else self.attack.alpha
         if beta is None:
             return
@@ -141,7 +141,7 @@ class Plan:
         return [rows[each] for each in dealt]
 
     def rows_of_center(self, rows: int) -> Rows:
-        """Return the training rows that the center keeps for itself, ascending, of so many: no worker has them."""
+        """Return the training rows, of `rows`, that the center keeps, ascending; no worker has them."""
         chosen = stream(self.seed, CENTER, 0, Purpose.CENTER_ROWS).permutation(rows)[: self.center_rows]
         return np.sort(chosen)
 
@@ -151,8 +151,8 @@ class Plan:
     def weights(self, dealt: Sequence[Rows]) -> NDArray[np.float64]:
         """Return how often each worker counts, shape (m,): once, or by its rows.
 
-        Rows are divided by what divides all: equal shards count once, and as whole numbers the weights add up
-        without rounding. What was dealt counts, so that no worker can claim a weight.
+        The numbers of rows are divided by their greatest common divisor: equal shards count once, and whole numbers
+        add up without rounding. The dealt rows count, so that no worker can claim a weight.
         """
         rows = np.array([each.size for each in dealt])
         return np.ones(rows.size) if self.weigh == "equal" else rows / np.gcd.reduce(rows)
@@ -165,13 +165,13 @@ class Plan:
         return [{**own, **given}[name] for name in (*_CORE, *others, *_LAST)]
 
     def code_lengths(self, layout: Layout) -> tuple[int, bool]:
-        """Return the length of the longest code of a message, and whether all are that long."""
+        """Return the length in bytes of the longest code of a message, and whether all codes have this length."""
         compressors = self.feedback.compressors(self.compressor)
         lengths = [each.max_nbytes(layout) for each in compressors]
         return max(lengths), min(lengths) == max(lengths) and all(each.fixed_length() for each in compressors)
 
     def table(self) -> dict[str, Any]:
-        """Return the effective plan: what `of` makes this plan from, with all defaults."""
+        """Return the table from which `of` makes this plan, with all defaults."""
         table = catalog.table_of(self)
         observers = {name: catalog.with_kind(each) for name, each in table.pop(_OBSERVERS).items()}
         return {**table, **({_OBSERVERS: observers} if observers else {})}
@@ -181,7 +181,7 @@ class Plan:
         return catalog.origins(self)
 
     def record(self) -> PlanRecord:
-        """Return what a run stores of the plan and compares when it is continued."""
+        """Return the record that a run stores of the plan, and that a resume compares."""
         sources = {table: origin.sha256 for table, origin in self.origins().items()}
         return PlanRecord(self.table(), free_keys(self), catalog.added(self), sources)
 
@@ -190,7 +190,7 @@ class Plan:
         return tomli_w.dumps(self.table())
 
 
-# Tables of one class. `[observers.audit]` and `[observers.checkpoint]` are other words for two of them.
+# Tables of one class. `[observers.audit]` and `[observers.checkpoint]` are other names of two of them.
 _SECTIONS: dict[str, type] = {"audit": Audits, "checkpoint": Checkpoints, "stop": StopRules}
 
 
@@ -210,7 +210,7 @@ def free_keys(plan: Plan | type[Plan] = Plan) -> frozenset[str]:
 def _observers(tables: object, beside: Path | None) -> dict[str, Observer]:
     """Return the observers of the tables `[observers.<name>]`; raise `PlanFault` if one is wrong.
 
-    The name is the kind unless the table has one. A table that says nothing new is left out: the plan is the same.
+    The name is the kind unless the table has one. A table that only repeats defaults is left out: the plan is the same.
     """
     room, built = catalog.ROOMS[_OBSERVERS], {}
     for name, table in _expect_table(tables, _OBSERVERS).items():
@@ -238,7 +238,7 @@ def _expect_table(table: object, where: str) -> dict[str, Any]:
 
 @contextmanager
 def _inside(table: str) -> Iterator[None]:
-    """Name the table in the faults of a component, which knows only its own keys."""
+    """Add the table to the faults of a component, which has only its own keys."""
     try:
         yield
     except PlanFault as fault:
@@ -246,7 +246,7 @@ def _inside(table: str) -> Iterator[None]:
 
 
 def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
-    """The plan at `path` with overrides, and what is to be said of them; raises `SetupFault` that names the file."""
+    """Return the plan at `path` with overrides, and notes on these; raise `SetupFault` with the name of the file."""
     try:
         table, notes = with_overrides(read_table(path), overrides, path.parent)
         return Plan.of(table, path.parent), notes
@@ -255,7 +255,7 @@ def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """The TOML document at `path`; raises `PlanFault` with file, line and reason."""
+    """Return the TOML document at `path`; raise `PlanFault` with the reason."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -270,11 +270,10 @@ def read_table(path: Path) -> dict[str, Any]:
 def with_overrides(
     table: dict[str, Any], assignments: Sequence[str], beside: Path | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """`table` with `key=value` assignments applied, and what there is to say about it.
+    """Return `table` with `key=value` assignments applied, and notes on dropped keys.
 
-    Values are TOML; what is not is taken as a string. A new `kind` keeps the
-    keys that the new kind has too and drops the rest, which is said; kinds are
-    set before other keys.
+    A value that is not TOML is a string. A new `kind` keeps the keys that the new kind also has and drops
+    the others, each with a note. Kinds are set before other keys.
     """
     table = _copied(table)
     notes: list[str] = []
@@ -283,7 +282,7 @@ def with_overrides(
         inner = table
         for at, part in enumerate(path[:-1]):
             if isinstance(inner.get(part), str) and part in catalog.ROOMS:
-                inner[part] = {"kind": inner[part]}  # written short
+                inner[part] = {"kind": inner[part]}  # the short form
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
                 raise PlanFault(".".join(path), f"{'.'.join(path[: at + 1])} is not a table")
@@ -300,7 +299,7 @@ def _assignment(text: str) -> tuple[list[str], Any]:
         raise PlanFault("", f"--set {text}: expected key=value, as in algorithm.step=0.1")
     if "\n" in value:
         raise PlanFault(key, "expected one line")
-    for reading in (lambda: tomllib.loads(f"v = {value}")["v"], lambda: float(value)):  # .1 is no TOML
+    for reading in (lambda: tomllib.loads(f"v = {value}")["v"], lambda: float(value)):  # .1 is not TOML
         try:
             return path, reading()
         except (ValueError, RecursionError):
@@ -320,7 +319,7 @@ def _drop_foreign_keys(
 
 
 def _room_at(table: dict[str, Any], path: list[str], beside: Path | None) -> catalog.Room:
-    """The room of the table at `path`."""
+    """Return the room of the table at `path`."""
     room = catalog.ROOMS.get(path[0])
     for depth, part in enumerate(path[1:], start=1):
         if room is None:

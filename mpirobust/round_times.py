@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class RoundTimes:
     """Seconds by phase; 0 for a phase that a round does not have.
 
-    The fields are the columns `seconds_*` of the trace, in this order. Whoever does the work of a phase sets its field,
-    and the row of the round reads the fields when it is read itself.
+    The fields are the columns `seconds_*` of the trace, in this order. The code that does the work of a phase sets its
+    field, and a row of the trace copies the fields when it is read.
 
     Attributes:
         broadcast: until the center had sent the query.

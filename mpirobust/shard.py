@@ -18,9 +18,9 @@ class Shard:
     """The rows of one worker.
 
     Attributes:
-        X: features, shape (n, d), dense or CSR; float64, or float32 where the rows are images (`network` takes
+        X: features, shape (n, d), dense or CSR; float64, or float32 if the rows are images (`network` takes
             them as they are, the other losses compute in float64 all the same).
-        XT: the transpose of `X`, shape (d, n); CSR as well when `X` is, since
+        XT: the transpose of `X`, shape (d, n); CSR as well if `X` is, because
             two CSR products are faster than one CSR and one CSC product.
         y: targets, shape (n,), float64: class numbers 0, 1, ..., or real values.
         classes: number of classes in the whole data set, 0 for real targets.
@@ -44,12 +44,12 @@ class Shard:
 
     @cached_property
     def gram_norm(self) -> float:
-        """`||XᵀX / n||`, the largest eigenvalue, from above by a millionth; worked out once per shard."""
+        """`||XᵀX / n||`, the largest eigenvalue, from above by a millionth; computed once per shard."""
         return gram_norm(self.X, self.XT)
 
     def with_labels(self, y: NDArray[np.float64]) -> Shard:
         return replace(self, y=y)
 
     def take(self, rows: Rows) -> Shard:
-        """The shard that holds only `rows`."""
+        """Return the shard that holds only `rows`."""
         return Shard.of(self.X[rows], self.y[rows], self.classes, self.total)

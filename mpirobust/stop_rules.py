@@ -1,4 +1,4 @@
-"""When a run has converged."""
+"""The rules by which a run has converged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mpirobust.components import Field, component
 
 @component
 class StopRules:
-    """The run has converged when an audit is at or below one of these; `curvature` adds a demand to the first."""
+    """The run has converged when an audit is at or below one of these; `curvature` adds a condition to the first."""
 
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"gradient_norm", "loss", "curvature"})
 

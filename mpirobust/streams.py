@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-CENTER = 2**32 - 1  # the center's place in the streams; no worker has this number
+CENTER = 2**32 - 1  # the worker number of the center's streams; no worker has this number
 
 
 class Purpose(IntEnum):
-    """What a stream is drawn for; no two purposes share a number."""
+    """The purpose of a stream; no two purposes share a number."""
 
     SPLIT = 1
     PARTITION = 2
@@ -34,12 +34,12 @@ class Purpose(IntEnum):
 
 
 def stream(seed: int, worker: int, round: int, purpose: Purpose) -> np.random.Generator:
-    """The random stream of one worker in one round for one purpose.
+    """Return the random stream of one worker in one round for one purpose.
 
-    Counter-based (Philox 4x64; Salmon et al. 2011): the seed is the key, the
-    other three are words of the counter, and a stream has 2^64 blocks before
-    it meets its neighbour. Nothing is stored, so nothing needs a checkpoint,
-    and no stream depends on which rank asks.
+    Counter-based (Philox 4x64; Salmon et al. 2011): the seed is the key, the other three are words of the
+    counter, and a stream has 2^64 blocks before it overlaps the next one. The second word of the key is
+    "mpirobus" in ASCII. There is no state that a checkpoint would have to save, and no stream depends on
+    the rank that draws it.
     """
     key = np.array([seed, 0x6D706972_6F627573], dtype=np.uint64)
     counter = np.array([0, purpose, round, worker], dtype=np.uint64)
@@ -49,7 +49,7 @@ def stream(seed: int, worker: int, round: int, purpose: Purpose) -> np.random.Ge
 class Streams:
     """The streams of one worker for one purpose, round after round.
 
-    The same as `stream`, for a fifth of its time; each stream is good until the next is asked for.
+    The same numbers as `stream`, in a fifth of its time; each stream is valid until the next call of `of`.
     """
 
     def __init__(self, seed: int, worker: int, purpose: Purpose) -> None:

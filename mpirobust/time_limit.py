@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from time import monotonic, time
 
-MARGIN = 2.0  # seconds for what nobody estimates: the summary, the end of the other processes
+MARGIN = 2.0  # seconds that no estimate covers: the summary, the end of the other processes
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def passed(ends: float | None) -> bool:
-    """Return whether too little time is left to start anything."""
+    """Return whether too little time is left to start a run."""
     return ends is not None and monotonic() + MARGIN > ends
 
 

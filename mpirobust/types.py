@@ -1,4 +1,4 @@
-"""The nouns that every room shares: vectors, rows, messages and their norm."""
+"""Types that every room shares: vectors, rows, messages, layouts and norms."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 Vector: TypeAlias = NDArray[np.floating[Any]]  # 1-D, shape (d,)
 Rows: TypeAlias = NDArray[np.intp]  # row numbers, ascending
 Message: TypeAlias = bytes | bytearray | memoryview
-OnFailure: TypeAlias = Literal["stop", "drop", "adopt"]  # what becomes of the workers of a rank that died
+OnFailure: TypeAlias = Literal["stop", "drop", "adopt"]  # what happens to the workers of a rank that fails
 
 
 @dataclass(frozen=True)
 class Layout:
     """The parts of a vector, in order, each with its name and shape; a part is stored in C order.
 
-    A loss says which they are (the weights and biases of a network, say), so that a compressor can work part by part.
+    A loss defines them (the weights and biases of a network, for example), so that a compressor can work part by part.
     """
 
     parts: tuple[tuple[str, tuple[int, ...]], ...]
@@ -38,11 +38,11 @@ def flat(dim: int) -> Layout:
 
 @dataclass(frozen=True)
 class Norm:
-    """How the center measures a message.
+    """The norm by which the center sorts messages.
 
-    `q` is the order of the norm. With `claimed`, the worker sends the norm of
-    what it compressed beside the code and the center sorts by that (P1 Alg. 1,
-    Option I); otherwise the norm is computed from the code (Option II).
+    `q` is the order of the norm. With `claimed`, the worker sends the norm of its answer before the
+    code, and the center sorts by this number (P1 Alg. 1, Option I); otherwise the center computes the
+    norm from the code (Option II).
     """
 
     q: float = 2.0

@@ -1,4 +1,4 @@
-"""What the coordinate-wise rules share: the values of a coordinate in ascending order."""
+"""The values of a coordinate in ascending order, for the coordinate-wise rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Blocks: TypeAlias = Iterator[tuple[slice, NDArray[np.float64]]]
 
 
 def ordered(block: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The block (n, width) with each coordinate's values ascending, shape (width, n).
+    """Return the block (n, width) with each coordinate's values ascending, shape (width, n).
 
     Sorting rows in full takes as long as one np.partition and half the time of a partition
     at two places, and a third of either along the first axis (benchmarks/aggregation.py).
@@ -26,13 +26,13 @@ def ordered(block: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def median(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The median of each row of `ordered`; the mean of the two in the middle where their number is even."""
+    """Return the median of each row of `ordered`; the mean of the two in the middle if their number is even."""
     n = columns.shape[1]
     return 0.5 * columns[:, (n - 1) // 2] + 0.5 * columns[:, n // 2]
 
 
 def weighted_median(block: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The median of each coordinate of the block (n, width) when row i counts weights[i] times, shape (width,).
+    """Return the median of each coordinate of the block (n, width) when row i counts weights[i] times, shape (width,).
 
     The mean of the smallest value with at least half of the weight up to it and the smallest with
     more than half; with equal weights, `median` to the bit.
@@ -52,7 +52,7 @@ def coordinate_wise(
     kept: NDArray[np.bool_],
     rule: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Verdict:
-    """The verdict of a rule that looks at one coordinate at a time: blocks (n, width) to steps (width,)."""
+    """Return the verdict of a rule that looks at one coordinate at a time: blocks (n, width) to steps (width,)."""
     step = np.zeros(answers.dim)
     if kept.any():
         for where, block in answers.blocks(np.flatnonzero(kept)):

@@ -1,4 +1,4 @@
-"""What the rules that measure distances share: all of them are read off the Gram matrix.
+"""Distances between messages, for several rules; all are computed from the Gram matrix.
 
 A point is written as weights that sum to one, so that a rule may move it about
 without a vector in hand and decode the messages once, at the end.
@@ -38,7 +38,7 @@ def measured(answers: Answers, beside: Vector | None = None) -> tuple[Rows, NDAr
 
 
 def squared_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """||x_i - x_j||², shape (n, n), with exact zeros on the diagonal."""
+    """Return ||x_i - x_j||², shape (n, n), with exact zeros on the diagonal."""
     squares = np.diag(gram)
     distances = np.maximum(squares[:, None] + squares - 2 * gram, 0.0)
     np.fill_diagonal(distances, 0.0)
@@ -46,13 +46,13 @@ def squared_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def distances_to(gram: NDArray[np.float64], point: Weights) -> NDArray[np.float64]:
-    """||x_i - Σ_j point[j] x_j||, shape (n,)."""
+    """Return ||x_i - Σ_j point[j] x_j||, shape (n,)."""
     products = gram @ point
     return np.asarray(np.sqrt(np.maximum(np.diag(gram) - 2 * products + point @ products, 0.0)))
 
 
 def distance_moved(gram: NDArray[np.float64], change: Weights) -> float:
-    """How far a point went whose weights changed so."""
+    """Return the distance between two points, given the change of their weights."""
     return float(np.sqrt(np.maximum(change @ gram @ change, 0.0)))
 
 
@@ -79,7 +79,7 @@ def expect_krum(beta: float, workers: int) -> int:
 
 
 def krum_order(nearest: NDArray[np.float64], f: int) -> NDArray[np.intp]:
-    """The rows by Krum score, best first: Σ of the squared distances to the n - f - 2 nearest others (at least one).
+    """Return the rows by Krum score, best first: Σ of squared distances to the n - f - 2 nearest others (at least one).
 
     `nearest` holds each row's squared distances in ascending order, its own zero first. Ties,
     as of two that are each other's nearest, are broken by the distances to all, then by number.
@@ -110,7 +110,7 @@ def geometric_median(
 
 
 def widest(gram: NDArray[np.float64], left: Weights) -> tuple[float, NDArray[np.float64]]:
-    """The largest eigenvalue of the weighted covariance, and (x_i - mean)² along its direction but for a factor.
+    """Return the largest eigenvalue of the weighted covariance, and (x_i - mean)² along its direction but for a factor.
 
     A row without weight has no say, and strays by 0. The covariance has the eigenvalues of the
     weighted, centered Gram matrix.

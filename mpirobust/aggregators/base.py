@@ -31,8 +31,8 @@ class Verdict:
     """The judgement on one round.
 
     Attributes:
-        step: shape (d,); zero in a round in which nobody is kept.
-        kept: which workers it came from, shape (m,).
+        step: shape (d,); zero if no worker is kept.
+        kept: whether each worker is in the step, shape (m,).
         memory: what the rule keeps for the next round of this kind of query; None if it keeps nothing.
     """
 
@@ -59,7 +59,7 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Context:
-    """Where in a run a rule is asked.
+    """The round in which a rule is asked.
 
     Attributes:
         round: t, from 0.
@@ -98,20 +98,20 @@ class Aggregator(ABC):
 
     @abstractmethod
     def tolerates(self) -> float | None:
-        """The fraction of Byzantine workers that the rule is set for, 1/2 for any minority.
+        """Return the fraction of Byzantine workers that the rule is set for, 1/2 for any minority.
 
-        None where no fraction says it: the rule defends against none, or `admit` knows more.
+        None if no fraction describes it: the rule defends against none, or `admit` decides.
         """
 
     def memory(self) -> type | None:
-        """The class of `Verdict.memory`, a frozen dataclass of vectors and numbers; None if the rule keeps nothing.
+        """Return the class of `Verdict.memory`, a frozen dataclass of vectors and numbers; None if there is no memory.
 
         Vectors have shape (d,) and are in units of the answer (before `Answers.scale`). It goes into checkpoints.
         """
         return None
 
     def trims(self, workers: int) -> int | None:
-        """How many of so many workers the rule drops by norm before it averages the rest; None for another rule."""
+        """Return how many of `workers` the rule drops by norm before it averages the rest; None for another rule."""
         return None
 
     def __call__(self, vectors: ArrayLike) -> NDArray[np.float64]:
@@ -148,14 +148,14 @@ class Weighing(Aggregator):
 
 
 def share(beta: float, workers: int) -> int:
-    """⌈βm⌉, where a product that is whole but for rounding counts as whole."""
+    """Return ⌈βm⌉; a product that is whole except for rounding counts as whole."""
     return ceil(beta * workers - 1e-9)
 
 
 def max_faulty(rule: Aggregator, workers: int, byzantine: int) -> int:
-    """Return how many of the workers may be Byzantine or absent, if `byzantine` of them are: the rule is set for that.
+    """Return how many of the workers may be Byzantine or absent if `byzantine` of them are Byzantine.
 
-    If the rule defends against none, all but one may be absent.
+    The rule is set for this number. If it defends against none, all but one may be absent.
     """
     return next(n for n in count(byzantine) if not _stands(rule, workers, n + 1))
 

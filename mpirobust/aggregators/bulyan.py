@@ -19,7 +19,7 @@ class Bulyan(Aggregator):
 
     Krum chooses n - 2f of the n sound messages, one after the other, each among those that
     are left; then, coordinate by coordinate, the mean of the n - 4f values nearest to their
-    median. Where too few are sound, one at least is chosen. Ties are broken as by Krum,
+    median. If too few are sound, one at least is chosen. Ties are broken as by Krum,
     and between values to both sides of the median by the side that leaves as many out.
     """
 
@@ -47,7 +47,7 @@ class Bulyan(Aggregator):
 
 
 def _chosen(distances: NDArray[np.float64], f: int) -> list[int]:
-    """The rows that Krum takes one by one; what is left is kept sorted, so that a round costs n²."""
+    """Return the rows that Krum takes one by one; what is left is kept sorted, so that a round costs n²."""
     n = distances.shape[0]
     order = np.argsort(distances, axis=1, kind="stable")
     nearest = np.take_along_axis(distances, order, axis=1)

@@ -46,7 +46,7 @@ class IterativeFiltering(Aggregator):
 
 
 def _filtered(gram: NDArray[np.float64], budget: float, enough: float) -> Weights:
-    """The weights c, shape (n,), when `budget` has gone or the answers vary by no more than `enough`."""
+    """Return the weights c, shape (n,), when `budget` has gone or the answers vary by no more than `enough`."""
     c = np.ones(gram.shape[0])
     while budget > 0:
         spread, strays = widest(gram, c)

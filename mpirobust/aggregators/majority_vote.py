@@ -15,7 +15,7 @@ class MajorityVote(Aggregator):
     """signSGD with majority vote: `step = scale · sign(Σ sign(v_i))`, coordinate by coordinate (Bernstein et al. 2018).
 
     The step keeps the direction of the votes, as every rule's: the algorithm subtracts it. Its
-    entries are plus or minus the scale (the step size), or 0 where the votes tie; a zero
+    entries are plus or minus the scale (the step size), or 0 if the votes tie; a zero
     abstains. Every sound message votes with the same weight, however long it is.
     """
 

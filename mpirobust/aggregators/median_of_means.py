@@ -17,7 +17,7 @@ class MedianOfMeans(Weighing):
 
     Groups are of workers with neighbouring numbers and of equal size, give or take one; the
     mean of a group is the weighted one of its sound messages, and a group without any is left
-    out. A group counts with the mean weight of these, once where all weigh the same, however
+    out. A group counts with the mean weight of these, once if all weigh the same, however
     many they are. It holds while the groups with a Byzantine worker are a minority.
     """
 

@@ -104,7 +104,7 @@ class _Mixed(Answers):
         return np.asarray(rows @ gram @ rows.T)
 
     def parts(self, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which answers are part of the mixed ones that are kept."""
+        """Return which answers are part of the mixed ones that are kept."""
         return self._spread(np.any(self._mixing[kept[self._workers]] > 0, axis=0)).astype(bool)
 
     def _spread(self, values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:

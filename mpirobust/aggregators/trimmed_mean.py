@@ -17,7 +17,7 @@ class TrimmedMean(Aggregator):
     """Coordinate by coordinate, the mean of what is left without the ⌈βm⌉ largest and smallest (Yin et al. 2018).
 
     Unsound messages do not count as trimmed: they may be those of honest workers that are
-    gone. Where too few are sound, the middle one or two are left, which is the median.
+    gone. If too few are sound, the middle one or two are left, which is the median.
     """
 
     beta: Fraction

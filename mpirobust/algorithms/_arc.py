@@ -23,18 +23,18 @@ def adapted(
     tries: int,
     rng: np.random.Generator,
 ) -> Vector:
-    """The step for an M near `model.M` that suits F, by at most `tries` more solves.
+    """Return the step for an M near `model.M` that suits F, by at most `tries` more solves.
 
     The ratio of ARC is `change(γ s) = F(x + γ s) - F(x)` over the predicted `γ m(s)`. While it is at least 0.9, M
-    falls by a factor of 4, and the last such step is taken; where it is below 0.1 for the M of the plan, M rises
-    until it is not. `scale` is |F(x)|: where the prediction is rounding beside it, the step is taken as it is.
+    falls by a factor of 4, and the last such step is taken; if it is below 0.1 for the M of the plan, M rises
+    until it is not. `scale` is |F(x)|: if the prediction is only rounding of it, the step is taken as it is.
     """
 
     def tried(M: float) -> tuple[Vector, float]:
         at = replace(model, M=M)
         s = solver.solve(at, rng)
         predicted = model.gamma * at.value(s)
-        if not -predicted > _ROUNDING * scale:  # also where it is not a number
+        if not -predicted > _ROUNDING * scale:  # also if it is not a number
             return s, _SUCCESSFUL
         return s, change(model.gamma * s) / predicted
 

@@ -17,7 +17,7 @@ from mpirobust.types import Norm, Vector
 
 
 class State(Protocol):
-    """What an algorithm knows between rounds: a frozen dataclass of arrays and numbers, all that a checkpoint needs."""
+    """The state of an algorithm between rounds: a frozen dataclass of arrays and numbers, as checkpoints store it."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -45,13 +45,13 @@ S = TypeVar("S", bound=State)
 
 @dataclass(frozen=True)
 class Query:
-    """What the center asks of the workers in one round.
+    """The request of the center to the workers in one round.
 
     Attributes:
         vectors: what is broadcast, each of shape (d,); the point comes first.
         scale: what one unit of an answer is worth (the step size). Applied once: by
-            the worker before it compresses where there is error feedback, else by the center.
-        kind: which question it is, for algorithms that ask more than one.
+            the worker before it compresses if there is error feedback, else by the center.
+        kind: the number of the question, for algorithms that ask more than one.
     """
 
     vectors: tuple[Vector, ...]
@@ -60,10 +60,10 @@ class Query:
 
 
 class Terrain(Protocol):
-    """What an algorithm may learn of the honest objective before its first round, outside the ledger."""
+    """The properties of the honest objective that an algorithm may query before its first round, not in the ledger."""
 
     def smoothness(self, x: Vector) -> float:
-        """Largest absolute eigenvalue of the (weighted) mean Hessian over the workers at `x`, by power iteration."""
+        """Return the largest absolute eigenvalue of the (weighted) mean Hessian at `x`, by power iteration."""
 
 
 @component
@@ -92,11 +92,11 @@ class Algorithm(ABC, Generic[S]):
         return
 
     def vectors_down(self) -> int:
-        """How many vectors a query has at the most."""
+        """Return the largest number of vectors that a query has."""
         return 1
 
     def outside_p1(self, rows: int) -> list[str] | None:
-        """Return what of the method P1's theorems do not speak of, as clauses that say what they have in its place.
+        """Return the parts of the method that P1's theorems do not cover, as clauses that say what they assume instead.
 
         None if the method is not P1's gradient descent at all.
 
@@ -107,19 +107,19 @@ class Algorithm(ABC, Generic[S]):
 
     @abstractmethod
     def start(self, x0: Vector, terrain: Terrain) -> S:
-        """The state before round 0."""
+        """Return the state before round 0."""
 
     @abstractmethod
     def query(self, state: S) -> Query:
-        """What is asked of the workers."""
+        """Return the query for the workers."""
 
     @abstractmethod
     def answer(self, query: Query, loss: Loss, shard: Shard, rng: np.random.Generator) -> Vector:
-        """Worker side: the answer to `query` on one shard, shape (d,), a new array."""
+        """Worker side: return the answer to `query` on one shard, shape (d,), a new array."""
 
     @abstractmethod
     def advance(self, state: S, verdict: Verdict, rng: np.random.Generator) -> S:
-        """Center side: the state after the round; `verdict.step` has the query's scale in it."""
+        """Center side: return the state after the round; `verdict.step` includes the query's scale."""
 
     @abstractmethod
     def finished(self, state: S) -> bool:

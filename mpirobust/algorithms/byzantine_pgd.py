@@ -16,11 +16,11 @@ from mpirobust.types import Vector
 
 @dataclass(frozen=True)
 class Search:
-    """Where the search for a second-order stationary point stands.
+    """The state of the search for a second-order stationary point.
 
     Attributes:
         x: the iterate w̃; during an escape the point that is to be left.
-        probe: where the gradient is asked: w'_t in an escape, else x.
+        probe: the point at which the gradient is asked: w'_t in an escape, else x.
         origin: w'_0, where the current try began.
         t: rounds done.
         tries: tries of this escape, the current one included; 0 while descending.
@@ -46,7 +46,7 @@ class ByzantinePGD(Algorithm[Search]):
     Descends by `step` while the robust gradient is longer than `threshold`. Then Escape: each of up
     to Q tries starts at a uniform point of the ball of radius r around the iterate and does up to
     T_th gradient steps; at a distance above R from its start it has escaped, and descent goes on
-    from there. Where no try escapes, after Q T_th rounds, the iterate is taken as second-order
+    from there. If no try escapes, after Q T_th rounds, the iterate is taken as second-order
     stationary and the run has finished; `rounds` is the upper bound. All of this is the center's:
     the workers answer gradients and never know. A round in which nobody is kept says nothing of
     the gradient: it does not begin an escape.

@@ -22,7 +22,7 @@ from mpirobust.types import Norm, Vector
 
 
 class Asked(IntEnum):
-    """What a round asks for."""
+    """The question of a round."""
 
     STEP = 0
     GRADIENT = 1
@@ -30,7 +30,7 @@ class Asked(IntEnum):
 
 @dataclass(frozen=True)
 class Iteration:
-    """Where the method is.
+    """The state of the method.
 
     Attributes:
         x: the iterate.

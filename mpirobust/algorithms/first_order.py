@@ -18,7 +18,7 @@ from mpirobust.types import Norm, Vector
 
 @dataclass(frozen=True)
 class Iterate:
-    """The iterate, the number of rounds done, and the smoothness estimate (0 where the schedule needs none)."""
+    """The iterate, the number of rounds done, and the smoothness estimate (0 if the schedule needs none)."""
 
     x: Vector
     t: int
@@ -90,7 +90,7 @@ class FirstOrder(Algorithm[Iterate]):
         return self.step / state.smoothness if self.schedule == "inverse-smoothness" else self.step
 
     def _project(self, x: Vector) -> Vector:
-        """Π_W (P1 Alg. 1 l. 6)."""
+        """Return Π_W (P1 Alg. 1 l. 6)."""
         if self.radius is None or np.sqrt(x @ x) <= self.radius:
             return x
         direction: Vector = x / np.abs(x).max()  # x @ x may have overflowed

@@ -30,7 +30,7 @@ class Newton(Algorithm[NewtonDescent]):
 
     Worker i answers p_i with (∇²F_i + `damping` I) p_i ≈ ∇F_i, by conjugate gradients from zero: until the
     residual is at most `tolerance` times the gradient, or `products` Hessian products are spent. A direction
-    whose curvature is not positive ends it with what there is, or the gradient where it is the first (Newton-CG,
+    whose curvature is not positive ends it with what there is, or the gradient if it is the first (Newton-CG,
     Nocedal & Wright 2006, Alg. 7.1; Steihaug's step to the edge needs a trust region). The paper's Hessians are
     positive definite; those of shards with fewer rows than parameters are singular, and `damping` bounds 1/λ.
     """

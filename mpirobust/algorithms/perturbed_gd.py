@@ -33,7 +33,7 @@ class PerturbedGD(Algorithm[PerturbedDescent]):
 
     A gradient no longer than `threshold`, more than `wait` rounds (t_thres) after the last perturbation, moves
     the iterate to a uniform point of the ball of `radius` around it, in place of a step; else it is a step of
-    `step`. The paper's Alg. 2 also returns the point before the perturbation where f has not decreased enough
+    `step`. The paper's Alg. 2 also returns the point before the perturbation if f has not decreased enough
     after `wait` steps. The center has no values of f, only gradients, so this one does all its `rounds`.
     """
 

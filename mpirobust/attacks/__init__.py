@@ -1,1 +1,1 @@
-"""What Byzantine workers do."""
+"""The attacks of Byzantine workers."""

@@ -1,4 +1,4 @@
-"""Where the numbers of a message stand."""
+"""The places of the numbers in a message."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class Alie(MessageAttack):
 
     By default z is the paper's, the largest at which enough honest workers are expected
     beyond the forgery to make it look like the majority: Φ(z) = (m - f - s)/(m - f) with
-    s = ⌊m/2 + 1⌋ - f supporters, f of m workers being Byzantine. Where so few attack that
+    s = ⌊m/2 + 1⌋ - f supporters, f of m workers being Byzantine. If so few attack that
     this is below zero, they send the mean.
     """
 
@@ -29,7 +29,7 @@ class Alie(MessageAttack):
         return spy.encode(worker, mean - self.factor(len(spy.answers), spy.byzantine.size) * deviation, rng)
 
     def factor(self, m: int, f: int) -> float:
-        """z for `f` Byzantine of `m` workers."""
+        """Return z for `f` Byzantine of `m` workers."""
         if self.z is not None:
             return self.z
         supporters = max(1, m // 2 + 1 - f)

@@ -1,4 +1,4 @@
-"""The contracts of an attack: what a Byzantine worker may change, from its data to its bytes."""
+"""The contracts of an attack. A Byzantine worker may change its data, its answer or its bytes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class UpdateAttack(Attack):
 
 @dataclass(frozen=True)
 class Spy:
-    """All that there is to know of a round, for an omniscient attacker.
+    """All data of a round, for an omniscient attacker.
 
     Attributes:
         answers: what the rule would judge if nothing were forged, in units of the answer.
@@ -97,10 +97,10 @@ class Spy:
         return mean, deviation
 
     def of_norm(self, norm: float, worker: int, v: Vector, rng: np.random.Generator) -> bytes:
-        """The message, among those for positive multiples of `v`, that the rule measures as `norm` or a trifle less.
+        """Return the message for the positive multiple of `v` that the rule measures as `norm` or very little less.
 
         Codes change norms, so it is the code that is measured, once to scale it and then to
-        stay below. Where the norm does not follow the vector's (no scale is sent, or it is added
+        stay below. If the norm does not follow the vector's (no scale is sent, or it is added
         to a state that is elsewhere), it is what it is.
         """
         largest = np.abs(v).max(initial=0.0)
@@ -127,7 +127,7 @@ class MessageAttack(Attack):
         return False
 
     def memory(self) -> type | None:
-        """The class of what `remember` returns; None if nothing.
+        """Return the class of what `remember` returns; None if nothing.
 
         It is a frozen dataclass of vectors of shape (d,) and numbers, and goes into checkpoints.
         """

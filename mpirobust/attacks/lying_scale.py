@@ -13,7 +13,7 @@ from mpirobust.components import component
 class LyingScale(MessageAttack):
     """A lie in the code: the first number of the due message turns its sign, or becomes zero, huge or NaN.
 
-    That is the scale of a code that is_root with one, the claim under Option I, else the first
+    That is the scale of a code that begins with one, the claim under Option I, else the first
     value. All else stays, as the support of a sparse code; a code without numbers is left as it is.
     """
 

@@ -13,10 +13,10 @@ from mpirobust.components import Field, component
 class UnderCut(MessageAttack):
     """All send minus the honest mean direction, just below the cut of norm trimming (P1 Alg. 1 l. 6).
 
-    The rule drops the ⌈βm⌉ longest of m. Whoever has that many longer honest messages above it is kept,
+    The rule drops the ⌈βm⌉ longest of m. A message with so many longer honest messages is kept,
     so the norm is the largest below the ⌈βm⌉-th longest honest one, as the center measures it.
-    Unsound messages count as longer than any; where they alone fill the cut, the longest
-    sound one is the measure, and so it is where nothing is trimmed.
+    Unsound messages count as longer than any; if they alone fill the cut, the longest
+    sound one is the measure, and so it is if nothing is trimmed.
     """
 
     beta: Annotated[float, Field(ge=0, lt=0.5)]

@@ -1,1 +1,1 @@
-"""Who hosts which worker, and how bytes travel."""
+"""The workers of a run: their placement on ranks, the protocol, and both ends of it."""

@@ -23,10 +23,10 @@ class Exchange:
     """One answered query.
 
     Attributes:
-        answers: what the rule judges; that of an absent worker is never sound.
+        answers: the input of the rule; the answer of an absent worker is never sound.
         bytes_up: the lengths of the messages summed; a forged message counts with its own length.
         bytes_down: the header and the vectors, once for each worker that is present.
-        times: of the phases broadcast, compute, encode, gather and forge; the other phases are still to come.
+        times: of the phases broadcast, compute, encode, gather and forge; the later phases are still 0.
         absent: the workers that were lost with their rank or failed, shape (m,).
     """
 
@@ -52,7 +52,7 @@ class Audit:
 
 
 class Depleted(Exception):
-    """More workers are Byzantine or absent than the rule is set for: its step could not be trusted."""
+    """More workers are Byzantine or absent than the rule is set for, so its step cannot be trusted."""
 
 
 class Cluster(ABC):
@@ -71,20 +71,20 @@ class Cluster(ABC):
     @property
     @abstractmethod
     def attack_memory(self) -> Any:
-        """What an omniscient attacker remembers of the last round; None if nothing."""
+        """The memory of an omniscient attacker after the last round; None if it has none."""
 
     @abstractmethod
     def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         """Put `query` to every worker and collect one message of each.
 
         Args:
-            judge: the rule as it stands in this round: an omniscient attacker may ask it.
+            judge: the rule bound to this round; an omniscient attacker may call it.
 
         Raises:
-            WorkerFault: a worker of this process raised; the run cannot go on.
-            RankFault: a rank failed, and the plan says `on_failure = "stop"`; so do the other calls but `dismiss`.
-            ReportedFault: a worker failed elsewhere, likewise.
-            Depleted: too many are lost; nothing came of the query.
+            WorkerFault: a worker of this process raised; the run cannot continue.
+            RankFault: a rank failed, and the plan says `on_failure = "stop"`. All calls but `dismiss` may raise it.
+            ReportedFault: a worker failed on another rank, and the plan says the same.
+            Depleted: too many workers are lost; the query has no effect.
         """
 
     @abstractmethod
@@ -103,16 +103,17 @@ class Cluster(ABC):
     def memory(self, name: str, round: int) -> Generator[Vector, None, None]:
         """Yield a memory of the feedback as it was before `round`, one worker at a time, in worker order; to be closed.
 
-        `round` is the next to be asked, or the last if nothing came of it. Zeros for a worker that is absent.
+        `round` is the next to be asked, or the last if it was discarded. Each vector has shape (d,), float64, and
+        is zero for an absent worker.
         """
 
     @abstractmethod
     def restore(self, name: str, rows: Iterable[Vector]) -> None:
-        """Give the center's half of a feedback what `memory` yielded at a checkpoint; the workers read their own."""
+        """Restore the center's half of a feedback from the rows that `memory` yielded; the workers read their own."""
 
     @abstractmethod
     def restore_attack(self, memory: Any) -> None:
-        """Give an omniscient attacker the memory that a checkpoint holds."""
+        """Restore the memory of an omniscient attacker from a checkpoint."""
 
     @abstractmethod
     def dismiss(self, code: int) -> None:

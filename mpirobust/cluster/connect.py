@@ -1,4 +1,4 @@
-"""From a communicator to the cluster that the center sees."""
+"""Makes a cluster from a communicator."""
 
 from __future__ import annotations
 

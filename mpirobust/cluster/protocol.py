@@ -16,9 +16,10 @@ further vector. What follows depends on the command:
     DISMISS    none                  confirm                                       nothing: the ranks leave with the
                                                                                    exit code `number`
 
-A rank failure in any of them raises `RankFailure` at both ends. Both recover, work out anew which rank hosts which
-worker (the same computation everywhere: nothing is agreed on), and the center repeats the command from its broadcast.
-So every command is idempotent: a worker that is asked twice in a round sends the same message. MEMORY is repeated from
+A rank failure in any of them raises `RankFailure` at both ends. Both recover and compute the new placement of the
+workers (the same computation on every rank, without communication), and the center repeats the command from its
+broadcast.
+So every command is idempotent: a worker that receives a query twice sends the same message. MEMORY is repeated from
 the first worker whose vector has not arrived. A worker that raises in ASK, AUDIT or CURVATURE is reported by its rank
 as failed and is absent from then on; without ULFM its rank ends the job.
 """
@@ -53,7 +54,7 @@ HEADER = np.dtype(
     [("command", "<i4"), ("kind", "<i4"), ("vectors", "<i4"), ("number", "<i4"), ("round", "<i8"), ("scale", "<f8")]
 )
 Header: TypeAlias = np.void  # one HEADER
-SECONDS = np.dtype(("<f8", (2,)))  # compute and encode, behind the messages of each rank
+SECONDS = np.dtype(("<f8", (2,)))  # compute and encode, after the messages of each rank
 
 
 def bytes_down(workers: int, query: Query) -> int:

@@ -1,4 +1,4 @@
-"""The center's half of a round: from the bytes that crossed to what the rule judges."""
+"""The center's half of a round: from the bytes that crossed to the input of the rule."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from mpirobust.types import Message, Vector
 
 
 class RoundReceiver:
-    """Receives the messages of every round; keeps the center's half of the feedback and what the attackers remember.
+    """Receives the messages of every round; keeps the center's half of the feedback and the memory of the attackers.
 
     Attributes:
         present: the workers that are not absent, shape (m,).
         unreliable: how many workers are Byzantine or absent.
         memory: the center's half of the feedback, shape (m, d) for each name.
-        attack_memory: what an omniscient attacker remembers of the last round; None if nothing.
+        attack_memory: of an omniscient attacker, after the last round; None if it has none.
     """
 
     def __init__(self, config: WorkerConfig, workers: int) -> None:
@@ -46,8 +46,9 @@ class RoundReceiver:
         """Return the answers to `query`.
 
         Args:
-            judge: the rule as it stands in this round, for an omniscient attacker.
-            messages: one per worker, empty for those that are absent.
+            judge: the rule bound to this round, for an omniscient attacker.
+            messages: one per worker, in worker order; empty for an absent worker.
+            times: of the phases so far; forge is set here.
         """
         config, codes = self._config, self._config.codes(round)
         began = perf_counter()
@@ -60,7 +61,7 @@ class RoundReceiver:
         return Exchange(answers, inbox.nbytes, down, times, ~self.present)
 
     def lose(self, absent: Sequence[int], moved: Sequence[int]) -> None:
-        """Mark workers absent; reset the memory of those that moved to another rank, where they begin at zero."""
+        """Mark workers absent; set the memory of the workers that moved to zero, as on their new rank."""
         self.present[list(absent)] = False
         self.unreliable = np.union1d(self._config.byzantine, self._everyone[~self.present]).size
         for rows in self.memory.values():
@@ -80,9 +81,9 @@ class RoundReceiver:
         codes: Codes,
         messages: list[Message],
     ) -> list[Message]:
-        """Return the messages with those of the Byzantine workers replaced by what the omniscient attacker sends.
+        """Return the messages, with those of the Byzantine workers replaced by the omniscient attacker's.
 
-        The attacker thinks in what the rule will judge: `Feedback.aim` turns that into what has to be encoded.
+        The attacker chooses the vectors that the rule will judge. `Feedback.aim` converts each to the vector to encode.
         """
         config, feedback, coin = self._config, self._config.feedback, self._config.coin(round)
         answers = feedback.receive(self._copied_memory(), self._inbox(codes, messages), 1.0, coin)

@@ -1,4 +1,4 @@
-"""The center's end of a cluster of comm."""
+"""The center's end of a cluster whose workers are on other ranks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class RemoteCluster(Cluster):
         self._placement = placement
         self._channel = Channel(self._comm, self._config.dim)
         self._hosted = np.array([len(workers) for workers in placement])
-        self._order = [worker for workers in placement for worker in workers]  # in which messages arrive
+        self._order = [worker for workers in placement for worker in workers]  # in which messages are received
         self._lengths = np.full(len(self._order), self._config.message_limit(), np.int64)
         self._received = np.empty(0, np.uint8)
         self._messages: list[Message] = [b""] * self._m
@@ -119,7 +119,7 @@ class RemoteCluster(Cluster):
 
     def smoothness(self, x: Vector) -> float:
         found = self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._config.seed))
-        if self.depleted:  # a step size derived from it would stay in the state, with all workers back
+        if self.depleted:  # a step size derived from it would stay in the state, even with all workers again
             raise RankFault("too many workers were lost before the first round; another start has all of them again")
         return found
 
@@ -127,7 +127,7 @@ class RemoteCluster(Cluster):
         return self._of_one_hessian(lambda: smallest_eigenvalue(self._hessian(x), x.size, self._config.seed))
 
     def _of_one_hessian(self, work: Callable[[], float]) -> float:
-        """Return the result of `work`, repeated until all its products are of the same workers."""
+        """Return the result of `work`; repeat it until all its products are over the same workers."""
         while True:
             channel, result = self._channel, work()
             if channel is self._channel:
@@ -155,7 +155,7 @@ class RemoteCluster(Cluster):
             yield from self._receiver.memory[name]
             return
         done = 0
-        while done < self._m:  # once, and again from where a rank failure broke it off
+        while done < self._m:  # once, and again from the first missing worker after a rank failure
             try:
                 with closing(self._memory_from(done, name, round)) as rows:
                     for row in rows:
@@ -165,7 +165,7 @@ class RemoteCluster(Cluster):
                 self._recover()
 
     def _memory_from(self, first: int, name: str, round: int) -> Generator[Vector, None, None]:
-        """Yield a memory that the workers keep, from the worker `first` on."""
+        """Yield a memory that the workers keep, beginning with the worker `first`."""
         names = [memory.name for memory in self._config.feedback.memories()]
         self._channel.memory(round, names.index(name), first)
         rank_of = {worker: rank for rank, workers in enumerate(self._placement) for worker in workers}
@@ -179,7 +179,7 @@ class RemoteCluster(Cluster):
                 else:
                     row[:] = 0.0
                 yield row
-        except GeneratorExit:  # a reader that gave up must not leave the workers sending
+        except GeneratorExit:  # the reader stopped: receive what the workers still send
             try:
                 for worker in due:
                     if worker in rank_of:
@@ -213,7 +213,7 @@ class RemoteCluster(Cluster):
                 self._recover()
 
     def _recover(self) -> None:
-        """Continue with the ranks and workers that are left.
+        """Continue with the surviving ranks and workers.
 
         Raises:
             Fault: the plan says `on_failure = "stop"`, or the root is the rank that failed.
@@ -228,7 +228,7 @@ class RemoteCluster(Cluster):
             happened.append(f"{named('worker', [survivors.failed_worker])} failed in round {self._round + 1}")
         if policy == "stop":
             why = f'{"; ".join(happened)} (on_failure = "stop")'
-            if survivors.failed_worker is not None:  # it would fail in the next start again
+            if survivors.failed_worker is not None:  # it would fail again in the next start
                 print(f"mpirobust: {why}", file=sys.stderr, flush=True)
                 raise ReportedFault(Exit.WORKER)
             raise RankFault(f"{why}; another start goes on from the newest checkpoint")

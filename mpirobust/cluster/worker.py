@@ -1,4 +1,4 @@
-"""One logical worker: answer, encode, remember what the feedback keeps."""
+"""One logical worker: it answers, encodes, and keeps the memory of the feedback."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from mpirobust.types import Layout, Norm, OnFailure, Rows, Vector
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What every worker of a run knows, and the center too.
+    """The configuration of all workers of a run, and of the center.
 
     Attributes:
-        seed: of the run.
-        loss: of which every worker has a local one.
-        algorithm: whose queries are answered.
+        seed: the seed of the run.
+        loss: the problem; each worker evaluates it on its own shard.
+        algorithm: the method whose queries the workers answer.
         compressor: of the messages, unless the feedback chooses another in some rounds.
-        norm: how the center measures a message.
-        feedback: what is sent in place of an answer.
-        lengths_vary: whether messages may differ in length, so that the lengths cross as well.
-        layout: of the vectors.
-        attack: of the Byzantine workers; None if all are honest.
+        norm: the norm by which the center sorts messages.
+        feedback: decides what is sent instead of an answer.
+        lengths_vary: whether messages may differ in length, so that the lengths have to be sent as well.
+        layout: the parts of the vectors, of total length d.
+        attack: the attack of the Byzantine workers; None if all are honest.
         byzantine: the numbers of the Byzantine workers, ascending.
         weights: how often each worker counts in the step and in the audit, shape (m,), float64: the objective is
             `Σ w_i F_i / Σ w_i`.
-        on_failure: what becomes of the workers of a rank that fails.
-        max_faulty: how many workers may be Byzantine or absent; with more the aggregation rule does not stand.
-        survives: whether the run goes on if a rank fails: a round may then be asked again, or come to nothing.
+        on_failure: what happens to the workers of a rank that fails.
+        max_faulty: the largest number of Byzantine or absent workers that the aggregation rule is set for.
+        survives: whether the run continues if a rank fails: a round may then be repeated or discarded.
     """
 
     seed: int
@@ -81,7 +81,7 @@ class WorkerConfig:
 
     @cached_property
     def compressors(self) -> tuple[Compressor, ...]:
-        """Those that a round may use."""
+        """The compressors that a round may use."""
         return self.feedback.compressors(self.compressor)
 
     @cached_property
@@ -94,7 +94,7 @@ class WorkerConfig:
         return stream(self.seed, worker, round, Purpose.SHARED)
 
     def coin(self, round: int) -> Coin:
-        """Return what makes the stream that all workers and the center share in a round."""
+        """Return a function that makes the stream that all workers and the center share in a round."""
         return lambda: stream(self.seed, CENTER, round, Purpose.COIN)
 
     def norm_prefix(self, answer: Vector) -> bytes:
@@ -117,7 +117,7 @@ class Worker:
     Attributes:
         clean: the shard as it was dealt, which the audit uses.
         test: this worker's part of the test rows.
-        memory: what the feedback keeps here; zero before the first round.
+        memory: the worker's half of the feedback memories, each of shape (d,), float64; zero before the first round.
     """
 
     def __init__(self, index: int, config: WorkerConfig, clean: Shard, test: Shard | None) -> None:

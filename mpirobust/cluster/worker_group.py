@@ -33,7 +33,7 @@ class WorkerGroup:
 
     Args:
         workers: in worker order.
-        build_more: `indices -> workers` as they are before the first round, built when they are asked for.
+        build_more: `indices -> workers` in their state before the first round; each is built when it is requested.
     """
 
     def __init__(

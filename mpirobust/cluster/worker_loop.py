@@ -1,4 +1,4 @@
-"""The worker side of the protocol: obey commands until dismissed."""
+"""The worker side of the protocol: execute commands until dismissed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from mpirobust.types import Vector
 
 
 def serve(comm: Communicator, group: WorkerGroup, placement: Placement) -> int:
-    """Obey the center until it dismisses; return the exit code.
+    """Execute the commands of the center until it dismisses the workers; return the exit code.
 
     If a rank or a worker fails, the center repeats its command, and every rank recomputes `placement`, the workers of
     each rank, locally: the computation is deterministic.
 
     Raises:
-        RankFault: the center failed; `ReportedFault` on all ranks but one, or with the code that it ends with.
+        RankFault: the center failed; raised on one rank.
+        ReportedFault: the same on the other ranks; or the center is ending, with its exit code.
         WorkerFault: a worker failed here, and the MPI library does not survive a rank failure.
     """
     while True:

@@ -45,9 +45,10 @@ class Communicator(ABC):
     """The processes of one job, numbered from 0, the root. Collective calls: all ranks make them in the same order.
 
     There are two layers. The *buffer calls* are those of a round. If a rank fails, each of them but
-    `report_failed_worker` and `recover` raises `RankFailure`: not always on all ranks at once, but on each sooner or
-    later, so that all come to `recover`. The calls on *bytes and faults* are for set-up and the end. If a rank fails
-    in one of these, no work is lost: all survivors raise, `RankFault` on the root and `ReportedFault` elsewhere.
+    `report_failed_worker` and `recover` raises `RankFailure`: not always on all ranks in the same call, but on each
+    in this or a later one, so that all ranks reach `recover`. The calls on *bytes and faults* are for set-up and the
+    end. If a rank fails in one of these, no work is lost: all survivors raise, `RankFault` on the root and
+    `ReportedFault` elsewhere.
     An MPI library that does not survive a rank failure ends the job instead.
 
     Attributes:
@@ -103,7 +104,7 @@ class Communicator(ABC):
 
     @abstractmethod
     def report_failed_worker(self, worker: int) -> None:
-        """Interrupt all ranks because `worker` failed here; all come to `recover`. Only if `survives`."""
+        """Interrupt all ranks because `worker` failed here; all then call `recover`. Only if `survives`."""
 
     @abstractmethod
     def recover(self) -> Survivors:
@@ -163,7 +164,7 @@ class Communicator(ABC):
 
     def first_failure(self, code: int) -> tuple[int, int]:
         """Return the lowest rank whose `code` is not 0, and its code; `(0, 0)` if all are 0."""
-        with self._outside_rounds():  # rank and code in one number: the least belongs to the lowest rank that failed
+        with self._outside_rounds():  # rank and code in one number: the minimum is that of the lowest rank that failed
             lowest = self.minimum(self.rank * _CODES + code if code else self.size * _CODES)
         rank, code = divmod(lowest, _CODES)
         return (rank, code) if code else (0, 0)
@@ -195,7 +196,7 @@ class Communicator(ABC):
     def _outside_rounds(self) -> Iterator[None]:
         """Make all survivors succeed, or raise, together: outside the rounds a rank failure is fatal.
 
-        A collective call may succeed on some ranks and fail on others, which would then go different ways.
+        A collective call may succeed on some ranks and fail on others, which would then execute different calls.
         """
         try:
             yield

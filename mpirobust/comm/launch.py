@@ -1,4 +1,4 @@
-"""How this process was started: alone, or as one of many by an MPI launcher."""
+"""The start of this process: alone, or as one of many by an MPI launcher."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.errors import ReportedFault, SetupFault
 
-# (size, rank) as Open MPI, MPICH and its kin, MVAPICH, PALS, Flux, and srun set them; the first that is set counts.
+# (size, rank) as set by Open MPI, MPICH and derivatives, MVAPICH, PALS, Flux and srun; the first that is set counts.
 _LAUNCHERS = [
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("PMI_SIZE", "PMI_RANK"),
@@ -70,7 +70,7 @@ def open_communicator() -> Communicator:
 
 
 def _end_unless_started() -> None:
-    """End this process if MPI_Init hangs: if another rank has failed by now, it waits, and no Python handler runs.
+    """End this process if MPI_Init hangs: if another rank has failed, it never returns, and no Python handler runs.
 
     The launcher treats death by signal as survivable, so install `_exit` as the handler: the process then exits with
     code 14 (SIGALRM).

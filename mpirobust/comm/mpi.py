@@ -23,10 +23,10 @@ _LAST_SECONDS = 60  # for the other ranks to learn that the root ends
 
 
 class MpiCommunicator(Communicator):
-    """The ranks of MPI_COMM_WORLD that are left."""
+    """The surviving ranks of MPI_COMM_WORLD."""
 
     def __init__(self) -> None:
-        # The launcher decides: the ULFM calls exist, and return, in libraries that cannot keep what they promise.
+        # The launcher decides: the ULFM calls exist, and return, even in libraries without fault tolerance.
         self.survives = survives_rank_failure()
         self._recovery = Recovery(self.survives)
         self._renumber()
@@ -84,7 +84,7 @@ class MpiCommunicator(Communicator):
             with suppress(MPI.Exception):
                 self._recovery.end(code)
             self.leave(code)
-        os.kill(os.getpid(), signal.SIGKILL)  # only an end by a signal is noticed as a failure
+        os.kill(os.getpid(), signal.SIGKILL)  # the launcher reports a failure only if the process ends by a signal
 
     def leave(self, code: int) -> NoReturn:
         if self.survives:  # MPI_Finalize may hang if a rank has failed

@@ -1,15 +1,15 @@
-"""Recovery from rank failure, by ULFM (Bland et al. 2013): the states, the agreement bits, and who may be where.
+"""Recovery from rank failure, by ULFM (Bland et al. 2013): the states, the agreement bits, and the place of each rank.
 
 States. A rank is
   *active*      its calls go through `Recovery.guard`, and `Recovery.confirm` succeeds;
-  *interrupted* a call of its failed because of a rank failure, or it has something to report. It has revoked the
+  *interrupted* a call of its failed because of a rank failure, or it has a report. It has revoked the
                 communicator, so that every pending call of another rank returns, and has taken part in one agreement.
                 `RankFailure` was raised; the next call has to be `recover`;
   *recovering*  in `recover`: shrink the communicator, exchange reports if there are any, agree that the exchange
                 succeeded on all, and begin again if it did not. Then it is active under a new number, or it ends.
 
-Agreements. `MPI_Comm_agree` is a bitwise AND over the survivors that returns the same on all of them, whoever fails
-meanwhile. Between two shrinks every rank takes part in exactly one agreement that says "not complete". Two bits:
+Agreements. `MPI_Comm_agree` is a bitwise AND over the survivors that returns the same on all of them, even if ranks
+fail meanwhile. Between two shrinks every rank takes part in exactly one agreement that says "not complete". Two bits:
   COMPLETED          this rank completed the call that is confirmed
   NOTHING_TO_REPORT  this rank has no report
 and the votes are
@@ -19,13 +19,13 @@ and the votes are
 Without COMPLETED in the result, `confirm` raises `RankFailure` on all. Without NOTHING_TO_REPORT, an exchange of
 reports follows the next shrink on all.
 
-Reports. (failed worker, exit code of the root), combined over the survivors in one Allreduce. If two workers were
-reported at once, the one of lower number is told; the other fails again when the call is repeated.
+Reports. (failed worker, exit code of the root), combined over the survivors in one Allreduce. If two workers are
+reported at once, the one with the lower number is passed on; the other fails again when the call is repeated.
 
-Who may be where when a rank fails. In a buffer call: the call fails here, or succeeds here and the next one fails. In
-`confirm`: the agreement returns "not complete". In `recover`: the shrink leaves the failed rank out, or the exchange
-fails on some rank and all begin again. In worker code, outside of any call: the rank's next call fails. So every
-survivor comes to `recover`, and no rank waits for one that is elsewhere.
+The place of each rank when another fails. In a buffer call: the call fails here, or succeeds here and the next one
+fails. In `confirm`: the agreement returns "not complete". In `recover`: the shrink leaves the failed rank out, or the
+exchange fails on some rank and all begin again. In worker code, outside of any call: the rank's next call fails. So
+every survivor reaches `recover`, and no rank waits for one that is in another call.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from mpirobust.errors import Exit, RankFault, ReportedFault
 
 COMPLETED, NOTHING_TO_REPORT = 1, 2
 
-_PATIENCE = 5.0  # seconds until the runtime knows of a failed rank
+_PATIENCE = 5.0  # seconds until the runtime has detected a failed rank
 _FAILURES = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
 _NO_WORKER = 2**31  # in a report, in place of a worker
 
 
 class Recovery:
-    """The communicator of the ranks that are left, and the way to the next one.
+    """The communicator of the surviving ranks, which each recovery replaces.
 
     Attributes:
         comm: the current communicator. Without survival (`mpirun` without `--with-ft ulfm`) it is never replaced.
@@ -57,9 +57,9 @@ class Recovery:
 
     def __init__(self, survives: bool) -> None:
         self.survives = survives
-        # No other traffic matches that of a duplicate; but duplicating is a call in which a rank may fail.
+        # A duplicate separates our messages from all others; under ULFM there is none, because a rank may fail in Dup.
         self.comm: MPI.Comm = MPI.COMM_WORLD if survives else MPI.COMM_WORLD.Dup()
-        self._numbers = list(range(self.comm.Get_size()))  # the launcher's, of the ranks that are left
+        self._numbers = list(range(self.comm.Get_size()))  # the launcher's numbers of the surviving ranks
         self._reports_follow = False
         self._failed_worker, self._exit_code = _NO_WORKER, 0  # the report of this rank
         # The library may still write to the buffers of a call that failed: they are never freed.
@@ -141,7 +141,7 @@ class Recovery:
         self._agree(vote)
 
     def _agree(self, vote: int) -> int:
-        """Return the bits that all survivors have set; the same on every rank, whoever fails meanwhile."""
+        """Return the bits that all survivors have set; the same on every rank, even if ranks fail meanwhile."""
         while True:
             self.comm.Ack_failed()
             try:
@@ -154,7 +154,7 @@ class Recovery:
                 return agreed
 
     def _is_rank_failure(self, error: MPI.Exception) -> bool:
-        """Whether a rank failure is behind `error`.
+        """Whether a rank failure is the cause of `error`.
 
         Open MPI raises MPI_ERR_OTHER if a connection breaks before its runtime knows why.
         """

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 
 def padded(size: int) -> int:
-    """The least power of two that is not below `size`."""
+    """Return the least power of two that is not below `size`."""
     return 1 << (size - 1).bit_length()
 
 
 def hadamard(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The orthogonal Walsh-Hadamard transform, its own inverse."""
+    """Return the orthogonal Walsh-Hadamard transform, its own inverse."""
     y = x.reshape(1, -1)
     while y.shape[1] > 1:
         left, right = np.hsplit(y, 2)

@@ -5,10 +5,10 @@ zero): the runs between those that are (or, where they are many, between those t
 unary (zeros, then a one) and the low b bits of g. Layers are cheap where zeros abound and where they are rare. What
 is left above the last layer is a tail of Rice codes. Most significant bit first:
 
-    layers  4 bits, tail 1 bit, k 4 bits where there is a tail; all this only where magnitudes above 1 are allowed
+    layers  4 bits, tail 1 bit, k 4 bits if there is a tail; all this only if magnitudes above 1 are allowed
     head    for each layer: b 4 bits, inverted 1 bit
     lengths for each layer and the tail: w 5 bits, then its length in each segment, w bits each
-            (not of the last one in the last segment; no w where that leaves nothing)
+            (not of the last one in the last segment; no w if that leaves nothing)
     body    segment after segment, of BLOCK integers each: its layers, then its tail
     1       and zeros up to the byte
 
@@ -39,7 +39,7 @@ _LAYER = 5  # bits of a layer's head
 
 
 def max_nbytes(count: int, top: int) -> int:
-    """Bytes of the longest code of `count` integers of magnitude at most `top`."""
+    """Return the bytes of the longest code of `count` integers of magnitude at most `top`."""
     tail = top > 1
     body = count * (2 + tail * ((top - 1).bit_length() + 1))  # one layer with b = 0, and a tail; the best take no more
     parts = 2 * len(blocks(count)) if tail else len(blocks(count)) - 1
@@ -60,7 +60,7 @@ class _Stream:
 
 
 def pack(integers: Integers, top: int) -> bytes:
-    """The code of integers of magnitude at most `top`, 1 ≤ top ≤ 2^15."""
+    """Return the code of integers of magnitude at most `top`, 1 ≤ top ≤ 2^15."""
     parts = [integers[here] for here in blocks(integers.size)]
     layers: list[_Stream] = []
     costs: list[int] = []
@@ -141,7 +141,7 @@ class Packed:
         self._cuts = np.concatenate([[self._at], ends])
 
     def segment(self, start: int) -> tuple[Integers, Integers]:
-        """Where the non-zeros of the block that begins at `start` stand in it, ascending, and what they are.
+        """Return the positions of the non-zeros in the block that begins at `start`, ascending, and their values.
 
         Raises:
             Malformed: this segment is no code of BLOCK integers (or as many as are left) of the allowed magnitude.
@@ -170,7 +170,7 @@ class Packed:
         return places, np.where(negative, -values, values)
 
     def _above(self, layer: int, bits: Bits, size: int) -> tuple[NDArray[np.bool_], int]:
-        """Which of `size` integers reach the layer, and where in `bits` the signs begin."""
+        """Return which of `size` integers reach the layer, and the position in `bits` at which the signs begin."""
         b, inverted = self._layers[layer]
         ones = np.flatnonzero(bits)
         numbers = np.arange(ones.size + 1)
@@ -189,7 +189,7 @@ class Packed:
         return above, int(lengths[n])
 
     def _read(self, count: int, width: int) -> Integers:
-        """The next numbers of the head."""
+        """Return the next numbers of the head."""
         self._at += count * width
         return _numbers(self._bits(self._at - count * width, count * width), count, width)
 
@@ -200,7 +200,7 @@ class Packed:
 
 
 def _best(parts: list[Integers], most: int) -> int:
-    """The parameter that takes the fewest bits, of 0 and those around the logarithm of the mean."""
+    """Return the parameter that takes the fewest bits, of 0 and those around the logarithm of the mean."""
     values = np.concatenate(parts)
     near = (int(values.sum()) // max(values.size, 1)).bit_length()
     tried: list[int] = [0, *range(max(near - 1, 1), min(near + 1, most) + 1)]
@@ -215,11 +215,11 @@ def _unary(values: Integers) -> Bits:
 
 
 def _binary(values: Integers, width: int) -> Bits:
-    """The low bits of each value."""
+    """Return the low bits of each value."""
     return (values[:, None] >> np.arange(width)[::-1] & 1).astype(np.uint8).ravel()
 
 
 def _numbers(bits: Bits, count: int, width: int) -> Integers:
-    """What `_binary` was given, from the first of `bits`."""
+    """Return the values that `_binary` encoded, from the first of `bits`."""
     numbers: Integers = bits[: count * width].reshape(count, width) @ (1 << np.arange(width)[::-1])
     return numbers

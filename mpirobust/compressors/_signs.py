@@ -1,4 +1,4 @@
-"""One bit per coordinate: + where it is set, - where it is not."""
+"""One bit per coordinate: + if it is set, - if it is not."""
 
 from __future__ import annotations
 

@@ -28,13 +28,13 @@ def scatter(row: NDArray[np.float64], start: int, positions: NDArray[np.intp], v
 
 @cache
 def position_nbytes(limit: int, k: int) -> int:
-    """Bytes of `k` ascending positions below `limit`: at most log2(limit) bits each, over all rounded up."""
+    """Return the bytes of `k` ascending positions below `limit`: at most log2(limit) bits each, rounded up in total."""
     bits = (limit**k - 1).bit_length() if k < _FEW else k * _low(limit, k) + _high(limit, k)
     return (bits + 7) // 8
 
 
 def pack_positions(positions: NDArray[np.intp], limit: int) -> bytes:
-    """Ascending positions below `limit`, of which some may be equal; padded with zeros to the byte."""
+    """Return the code of ascending positions below `limit`; some may be equal. Zeros pad it to the byte."""
     k = positions.size
     if k < _FEW:
         number = 0
@@ -49,7 +49,7 @@ def pack_positions(positions: NDArray[np.intp], limit: int) -> bytes:
 
 
 def unpack_positions(message: Message, limit: int, k: int) -> NDArray[np.intp]:
-    """The `k` positions at the start of `message`, ascending, of which some may be equal.
+    """Return the `k` positions at the start of `message`, ascending, of which some may be equal.
 
     Raises:
         Malformed: not ascending, or not below `limit`.
@@ -77,7 +77,7 @@ def unpack_positions(message: Message, limit: int, k: int) -> NDArray[np.intp]:
 
 @cache
 def _low(limit: int, k: int) -> int:
-    """The number of low bits with which `k` positions take the least."""
+    """Return the number of low bits with which `k` positions take the least."""
     return min(range(limit.bit_length()), key=lambda low: k * low + ((limit - 1) >> low))
 
 

@@ -15,7 +15,7 @@ from mpirobust.types import Layout, Message, Vector
 
 @component
 class Identity(Compressor):
-    """No compression (δ = 1): d numbers of 8 bytes, or of 4 where float32 is asked for."""
+    """No compression (δ = 1): d numbers of 8 bytes, or of 4 with `dtype = "float32"`."""
 
     dtype: Literal["float64", "float32"] = "float64"
 

@@ -23,7 +23,7 @@ class PCA(Compressor):
     """The best approximation of rank k of x as a matrix of ⌊√d⌋ rows (k-PCA, P1 §3 ex. 2; Wang et al. 2018).
 
     The rows' coordinates in the leading right singular vectors cross, and these vectors, in float32. The largest
-    k of ⌊√d⌋ squared singular values hold at least their share of ||x||²: δ = k/⌊√d⌋, reached where all are
+    k of ⌊√d⌋ squared singular values hold at least their share of ||x||²: δ = k/⌊√d⌋, reached if all are
     equal. They come from the Gram matrix of the rows, so the cost grows as d^1.5.
     """
 
@@ -86,6 +86,6 @@ class _Factors(Code):
 
 
 def _shape(dim: int) -> tuple[int, int]:
-    """Rows and columns of the matrix, whose end is padded with zeros."""
+    """Return the numbers of rows and columns of the matrix, whose end is padded with zeros."""
     rows = isqrt(dim)
     return rows, -(-dim // rows)

@@ -79,7 +79,7 @@ class _Levels(Code):
             row[places[:within]] = unit * levels[:within]
 
     def _open(self, message: Message) -> tuple[float, Packed]:
-        """What one level is worth, and the levels."""
+        """Return the value of one level, and the levels."""
         if len(message) < _NORM.itemsize:
             raise Malformed("too short for a norm")
         unit = float(np.frombuffer(message, _NORM, 1)[0]) / self.levels

@@ -17,7 +17,7 @@ from mpirobust.types import Layout, Message, Vector
 
 @component
 class RandomK(Compressor):
-    """k entries at random, float32; δ = k/d (Stich et al. 2018); where they stand is shared randomness, not sent."""
+    """k entries at random, float32; δ = k/d (Stich et al. 2018); their positions are shared randomness, not sent."""
 
     k: Annotated[int, Field(gt=0)]
 

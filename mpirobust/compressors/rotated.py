@@ -96,5 +96,5 @@ class _Rotation(Code):
 
 
 def _places(dim: int) -> int:
-    """Coordinates with the padding of the last block."""
+    """Return the number of coordinates, with the padding of the last block."""
     return dim // BLOCK * BLOCK + (padded(dim % BLOCK) if dim % BLOCK else 0)

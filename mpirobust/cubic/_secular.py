@@ -15,16 +15,16 @@ _SHORTEST = 1e-100  # a gradient that is no more than rounding of this is none: 
 
 
 def minimiser(H: NDArray[np.float64], g: Vector, model: CubicModel) -> tuple[Vector, Vector]:
-    """`p, u` such that `p + u` and `p - u` minimise the model with this symmetric `H` and this `g` in place of its own.
+    """Return `p, u` such that `p + u` and `p - u` minimise the model with this symmetric `H` and this `g`.
 
     `u` is zero but in the hard case: there H has a negative eigenvalue, `g` no part along
-    its eigenvectors, and the two minimisers lie on either side. Both are NaN where `H` or `g` is not finite.
+    its eigenvectors, and the two minimisers lie on either side. Both are NaN if `H` or `g` is not finite.
     """
     if not (np.isfinite(H).all() and np.isfinite(g).all()):
         return np.full(g.size, np.nan), np.zeros(g.size)
     eigenvalues, V = np.linalg.eigh(model.gamma * H)
     length = max(q_norm(g, 2), _SHORTEST)
-    sigma = model.rho / 2 * length  # of s in units of `length`, so that nothing underflows where g is short
+    sigma = model.rho / 2 * length  # of s in units of `length`, so that nothing underflows if g is short
     b = V.T @ (g / length)
     b[np.abs(b) <= b.size * _EPS] = 0  # what rounding leaves of nothing has no direction
     floor = max(0.0, -float(eigenvalues[0]))  # θ = σ||s|| must not be below it (P2 (12))
@@ -48,7 +48,7 @@ def minimiser(H: NDArray[np.float64], g: Vector, model: CubicModel) -> tuple[Vec
 
 
 def oriented(u: Vector) -> Vector:
-    """`u` or `-u`: the one whose largest entry is positive.
+    """Return `u` or `-u`: the one whose largest entry is positive.
 
     Both are as good for one worker; that all choose alike keeps their mean from being nothing.
     """
@@ -56,11 +56,11 @@ def oriented(u: Vector) -> Vector:
 
 
 def _root(gaps: NDArray[np.float64], b: Vector, floor: float, sigma: float) -> float:
-    """The `t > 0` with `||b / (gaps + t)|| = (floor + t) / σ`: safeguarded Newton on the increasing function
+    """Return the `t > 0` with `||b / (gaps + t)|| = (floor + t) / σ`: safeguarded Newton on the increasing function
     `(floor + t) / ||b / (gaps + t)|| - σ` (Conn, Gould, Toint 2000, §7.3); no entry of `b` is zero."""
 
     def crossing(gap: float, size: float) -> float:
-        """Where `(floor + t) (gap + t) = σ size`, without cancellation; one entry of b alone has its root there."""
+        """Return the t with `(floor + t) (gap + t) = σ size`, without cancellation: the root for one entry of b."""
         half = (floor + gap) / 2
         return float((sigma * size - floor * gap) / (half + np.sqrt(((floor - gap) / 2) ** 2 + sigma * size)))
 

@@ -36,11 +36,11 @@ class CubicModel:
         return self.M * self.gamma**2
 
     def value(self, s: Vector) -> float:
-        """`m(s)`; takes one product."""
+        """Return `m(s)`; takes one product."""
         return float(self.g @ s + 0.5 * self.gamma * (s @ self.hessian(s)) + self.rho / 6 * q_norm(s, 2) ** 3)
 
     def slope(self, s: Vector) -> Vector:
-        """`∇m(s)`, zero at the minimiser (P2 (11)); takes one product."""
+        """Return `∇m(s)`, zero at the minimiser (P2 (11)); takes one product."""
         slope: Vector = self.g + self.gamma * self.hessian(s) + 0.5 * self.rho * q_norm(s, 2) * s
         return slope
 
@@ -54,7 +54,7 @@ class CubicSolver(ABC):
 
     @abstractmethod
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
-        """`s` with `m(s) <= 0` (unless told to perturb g), shape (d,), float64, a new array.
+        """Return `s` with `m(s) <= 0` (unless it perturbs g), shape (d,), float64, a new array.
 
-        It is not finite where a product is not.
+        It is not finite if a product is not.
         """

@@ -19,7 +19,7 @@ class Descent(CubicSolver):
     `step = "safe"`: the Cauchy point, which counts as one of the `iterations`, then steps of
     `1/(γL + Mγ²R)`, R the Cauchy radius and L a bound on ||H|| at every point: the norm at the point
     itself is too small on shards sorted by label. `step = "published"`: steps of `1/(20γL)` from zero,
-    or the Cauchy point alone where the gradient is long. `perturbation` is the length of a
+    or the Cauchy point alone if the gradient is long. `perturbation` is the length of a
     random vector added to g; without it, g = 0 gives s = 0 even at a saddle.
     """
 
@@ -55,7 +55,7 @@ class Descent(CubicSolver):
 
 
 def _cauchy(g: Vector, length: float, model: CubicModel) -> tuple[Vector, Vector]:
-    """The minimiser along -g, and H times it; takes one product."""
+    """Return the minimiser along -g, and H times it; takes one product."""
     direction = -g / length
     product = model.hessian(direction)
     bend = model.gamma * float(direction @ product)

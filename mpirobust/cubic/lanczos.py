@@ -18,7 +18,7 @@ _NOTHING = 1e-13  # of the longest product: what is shorter after orthogonalisat
 class Lanczos(CubicSolver):
     """The minimiser over a Krylov space of `products` dimensions (Cartis, Gould, Toint 2011, §6.2).
 
-    The space grows from g; where g is zero or the space is closed under H before the products
+    The space grows from g; if g is zero or the space is closed under H before the products
     are used up, it goes on from a random direction, so that an exact saddle is left as well.
     """
 
@@ -51,7 +51,7 @@ class Lanczos(CubicSolver):
 
 
 def _orthogonal(w: Vector, Q: Vector) -> Vector:
-    """`w` without its parts along the rows of `Q`; twice is enough (Parlett 1998, §6.9)."""
+    """Return `w` without its parts along the rows of `Q`; twice is enough (Parlett 1998, §6.9)."""
     for _ in range(2):
         w = w - (Q @ w) @ Q
     return w

@@ -115,11 +115,11 @@ class Store:
 
     @property
     def nbytes(self) -> int:
-        """What all rows take in memory: sparse ones with their transpose."""
+        """The bytes of all rows in memory: sparse ones with their transpose."""
         return 8 * self.rows + (24 * int(self._indptr[-1]) if self._sparse else 4 * self.rows * self.features)
 
     def read(self, rows: Rows) -> Any:
-        """Rows (ascending), shape (len(rows), features): a CSR matrix, or pixels from 0 to 1 as float32."""
+        """Return these ascending rows, shape (len(rows), features): a CSR matrix, or pixels from 0 to 1 as float32."""
         try:
             with whole(self.path, "data store"):
                 return self._rows(rows) if self._sparse else self._file["pixels"][rows] * np.float32(1 / 255)
@@ -146,7 +146,7 @@ class Store:
 
 
 def ensure_store(path: Path, build: Callable[[], None]) -> Path:
-    """The store at `path` in the cache, built anew where it is missing or damaged."""
+    """Return the store at `path` in the cache; build it if it is missing or damaged."""
     try:
         Store(path, verify=True).close()
     except DataFault:

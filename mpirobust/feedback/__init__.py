@@ -1,1 +1,1 @@
-"""What workers send in place of their answers, so that nothing is lost to compression: worker half and center half."""
+"""Feedback: what compression leaves out of one message is sent in later ones. Worker half and center half."""

@@ -26,11 +26,12 @@ Coin: TypeAlias = Callable[
 class Memory:
     """A vector that is kept for each worker from round to round; zero before the first.
 
-    Checkpoints, recovery and adoption follow from this alone: a memory that the center keeps is saved there, else it
-    is fetched from the workers; a worker that is hosted anew begins at zero, and so does the center's half.
+    Checkpoints, recovery and adoption need no other declaration. A memory that the center keeps is saved there;
+    otherwise it is fetched from the workers. A worker that moves to another rank begins at zero, and so does the
+    center's half.
 
     Attributes:
-        name: of the memory, a word.
+        name: a word; the checkpoint has the memory in `memory/<name>`.
         at_worker, at_center: which ends keep it.
     """
 
@@ -65,14 +66,14 @@ class Outgoing:
 
 
 class Feedback(ABC):
-    """How what compression leaves out of one message comes back in later ones.
+    """Sends in later messages what compression leaves out of one.
 
     A round at a worker is `encode`, then tampering if its attack says so, then `absorb` of the message as it is sent;
     at the center it is `receive`. The two ends agree because both apply `Code.add_to` to the same bytes.
     """
 
     def memories(self) -> tuple[Memory, ...]:
-        """What is kept between rounds. Each name once."""
+        """Return the memories that are kept between rounds, each name once."""
         return ()
 
     @abstractmethod
@@ -85,7 +86,7 @@ class Feedback(ABC):
 
     @abstractmethod
     def receive(self, memory: CenterMemory, inbox: Inbox, scale: float, coin: Coin) -> Answers:
-        """Center half: return what the rule judges, with what one unit of it is worth in `Answers.scale`.
+        """Center half: return the answers that the rule judges; `Answers.scale` is the factor that the center applies.
 
         Args:
             memory: of all workers of the inbox, changed in place; an unsound message changes nothing.
@@ -103,27 +104,27 @@ class Feedback(ABC):
         return float(inbox.norms[0])
 
     def compressors(self, compressor: Compressor) -> tuple[Compressor, ...]:
-        """Return those that a round may use: that of the plan, and others if some rounds are sent in full, say."""
+        """Return the compressors that a round may use: that of the plan, and others for special rounds."""
         return (compressor,)
 
     def choose(self, coin: Coin) -> int:
-        """Return the position in `compressors` of the one that a round uses. Both ends ask."""
+        """Return the position in `compressors` of the one that a round uses. Both ends call this."""
         return 0
 
     def sends_answers(self) -> bool:
-        """Whether a message is the code of the answer itself: P1 Option I sends the norm of the answer beside it."""
+        """Whether a message is the code of the answer itself, as P1 Option I requires, which sends its norm too."""
         return False
 
     def applies_step(self) -> bool:
-        """Whether the workers apply the step size before they compress, and add up what is left over.
+        """Whether the workers apply the step size before they compress, and keep the rest.
 
-        What is then sent in a round in which the center takes no step would be lost: a plan with such an algorithm is
+        A message of a round in which the center takes no step would then be lost, so a plan with such an algorithm is
         refused.
         """
         return False
 
     def p1_algorithm(self) -> Literal[1, 2] | None:
-        """Which algorithm of P1 a first-order run with this feedback is."""
+        """Return the algorithm of P1 that a first-order run with this feedback is; None if it is neither."""
         return None
 
 

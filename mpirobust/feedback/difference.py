@@ -13,8 +13,8 @@ from mpirobust.types import Message, Vector
 class Difference(Feedback):
     """Compressed differences (EF21; Richtárik et al. 2021): h_i ← h_i + Q(g_i - h_i) at both ends, h_i being the state.
 
-    The rule judges the states. An unsound message leaves a state where it is and is not judged. Both ends absorb the
-    message as it was sent, tampered with or not: else their states would part.
+    The rule judges the states. An unsound message leaves a state unchanged and is not judged. Both ends absorb the
+    message as it was sent, tampered with or not: otherwise their states would differ.
     """
 
     def memories(self) -> tuple[Memory, ...]:

@@ -19,7 +19,7 @@ _GRAM_TOLERANCE = 1e-6  # relative, of the eigenvalue that is iterated for
 
 
 def power_iteration(product: Callable[[Vector], Vector], dim: int, seed: int) -> float:
-    """`max |λ(H)|` from products with the symmetric matrix H: from below, usually within a few percent."""
+    """Return `max |λ(H)|` from products with the symmetric matrix H: from below, usually within a few percent."""
     v: Vector = stream(seed, CENTER, 0, Purpose.CURVATURE).standard_normal(dim)
     estimate = 0.0
     for _ in range(_MOST_PRODUCTS):
@@ -32,11 +32,11 @@ def power_iteration(product: Callable[[Vector], Vector], dim: int, seed: int) ->
 
 
 def smallest_eigenvalue(product: Callable[[Vector], Vector], dim: int, seed: int) -> float:
-    """`λ_min(H)` from products with the symmetric matrix H, by Lanczos with full reorthogonalisation.
+    """Return `λ_min(H)` from products with the symmetric matrix H, by Lanczos with full reorthogonalisation.
 
     It ends when the residual of the Ritz pair is at most 1e-6 of the largest Ritz value: so near is an eigenvalue,
     the smallest unless the start has nothing of its vector. Or after 100 products (after `dim` it is exact), as
-    many vectors of memory; then what it says is from above. NaN where a product is not finite.
+    many vectors of memory; then the result is an upper bound. NaN if a product is not finite.
     """
     from scipy.linalg import eigh_tridiagonal  # slow to import, and seldom needed
 
@@ -62,7 +62,7 @@ def smallest_eigenvalue(product: Callable[[Vector], Vector], dim: int, seed: int
 
 
 def gram_norm(X: Any, XT: Any) -> float:
-    """`||XᵀX / n||`, the largest eigenvalue, from above by a millionth.
+    """Return `||XᵀX / n||`, the largest eigenvalue, from above by a millionth.
 
     Args:
         X: shape (n, d), dense or CSR.

@@ -47,7 +47,7 @@ class ExactSum:
                 rest -= units  # exact: the leading bits of rest go away
 
     def total(self) -> Vector:
-        """The sum, shape (d,), float64."""
+        """Return the sum, shape (d,), float64."""
         if self._misfits.any():
             return np.full(self._limbs.shape[1], np.inf)
         out = np.zeros(self._limbs.shape[1])

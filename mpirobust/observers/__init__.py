@@ -1,1 +1,1 @@
-"""Everything of a run that is not the papers' loop: each observer sees every round and may end the run."""
+"""All parts of a run outside the papers' loop. Each observer sees every round and may end the run."""

@@ -45,7 +45,7 @@ class Auditor(Watch):
     """Adds audit rows to the trace; see `Audits`.
 
     Args:
-        solutions: the minima where they are known; an audit has the distance to the nearest.
+        solutions: the minima, if they are known, each of shape (d,); an audit has the distance to the nearest.
     """
 
     def __init__(self, plan: Audits, stop: StopRules, trace: Trace, solutions: Sequence[Vector] = ()) -> None:
@@ -62,7 +62,7 @@ class Auditor(Watch):
 
     def final_queries(self, moment: Moment, status: Status) -> None:
         if status is Status.INTERRUPTED:
-            return  # the resumed run must leave the same rows as an undisturbed one
+            return  # a resumed run must have the same rows as an undisturbed one
         if self._last() < moment.round and not moment.cluster.depleted:
             self._audit(moment)
         if moment.cluster.depleted:
@@ -105,7 +105,7 @@ class Auditor(Watch):
         return True
 
     def _judge(self) -> Status | None:
-        """Return the status that the newest audit ends the run with, if it does."""
+        """Return the status with which the newest audit ends the run; None if it does not."""
         row = self._trace.audits.rows[-1]
         if not isfinite(row["loss"]):
             return Status.DIVERGED

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # the plan needs this module on every rank, and only the cent
 class Status(StrEnum):
     """The status of a run, as the trace has it."""
 
-    RUNNING = "running"  # also of a run that was killed and could not write another
+    RUNNING = "running"  # also after the run was killed
     FINISHED = "finished"  # all rounds done
     CONVERGED = "converged"  # a [stop] rule was met
     DIVERGED = "diverged"
@@ -40,7 +40,10 @@ class Moment:
     """The run after `round` rounds.
 
     Attributes:
-        memories: what the aggregation rule remembers for each kind of query.
+        round: the number of completed rounds.
+        state: the state of the algorithm after them.
+        cluster: the workers, for queries outside the ledger.
+        memories: the memory of the aggregation rule for each kind of query.
         exchange, verdict: of the round just done; None before the first.
         times: of the round just done. They become its row of the trace; an observer whose work is a phase of the round
             sets that phase and no other.
@@ -63,15 +66,15 @@ class RunContext:
         trace: the rows of all rounds and audits, those of earlier sessions included. The observers `audit` and
             `recorder` add the rows; every other observer only reads them.
         folder: the output folder.
-        plan_id: hash of all keys of the plan but those that may change when the run is resumed.
-        rounds: after which the run ends if nothing ends it earlier.
-        solutions: the minima where they are known, else empty.
-        stop: when the run has converged.
-        memories: names of what the feedback keeps for each worker; a checkpoint holds it beside the state.
-        memories_nbytes: the size of all of that.
+        plan_id: hash of the keys of the plan that may not change on resume.
+        rounds: the number of rounds after which the run ends at the latest.
+        solutions: the minima, if they are known, each of shape (d,); else empty.
+        stop: the rules by which the run has converged.
+        memories: the names of the feedback memories, which a checkpoint contains.
+        memories_nbytes: the size of all of them, in bytes.
         ends: when the session must have ended, on `time.monotonic`; None for never.
         quiet: whether to write nothing to the terminal.
-        interrupted: return whether the system has asked the run to end.
+        interrupted: returns whether the system has asked the run to end.
     """
 
     trace: Trace
@@ -88,10 +91,10 @@ class RunContext:
 
 
 class Watch:
-    """An observer at work in one run. It may end the run and must not change it otherwise.
+    """The hooks of an observer in one run. They may end the run and must not change it otherwise.
 
-    All observers see a moment before the next thing happens; the first status that one of them returns ends the run.
-    The hooks do nothing by default, and a watch overrides those that it needs.
+    Each hook is called on all watches, in order; then the first status that one of them returned ends the run. The
+    hooks do nothing by default, and a watch overrides those that it needs.
     """
 
     def before_first_round(self, moment: Moment) -> Status | None:
@@ -113,9 +116,10 @@ class Watch:
         """
 
     def after_last_round(self, moment: Moment, status: Status) -> None:
-        """Write what is to be written in the end.
+        """Write the final output.
 
-        Called once, after all final queries, with the final status. The workers are still there, but may be too few.
+        Called once, after all final queries, with the final status. The workers can still be queried, unless too many
+        are lost.
         """
 
 

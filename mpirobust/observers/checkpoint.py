@@ -42,7 +42,7 @@ class Checkpointer(Watch):
         self._saved = -1
 
     def before_first_round(self, moment: Moment) -> Status | None:
-        self._saved = moment.round  # round 0 needs no file, and a later one was loaded from its file
+        self._saved = moment.round  # round 0 needs no checkpoint, and a later round was loaded from one
         return None
 
     def after_round(self, moment: Moment) -> Status | None:

@@ -16,8 +16,8 @@ from mpirobust.time_limit import MARGIN
 if TYPE_CHECKING:
     from mpirobust.records.trace import Trace
 
-_SLACK = 1.5  # the next of each phase may take so many times the longest so far
-_BYTES_PER_SECOND = 30e6  # of a first checkpoint: gathered, hashed, written, synced
+_SLACK = 1.5  # the next run of each phase may take so many times the longest so far
+_BYTES_PER_SECOND = 30e6  # of a first checkpoint: gather, hash, write, sync
 
 
 @component
@@ -33,15 +33,15 @@ class Deadline(Observer):
 class DeadlineWatch(Watch):
     """Estimates per phase: the maximum of this session; for audits and checkpoints also the median of earlier ones.
 
-    A maximum over earlier sessions would not do: one audit in which a rank hung would keep every later session from its
-    first round. A checkpoint that was never written is estimated from its size.
+    The maximum over earlier sessions is not used: one audit in which a rank hung would then prevent every later session
+    from its first round. If no checkpoint was written yet, its time is estimated from its size.
 
-    This watch comes last, because what the others took has to be known.
+    This watch is the last, because it needs the times of all others.
 
     Args:
-        ends: when all must be over, on `clock`.
-        memories_nbytes: size of a checkpoint beyond the state.
-        clock: seconds from any start.
+        ends: when the job must have ended, in seconds on `clock`.
+        memories_nbytes: size of a checkpoint without the state, in bytes.
+        clock: returns seconds since any fixed instant.
     """
 
     def __init__(self, ends: float, trace: Trace, memories_nbytes: int, clock: Callable[[], float]) -> None:
@@ -49,7 +49,7 @@ class DeadlineWatch(Watch):
         self._trace = trace
         self._memories_nbytes = memories_nbytes
         self._clock = clock
-        self._now = 0.0  # when the observers before this one were done with the last moment
+        self._now = 0.0  # when the earlier observers had finished with the last moment
         self._written = trace.seconds_writing
         self._longest = {"round": 0.0, "audit": 0.0, "record": 0.0, "checkpoint": 0.0}
 
@@ -72,7 +72,7 @@ class DeadlineWatch(Watch):
         return self._judge()
 
     def _note_observers(self, moment: Moment) -> float:
-        """Note what the other observers took for this moment; returns the sum."""
+        """Note the times of the other observers for this moment, in seconds; return their sum."""
         before, self._written = self._written, self._trace.seconds_writing
         times = {"audit": moment.times.audit, "record": self._written - before, "checkpoint": moment.times.checkpoint}
         for phase, seconds in times.items():
@@ -83,7 +83,7 @@ class DeadlineWatch(Watch):
         self._longest[phase] = max(self._longest[phase], seconds)
 
     def _judge(self) -> Status | None:
-        """Interrupt unless there is time for a round with everything that may be due in it, and then for the end.
+        """Interrupt unless there is time for a round with all phases that may be due, and then for the end.
 
         A round may have an audit, the trace and a checkpoint; the end has the trace and a checkpoint.
         """

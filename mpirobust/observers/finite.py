@@ -12,8 +12,8 @@ from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
 class Finite(Observer):
     """Ends the run as diverged if the iterate is not finite or no message of a round is sound.
 
-    Fewer than half of the workers are Byzantine. So if no message is sound, the honest answers have outgrown the wire
-    format, and the iterate would never move again.
+    Fewer than half of the workers are Byzantine. So if no message is sound, the honest answers are too large for the
+    wire format, and the iterate would never change again.
     """
 
     def start(self, run: RunContext) -> FiniteWatch:

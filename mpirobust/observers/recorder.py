@@ -13,7 +13,7 @@ from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
 if TYPE_CHECKING:
     from mpirobust.records.trace import Trace
 
-_SHARE = 20  # the trace is rewritten only after so many times what the last rewrite took: at most 5 % of the time
+_SHARE = 20  # rewrite only after so many times the duration of the last rewrite: at most 5 % of the time
 
 
 @component

@@ -1,4 +1,4 @@
-"""Ends the run after the current round when the system asks for it."""
+"""Ends the run after the current round if the system asks for it."""
 
 from __future__ import annotations
 

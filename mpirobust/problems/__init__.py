@@ -1,1 +1,1 @@
-"""What is minimised."""
+"""Problems: the losses that are minimised."""

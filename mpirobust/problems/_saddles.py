@@ -1,4 +1,4 @@
-"""What the problems with a saddle at 0 share."""
+"""Code of the problems with a saddle at 0."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Away: TypeAlias = Annotated[float, Field(ge=0)]  # ||x_0||, how far from 0 a run
 
 
 def point_at(distance: float, dim: int, rng: np.random.Generator) -> Vector:
-    """A point at this distance from 0 in a direction drawn uniformly, shape (dim,)."""
+    """Return a point at this distance from 0 in a direction drawn uniformly, shape (dim,)."""
     direction = rng.standard_normal(dim)
     x: Vector = direction * (distance / np.sqrt(direction @ direction))
     return x
 
 
 def mean_row(shard: Shard) -> Vector:
-    """The mean of the rows, shape (d,): what a toy problem is tilted by."""
+    """Return the mean of the rows, shape (d,): the tilt of a toy problem."""
     mean: Vector = shard.XT @ np.full(shard.rows, 1 / shard.rows)
     return mean

@@ -15,21 +15,21 @@ class Loss(ABC):
     """A differentiable loss over the rows of one shard. Pure: nothing is kept between calls.
 
     `F_i(x) = (1/n_i) Σ_j f(x, z_j)` over the `n_i` rows of shard i, plus a
-    regulariser where the loss has one; the objective of a run is the mean of
+    regulariser if the loss has one; the objective of a run is the mean of
     `F_i` over the workers (P2 §1.2), weighted by n_i if the plan says so.
     """
 
     @abstractmethod
     def dim(self, features: int) -> int:
-        """Number of parameters for rows of `features` numbers."""
+        """Return the number of parameters for rows of `features` numbers."""
 
     def layout(self, features: int) -> Layout:
-        """The parts of the parameter vector, for compressors that work part by part; by default it is one part."""
+        """Return the parts of the parameter vector, for compressors that work part by part; by default one part."""
         return flat(self.dim(features))
 
     @abstractmethod
     def start(self, features: int, rng: np.random.Generator) -> Vector:
-        """The default starting point, shape (dim,)."""
+        """Return the default starting point, shape (dim,)."""
 
     def admit(self, classes: int) -> None:
         """Raise `PlanFault` if data with that many classes (0: real targets) do not fit."""

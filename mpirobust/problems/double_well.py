@@ -16,7 +16,7 @@ class DoubleWell(Loss):
     """`1/4 x_1⁴ - 1/2 x_1² + 1/2 (x_2² + ... + x_d²) + āᵀx`, ā the mean row of a shard.
 
     Without the tilt: a strict saddle at 0 of value 0, where the Hessian is diag(-1, 1, ..., 1),
-    and two minima ±e_1 of value -1/4, with nothing but the x_1 axis between them. A run has escaped where |x_1| > 1/2.
+    and two minima ±e_1 of value -1/4, with nothing but the x_1 axis between them. A run has escaped if |x_1| > 1/2.
     """
 
     start_norm: Away = 0.01

@@ -120,7 +120,7 @@ class Network(Loss):
         return _split(x.astype(self.dtype, copy=False), self._shapes(shard.X.shape[1]))
 
     def _slabs(self, shard: Shard) -> Iterator[tuple[Matrix, NDArray[np.intp]]]:
-        """The rows, dense, some at a time."""
+        """Yield the rows, dense, some at a time."""
         for first in range(0, shard.rows, _SLAB):
             X = shard.X[first : first + _SLAB]
             dense = X.toarray() if hasattr(X, "toarray") else X
@@ -128,7 +128,7 @@ class Network(Loss):
 
 
 def _split(flat: Any, shapes: list[tuple[int, int]]) -> list[Layer]:
-    """The layers of a parameter vector, as views."""
+    """Return the layers of a parameter vector, as views."""
     layers, at = [], 0
     for inputs, outputs in shapes:
         middle, end = at + inputs * outputs, at + inputs * outputs + outputs
@@ -138,7 +138,7 @@ def _split(flat: Any, shapes: list[tuple[int, int]]) -> list[Layer]:
 
 
 def _forward(layers: list[Layer], X: Matrix) -> list[Matrix]:
-    """The input of every layer, then the logits."""
+    """Return the input of every layer, then the logits."""
     inputs = [X]
     for at, (weights, biases) in enumerate(layers):
         z = inputs[-1] @ weights

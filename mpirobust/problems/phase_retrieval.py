@@ -17,7 +17,7 @@ class PhaseRetrieval(Loss):
     """`1/(4n) Σ ((x_iᵀw)² - y_i²)²`: linear regression from the squares of the targets (Sun et al. 2016).
 
     On rows of the data kind `regression` without noise, w* and -w* are the minima, of value 0; 0 is a maximum
-    from which every direction is_root down, and where w ⟂ w*, ||w|| = ||w*||/√3 are strict saddles in
+    from which every direction leads down, and the points w ⟂ w*, ||w|| = ||w*||/√3 are strict saddles in
     expectation over Gaussian rows.
     """
 

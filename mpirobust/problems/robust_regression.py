@@ -18,7 +18,7 @@ class RobustRegression(Loss):
     """`1/n Σ log((y_i - x_iᵀw)²/2 + 1)` (P2 §4 (b)).
 
     Classes 0 and 1 (the smaller and the larger label of the data) are used as the
-    targets y, as in P2; a row counts as class 1 where `x_iᵀw > 1/2`.
+    targets y, as in P2; a row counts as class 1 if `x_iᵀw > 1/2`.
     """
 
     def dim(self, features: int) -> int:

@@ -18,7 +18,7 @@ class Saddle(Loss):
 
     Two workers with the rows of the data kind `none` in two dimensions have the paper's
     f_1 (c = 1) and f_2 (c = 2); the objective is their mean, half of the paper's sum. It has no minimum:
-    a run has escaped where the loss is well below 0, and `stop.loss` ends it there.
+    a run has escaped if the loss is well below 0, and `stop.loss` ends it there.
     """
 
     start_norm: Away = 0.01
@@ -48,7 +48,7 @@ class Saddle(Loss):
         return lambda shard: 2 * abs(float(shard.y.mean()))
 
     def _curvatures(self, x: Vector, shard: Shard) -> Vector:
-        """The diagonal of the Hessian: 2c, and -2c at the end."""
+        """Return the diagonal of the Hessian: 2c, and -2c at the end."""
         curvatures = np.full(x.size, 2 * float(shard.y.mean()))
         curvatures[-1] *= -1
         return curvatures

@@ -1,1 +1,1 @@
-"""The HDF5 files of a run: the trace and the checkpoints, and the folder that they are in."""
+"""The HDF5 files of a run: the trace, the checkpoints, and their folder."""

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to continue to the same bits, in files that are whole or absent."""
+"""Checkpoints: everything that a run needs to continue to the same bits, in files that are whole or absent."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _OLD_MEMORY = "residuals"  # in earlier files, the one memory of the feedback
 
 @dataclass(frozen=True)
 class Schema:
-    """What the checkpoints of a plan hold.
+    """The classes of the contents of a plan's checkpoints.
 
     Attributes:
         state: the class of the algorithm's state.
-        rule, attack: the classes of what the aggregation rule and an omniscient attacker remember; None if nothing.
-        plan_id: identifies the plan.
+        plan_id: hash of the plan's identity.
+        rule, attack: the classes of the memories of the aggregation rule and of an omniscient attacker; None if none.
     """
 
     state: type[State]
@@ -38,10 +38,10 @@ class Schema:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run after `round` rounds, but for the memories of the feedback, which are too large to be held.
+    """A run after `round` rounds, without the memories of the feedback, which are too large to hold in memory.
 
     Attributes:
-        state: of the algorithm.
+        state: the state of the algorithm.
         tail: the rows of the trace that the file on disk lacks.
         rule: the memory of the aggregation rule for each kind of query.
         attack: the memory of an omniscient attacker; None if there is none.
@@ -55,13 +55,14 @@ class Snapshot:
 
 
 def save(folder: Path, snapshot: Snapshot, plan_id: str, memories: Mapping[str, Generator[Vector, None, None]]) -> None:
-    """Write a checkpoint and drop all but the newest two.
+    """Write a checkpoint and delete all but the newest two.
 
     Args:
-        memories: those of the feedback by name; each goes from worker to file row by row, memory O(d), and is closed.
+        memories: the memories of the feedback by name, each a generator of rows of shape (d,) in worker order. It is
+            streamed row by row with memory O(d), and closed.
 
     Raises:
-        StorageFault: not written; the older checkpoints are untouched.
+        StorageFault: the file cannot be written; the older checkpoints are unchanged.
     """
 
     def fill(file: Any) -> None:
@@ -84,7 +85,7 @@ def save(folder: Path, snapshot: Snapshot, plan_id: str, memories: Mapping[str, 
 
 
 def newest(folder: Path, schema: Schema) -> tuple[Path | None, list[str]]:
-    """Return the newest sound checkpoint of this plan in `folder`, and why newer ones were passed over."""
+    """Return the newest sound checkpoint of this plan in `folder`, if there is one, and the faults of newer ones."""
     passed_over: list[str] = []
     for path in sorted(folder.glob(CHECKPOINTS), reverse=True):
         try:

@@ -15,7 +15,7 @@ FORMAT = 1
 TRACE = "run.h5"
 LOCK = "run.lock"
 CHECKPOINTS = "checkpoint-*.h5"
-KEPT = 2  # the newest checkpoints: one may turn out to be damaged
+KEPT = 2  # the number of checkpoints that are kept: the newest may be damaged
 PHASES = tuple(each.name for each in fields(RoundTimes))  # columns `seconds_*` of the trace
 
 
@@ -32,7 +32,7 @@ def open_record(path: Path, kind: str, verify: bool = True) -> Iterator[Any]:
         verify: compare the checksum, which reads the whole file; False if this process or the center has done so.
 
     Raises:
-        SetupFault: it is no such file, or lacks what is read from it inside the block.
+        SetupFault: the file is missing or damaged, or lacks data that are read inside the block.
     """
     with open_sealed(path, kind, FORMAT, verify) as file, whole(path, "trace" if kind == "run" else kind):
         yield file

@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PlanRecord:
-    """A plan as a run stores it, and what may differ in a continuation.
+    """A plan as a run stores it, and the keys that may differ on resume.
 
     Attributes:
         table: the effective plan.
         free: the keys that may differ, as `--set` spells them.
-        added: the keys that earlier versions did not store, with what held then.
+        added: the keys that earlier versions did not store, with the value that corresponds to their behaviour.
         sources: the SHA-256 of the source of each kind from outside the package, by its table.
     """
 

@@ -1,4 +1,4 @@
-"""Where a run ran, and with which versions."""
+"""Hosts, versions and command line of a run, for its trace."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def provenance(comm_versions: dict[str, str], hosts: list[str]) -> dict[str, str
 def git_commit(checkout: Path) -> str:
     """Return the commit that is checked out at `checkout`, or '' if it is no git checkout.
 
-    It is read from files instead of by running git, because a fork under MPI is not safe everywhere.
+    The files are read without running git, because a fork under MPI is not safe everywhere.
     """
     git = checkout / ".git"
     try:

@@ -30,7 +30,7 @@ _AUDIT = np.dtype(
         ("lambda_min", "<f8"),
     ]
 )
-# Columns that a file of this format may lack, with the value that it then stands for.
+# Columns that an older file of this format may lack, with the value to use instead.
 _LATER = {"lambda_min": nan, "escape": False, "absent": False}
 
 
@@ -56,7 +56,7 @@ class GrowingTable:
     def append(self) -> np.void:
         """Add a row of zeros, to be filled in place."""
         if self._used == self._rows.size:
-            grown = np.zeros(max(64, 2 * self._used), self._rows.dtype)  # takes no memory before it is written to
+            grown = np.zeros(max(64, 2 * self._used), self._rows.dtype)  # untouched pages take no memory
             grown[: self._used] = self._rows
             self._rows = grown
         self._used += 1
@@ -135,9 +135,9 @@ class Trace:
         workers: m.
         byzantine: numbers of the Byzantine workers.
         facts: attributes of the file: plan, versions, hosts and so on.
-        written: the round up to which the file on disk has the rows; the others are the tail. -1 if there is no file.
-        seconds_writing: time that this session has spent in `write`. It is no column: when a write ends, its rows are
-            in the file already.
+        written: the last round in the file on disk; later rows are the tail. -1 if there is no file.
+        seconds_writing: seconds that this session has spent in `write`. It is not a column: the rows are in the file
+            before the time of a write is known.
     """
 
     workers: int
@@ -159,7 +159,7 @@ class Trace:
         return float(rows["elapsed"][-1]) if rows.size else 0.0
 
     def write(self, path: Path, status: str, round: int, x: Vector) -> None:
-        """Write the whole trace to `path`, with the iterate `x` after `round` rounds; raises `StorageFault`."""
+        """Write the whole trace to `path`, with the iterate `x` after `round` rounds; raise `StorageFault`."""
 
         def fill(file: Any) -> None:
             file.attrs.update(status=str(status), rounds=round, **self.facts)

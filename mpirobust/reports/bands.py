@@ -1,4 +1,4 @@
-"""Curves over seeds: the mean, and how far the seeds spread."""
+"""Curves over seeds: the mean, and the range of the seeds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from mpirobust.reports.curves import figure
 
-_ABOVE = 30.0  # how many times the largest starting value is still shown
+_ABOVE = 30.0  # values up to so many times the largest starting value are shown
 
-Band = tuple[NDArray[np.float64], NDArray[np.float64]]  # where (A,), and the values of every seed (seeds, A)
+Band = tuple[NDArray[np.float64], NDArray[np.float64]]  # the axis (A,), and the values of every seed (seeds, A)
 
 
 def draw_bands(
     bands: Mapping[str, Band], out: Sequence[Path], title: str, metric: str, against: str, scale: str
 ) -> None:
-    """One line a label, at the mean over the seeds, in a band from the least to the largest.
+    """Draw a line for each label, the mean over the seeds, in a band from the smallest to the largest.
 
-    Where a seed is at infinity the line ends; what goes far above all starting points is cut off.
+    The line ends when a seed is at infinity; values far above all starting points are cut off.
 
     Raises:
         Fault: as `curves.figure`.

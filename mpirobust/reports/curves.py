@@ -30,7 +30,7 @@ _INSIDE = 6  # so many labels have a place in the picture
 
 
 def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
-    """One curve per run, labelled by the name of its folder; raises `SetupFault`."""
+    """Draw one curve per run, labelled by the name of its folder; raise `SetupFault`."""
     with figure([out], metric, against, "linear" if metric == "test_accuracy" else "log") as axes:
         for path in paths:
             folder = path if path.is_dir() else path.parent
@@ -38,7 +38,7 @@ def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
 
 
 def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Where the run in `folder` was audited, and the metric there; raises `SetupFault` where it has none."""
+    """Return the axis and the metric of the audits of the run in `folder`; raise `SetupFault` if there are none."""
     path = folder / TRACE
     with open_record(path, "run") as file:
         at = file["audits/round"][:]
@@ -55,10 +55,10 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
 
 @contextmanager
 def figure(out: Sequence[Path], metric: str, against: str, scale: str, title: str = "") -> Iterator[Any]:
-    """Axes for a metric, saved to every path of `out` at the end.
+    """Axes for a metric, saved to every path of `out` at the end of the block.
 
     Raises:
-        SetupFault: matplotlib is not there.
+        SetupFault: matplotlib is not installed.
         StorageFault: a file cannot be written.
     """
     with canvas(out, (6.5, 3.7)) as (_, (axes,)):

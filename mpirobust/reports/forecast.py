@@ -1,4 +1,4 @@
-"""What a plan would run, worked out without running it."""
+"""A forecast of a plan, computed without running it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prepared(path: Path, overrides: Sequence[str]) -> list[str]:
 
 
 def forecast(path: Path, overrides: Sequence[str]) -> str:
-    """Workers, ranks, bytes and memory of the plan at `path`; raises `Fault` where it does not fit its data."""
+    """Workers, ranks, bytes and memory of the plan at `path`; raise `Fault` if it does not fit its data."""
     plan, notes = load_plan(path, overrides)
     dataset = plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)
     dealt = plan.deal(dataset)

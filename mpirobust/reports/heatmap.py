@@ -20,9 +20,9 @@ def draw_heatmaps(
     metric: str,
     start: float,
 ) -> None:
-    """The tables (rows, columns), two beside each other, on one logarithmic scale that ends at `start`.
+    """The tables (rows, columns), two in a row, on one logarithmic scale that ends at `start`.
 
-    What is farther than that is black. The last row, which sums up the others, stands apart.
+    Values above `start` are black. The last row, the worst case of the others, is separated from them.
 
     Raises:
         Fault: as `curves.canvas`.
@@ -52,7 +52,7 @@ def draw_heatmaps(
 
 
 def _short(value: float) -> str:
-    """At most five characters."""
+    """Return the value as text of at most five characters."""
     if value == np.inf:
         return "∞"
     if 0.001 <= value < 1000:

@@ -1,4 +1,4 @@
-"""Several runs beside each other: seeds, points of a sweep, tasks of a job array."""
+"""A table of several runs: seeds, points of a sweep, tasks of a job array."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mpirobust.records.plan_record import flat
 from mpirobust.records.run_folder import holds_run
 from mpirobust.reports.summary import DONE, summary
 
-NO_RUN, DAMAGED = "no run", "damaged"  # what stands for the status of a run that has none
+NO_RUN, DAMAGED = "no run", "damaged"  # in place of the status, for a run without one
 
 _LOG = "slurm.log"  # the log of the job that wrote the folder, or a link to it, where the scripts of jobs/ put it
 _FIGURES = (
@@ -28,8 +28,8 @@ class RunRow:
     """A run of the table.
 
     Attributes:
-        folder: where it is, or should be.
-        status: as in its trace; `NO_RUN` without one, `DAMAGED` where it cannot be read.
+        folder: of the run; it may be missing.
+        status: as in its trace; `NO_RUN` without one, `DAMAGED` if it cannot be read.
         rounds: done.
         plan: key -> value; empty without a trace.
         figures: as in its summary; empty without a trace.
@@ -42,7 +42,7 @@ class RunRow:
     figures: dict[str, Any]
 
     def unfinished(self) -> str:
-        """What there is to say of a run that has not come to its end; empty for one that has."""
+        """Return the state of an unfinished run as text; empty for a finished one."""
         if self.status in DONE:
             return ""
         asked = self.plan.get("algorithm.rounds")
@@ -52,7 +52,7 @@ class RunRow:
 
 
 def folders(paths: Iterable[Path]) -> list[Path]:
-    """The folders of the runs at `paths`; a folder that holds no run stands for those in it, in the order of numbers.
+    """Return the folders of the runs at `paths`. A folder without a run is replaced by those in it, ordered by number.
 
     Raises:
         SetupFault: there is nothing at a path.
@@ -68,7 +68,7 @@ def folders(paths: Iterable[Path]) -> list[Path]:
 
 
 def with_trace(runs: Sequence[Path]) -> list[Path]:
-    """Those of the folders that have a trace; raises `SetupFault` where none has."""
+    """Return those of the folders that have a trace; raise `SetupFault` if none has."""
     found = [folder for folder in runs if (folder / TRACE).exists()]
     if not found:
         raise SetupFault(f"no run at {runs[0]}")
@@ -76,12 +76,12 @@ def with_trace(runs: Sequence[Path]) -> list[Path]:
 
 
 def rows(runs: Sequence[Path]) -> list[RunRow]:
-    """What the traces in the folders `runs` say."""
+    """Return a row for each of the folders `runs`, from its trace."""
     return [_line(folder) for folder in runs]
 
 
 def table(found: Sequence[RunRow]) -> list[list[str]]:
-    """A head and a line a run: status and rounds, the keys in which the plans differ, the figures of the summary."""
+    """Return a head and a line per run: status, rounds, the keys in which the plans differ, figures of the summary."""
     plans = [line.plan for line in found if line.plan]
     keys = sorted({key for plan in plans for key in plan if any(plan[key] != other.get(key) for other in plans)})
     rows = [["run", "status", "rounds", *keys, *_FIGURES]]
@@ -94,7 +94,7 @@ def table(found: Sequence[RunRow]) -> list[list[str]]:
 
 
 def as_text(found: Sequence[RunRow]) -> str:
-    """The table for people, then what is not done. A figure that no run has is left out."""
+    """Return the table as text, then the unfinished runs. A figure that no run has is left out."""
     rows = table(found)
     shown = [index for index in range(len(rows[0])) if any(row[index] for row in rows[1:])]
     text = aligned([[_short(row[index]) for index in shown] for row in rows])
@@ -105,7 +105,7 @@ def as_text(found: Sequence[RunRow]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns under each other, the first to the left and the others to the right."""
+    """Return the rows as text with aligned columns, the first to the left and the others to the right."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     return "\n".join(
         "  ".join(
@@ -126,7 +126,7 @@ def _line(folder: Path) -> RunRow:
 
 
 def _in_order(path: Path) -> list[tuple[int, str]]:
-    """seed-2 before seed-10."""
+    """Return a sort key that puts seed-2 before seed-10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 

@@ -1,4 +1,4 @@
-"""What more processes bring: the time of a round, from finished runs of one plan on several sizes."""
+"""The time of a round against the number of processes, from finished runs of one plan on several sizes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mpirobust.reports.curves import canvas
 from mpirobust.reports.run_table import RunRow, aligned
 
 WARM_UP = 10  # rounds at the start that are left out: pages, caches and connections are new
-_LEAST = 10  # rounds that a median is taken of
+_LEAST = 10  # rounds that a median needs
 _STEPS = tuple(phase for phase in PHASES if phase not in ("audit", "checkpoint"))  # of the algorithm
 _SAME = ("rounds/norms", "rounds/kept", "rounds/bytes_up")
 
@@ -56,20 +56,20 @@ class Scaling:
     apart: str
 
     def speed_up(self) -> NDArray[np.float64]:
-        """t(smallest) / t, shape (sizes,)."""
+        """Return t(smallest) / t, shape (sizes,)."""
         seconds = np.array([size.seconds for size in self.sizes])
         found: NDArray[np.float64] = seconds[0] / seconds
         return found
 
     def efficiency(self) -> NDArray[np.float64]:
-        """Speed-up over the ratio of processes; in weak scaling, where the work grows with them, t(smallest) / t."""
+        """Return the speed-up over the ratio of processes; in weak scaling, t(smallest) / t; shape (sizes,)."""
         processes = np.array([size.processes for size in self.sizes])
         paid: NDArray[np.float64] = processes / processes[0] if self.strong else np.ones(len(self.sizes))
         return self.speed_up() / paid
 
 
 def scaling(runs: Sequence[RunRow]) -> Scaling:
-    """Compare the runs that are done.
+    """Compare the finished runs.
 
     Raises:
         SetupFault: none is, one is too short, or they are of different experiments.
@@ -84,7 +84,7 @@ def scaling(runs: Sequence[RunRow]) -> Scaling:
 
 
 def table(found: Scaling) -> list[list[str]]:
-    """A head and a line a size, times in seconds."""
+    """Return a head and a line per size, times in seconds."""
     rows = [["run", "ranks", "nodes", "workers", "round", *_STEPS, "speed-up", "efficiency", "bytes up"]]
     for size, speed_up, efficiency in zip(found.sizes, found.speed_up(), found.efficiency(), strict=True):
         seconds = [f"{value:.3g}" for value in (size.seconds, *size.phases.values())]
@@ -95,7 +95,7 @@ def table(found: Scaling) -> list[list[str]]:
 
 
 def as_text(found: Scaling, runs: Sequence[RunRow]) -> str:
-    """The table for people, whether the sizes have the same numbers, and what was left out."""
+    """Return the table as text, whether the sizes have the same numbers, and the runs that were left out."""
     rows = table(found)
     shown = [index for index in range(len(rows[0])) if any(row[index] not in ("", "0") for row in rows[1:])]
     text = [aligned([[row[index] for index in shown] for row in rows])]
@@ -109,7 +109,7 @@ def as_text(found: Scaling, runs: Sequence[RunRow]) -> str:
 
 
 def draw(found: Scaling, out: Path) -> None:
-    """Where the time of a round goes, and what it does with more processes; raises `Fault` as `curves.canvas`."""
+    """Draw the phases of a round by size, and the speed-up; raise `Fault` as `curves.canvas`."""
     names = [str(size.processes) for size in found.sizes]
     with canvas([out], (8.5, 3.4), (1, 2)) as (_, (left, right)):
         base = np.zeros(len(names))
@@ -161,7 +161,7 @@ def _size(run: RunRow) -> Size:
 
 
 def _apart(runs: Sequence[RunRow]) -> str:
-    """Compares each with the first, over the rounds that both have."""
+    """Compare each run with the first, over the rounds that both have; return the first difference as text."""
     first = _numbers(runs[0])
     for run in runs[1:]:
         own = _numbers(run)

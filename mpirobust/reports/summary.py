@@ -18,7 +18,7 @@ DONE = {Status.FINISHED, Status.CONVERGED, Status.DIVERGED}
 
 
 def summary(path: Path) -> dict[str, Any]:
-    """What the trace at `path` (a run.h5 or its folder) says, as plain numbers; None where there is none.
+    """Return the summary of the trace at `path` (a run.h5 or its folder) as plain numbers; None if there is none.
 
     `byzantine_kept_mean` is the mean number of Byzantine workers kept per round;
     `kept_mean` that of all workers. Figures of the objective are those of the last audit; `second_order` is the
@@ -57,12 +57,12 @@ def summary(path: Path) -> dict[str, Any]:
             "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
             "plan": tomllib.loads(file.attrs["plan"]),
         }
-        json.dumps([figures, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # else it cannot be told
+        json.dumps([figures, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
         return figures
 
 
 def as_text(figures: dict[str, Any], path: Path) -> str:
-    """The summary for people."""
+    """Return the summary as text."""
     plan = figures["plan"]
     lines = [f"{figures['status']} after {figures['rounds']} rounds, {figures['seconds']:.2f} s"]
     for key, label in [
@@ -101,7 +101,7 @@ def _mean_kept(kept: NDArray[np.bool_]) -> float | None:
 
 
 def _second_order(gradient_norm: float | None, lambda_min: float | None) -> float | None:
-    """The smallest ε with ||∇f|| <= ε and λ_min >= -√ε (P2 §1, Preliminaries)."""
+    """Return the smallest ε with ||∇f|| <= ε and λ_min >= -√ε (P2 §1, Preliminaries)."""
     if gradient_norm is None or lambda_min is None:
         return None
     return max(gradient_norm, min(lambda_min, 0.0) ** 2)

@@ -28,8 +28,8 @@ class Contraction:
     Attributes:
         dim: d.
         workers: how many were measured.
-        measured: at the starting point; -inf where a gradient or its code is not finite.
-        worst: over all vectors; None where there is none above 0.
+        measured: at the starting point; -inf if a gradient or its code is not finite.
+        worst: over all vectors; None if there is none above 0.
     """
 
     dim: int
@@ -43,15 +43,15 @@ class Contraction:
 
 
 def contraction(plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> Contraction:
-    """`1 - max_i E||Q(g_i) - g_i||²/||g_i||²` over some workers, evenly spaced, at the starting point.
+    """Return `1 - max_i E||Q(g_i) - g_i||²/||g_i||²` over some workers, evenly spaced, at the starting point.
 
-    The mean is over what they would send in the first rounds; where so few draws fall short of what is proved, that
-    holds. A zero gradient has no say.
+    The mean is over the messages of the first rounds. If the mean of so few draws is below the proved δ, the proved
+    one is returned. A zero gradient is left out.
     """
     features = dataset.facts.features
     x, layout = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START)), plan.problem.layout(features)
     chosen = np.unique(np.linspace(0, plan.workers - 1, _WORKERS).astype(int))
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is unsound, and counts so
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow makes a message unsound, and δ -inf
         errors = [
             _relative_error(plan, layout, worker, plan.problem.gradient(x, dataset.train(dealt[worker])))
             for worker in chosen.tolist()
@@ -61,7 +61,7 @@ def contraction(plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> Contract
 
 
 def _relative_error(plan: Plan, layout: Layout, worker: int, g: Vector) -> float:
-    """`E||Q(g) - g||²/||g||²`; a code that draws nothing is the same every time."""
+    """Return `E||Q(g) - g||²/||g||²`; a code without randomness is evaluated once."""
     largest = float(np.abs(g).max(initial=0.0))
     if largest == 0:
         return 0.0
@@ -111,7 +111,7 @@ def regime(plan: Plan, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
 
 
 def _verdict(theorem: Theorem, delta: Contraction, alpha: float, beta: float) -> list[str]:
-    """What a theorem says of (δ, α, β), as it is stated and by its proof."""
+    """Return sentences on (δ, α, β) by a theorem, as it is stated and by its proof."""
     name, at = f"P1 Theorem {theorem.number}", f"at α = {alpha:.4g}, β = {beta:.4g}"
     needed, proved = (smallest_delta(each, alpha, beta) for each in (theorem.stated, theorem.proved))
     margin, by_proof = _margin(delta.measured, needed), _margin(delta.measured, proved)
@@ -147,7 +147,7 @@ def _asked(needed: float | None) -> str:
 
 
 def _foreign(plan: Plan, trimmed: int | None, rows: int) -> list[str]:
-    """Return what in the plan no theorem speaks of, and what they have in its place."""
+    """Return the parts of the plan that no theorem covers, and what the theorems assume instead."""
     table, m = plan.table(), plan.workers
     outside = plan.algorithm.outside_p1(rows)
     if outside is None:

@@ -1,6 +1,6 @@
 """The error rates of P1 and the compression and fractions of Byzantine workers that its theorems admit.
 
-Formulas as printed; where the proof asks for something else, that is here too, and docs/PAPER.md
+Formulas as printed; if the proof needs another condition, that is here too, and docs/PAPER.md
 compares them. δ is of the compressor (P1 Def. 4), α the fraction of Byzantine workers, β the fraction trimmed.
 The theorems want `0 < δ <= 1` and `0 <= α <= β < 1/2`, which is the caller's to see to.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from math import log, sqrt
 from typing import TypeAlias
 
-Margin: TypeAlias = Callable[[float, float, float], float]  # of δ, α, β; positive where the condition holds
+Margin: TypeAlias = Callable[[float, float, float], float]  # of δ, α, β; positive if the condition holds
 
 _HALVINGS = 60  # leave an interval of length 1 at less than the spacing of float64 there
 
@@ -53,12 +53,12 @@ class Setting:
 
 
 def epsilon1(s: Setting) -> float:
-    """ε1, how far one worker's gradient is from that of F (P1 eq. 2)."""
+    """Return ε1, how far one worker's gradient is from that of F (P1 eq. 2)."""
     return _deviation(s, s.n) + 1 / s.n
 
 
 def epsilon2(s: Setting, alpha: float) -> float:
-    """ε2, how far the mean gradient of the honest workers is from that of F (P1 eq. 3)."""
+    """Return ε2, how far the mean gradient of the honest workers is from that of F (P1 eq. 3)."""
     return _deviation(s, (1 - alpha) * s.m * s.n)
 
 
@@ -68,12 +68,12 @@ def _deviation(s: Setting, rows: float) -> float:
 
 
 def epsilon(s: Setting, delta: float, alpha: float, beta: float) -> float:
-    """ε, which bounds `||∇F||²` under Option I but for a constant (P1 eq. 4, Thm 1)."""
+    """Return ε, which bounds `||∇F||²` under Option I but for a constant (P1 eq. 4, Thm 1)."""
     return _floor(s, alpha, beta, sqrt(1 - delta))
 
 
 def epsilon_tilde(s: Setting, delta: float, alpha: float, beta: float) -> float:
-    """ε̃, the same under Option II (P1 §6.1, Thm 2)."""
+    """Return ε̃, the same under Option II (P1 §6.1, Thm 2)."""
     return _floor(s, alpha, beta, (1 + beta) * sqrt(1 - delta))
 
 
@@ -84,7 +84,7 @@ def _floor(s: Setting, alpha: float, beta: float, compression: float) -> float:
 
 
 def big_deltas(s: Setting, delta: float, alpha: float, beta: float) -> tuple[float, float, float]:
-    """Δ1, Δ2, Δ3 (P1 eqs. 7-9), with L = L_F as in the proof.
+    """Return Δ1, Δ2, Δ3 (P1 eqs. 7-9), with L = L_F as in the proof.
 
     `||∇F||² <= (F(w_0) - F*)/(cγ(T+1)) + Δ1 + γΔ2 + γ²Δ3` under error feedback with step γ (P1 Thm 3).
     """
@@ -98,7 +98,7 @@ def big_deltas(s: Setting, delta: float, alpha: float, beta: float) -> tuple[flo
 
 
 def _pull(delta: float, alpha: float, beta: float) -> float:
-    """What the trimming and the Byzantine workers add to a step of Algorithm 2, squared (P1 Lemma 6)."""
+    """Return the contribution of trimming and Byzantine workers to a step of Algorithm 2, squared (P1 Lemma 6)."""
     return ((1 + sqrt(1 - delta)) / (1 - beta)) ** 2 * (alpha**2 + beta**2 + (beta - alpha) ** 2)
 
 
@@ -106,29 +106,29 @@ def _pull(delta: float, alpha: float, beta: float) -> float:
 
 
 def theorem1(delta: float, alpha: float, beta: float, lambda0: float = 0.0) -> float:
-    """`δ - (δ0 + 4α - 9α² + 4α³)`, δ0 = 1 - (1-β)²/(1+λ0) (P1 Thm 1, Option I)."""
+    """Return `δ - (δ0 + 4α - 9α² + 4α³)`, δ0 = 1 - (1-β)²/(1+λ0) (P1 Thm 1, Option I)."""
     delta0 = 1 - (1 - beta) ** 2 / (1 + lambda0)
     return delta - (delta0 + 4 * alpha - 9 * alpha**2 + 4 * alpha**3)
 
 
 def theorem2(delta: float, alpha: float, beta: float, lambda0: float = 0.0) -> float:
-    """`δ - (δ̃0 + 4α - 8α² + 4α³)`, δ̃0 = 1 - (1-β)²/((1+β)²(1+λ0)) (P1 Thm 2, Option II)."""
+    """Return `δ - (δ̃0 + 4α - 8α² + 4α³)`, δ̃0 = 1 - (1-β)²/((1+β)²(1+λ0)) (P1 Thm 2, Option II)."""
     delta0 = 1 - ((1 - beta) / (1 + beta)) ** 2 / (1 + lambda0)
     return delta - (delta0 + 4 * alpha - 8 * alpha**2 + 4 * alpha**3)
 
 
 def theorem3(delta: float, alpha: float, beta: float) -> float:
-    """`0.107 - (1+√(1-δ))²/(1-β)² [α² + β² + (β-α)²]` (P1 Thm 3, error feedback)."""
+    """Return `0.107 - (1+√(1-δ))²/(1-β)² [α² + β² + (β-α)²]` (P1 Thm 3, error feedback)."""
     return 0.107 - _pull(delta, alpha, beta)
 
 
 def proof1(delta: float, alpha: float, beta: float, lambda0: float = 0.0) -> float:
-    """`(1-β)/√(1+λ0) - 2α - √(1-δ)`: the factor of `||∇F||` in P1 Lemma 1 is below 1."""
+    """Return `(1-β)/√(1+λ0) - 2α - √(1-δ)`: the factor of `||∇F||` in P1 Lemma 1 is below 1."""
     return (1 - beta) / sqrt(1 + lambda0) - 2 * alpha - sqrt(1 - delta)
 
 
 def proof2(delta: float, alpha: float, beta: float, lambda0: float = 0.0) -> float:
-    """`(1-β)/√(1+λ0) - 2α - (1+β)√(1-δ)`: the same for P1 Lemma 2."""
+    """Return `(1-β)/√(1+λ0) - 2α - (1+β)√(1-δ)`: the same for P1 Lemma 2."""
     return (1 - beta) / sqrt(1 + lambda0) - 2 * alpha - (1 + beta) * sqrt(1 - delta)
 
 
@@ -152,7 +152,7 @@ THEOREM3 = Theorem(3, theorem3, proof3)  # error feedback
 
 
 def smallest_delta(margin: Margin, alpha: float, beta: float) -> float | None:
-    """The δ above which the condition holds; 0 where any will do, None where not even δ = 1 does."""
+    """Return the δ above which the condition holds; 0 if it holds for all, None if not even for δ = 1."""
     if margin(1.0, alpha, beta) <= 0:
         return None
     if margin(0.0, alpha, beta) >= 0:
@@ -161,14 +161,14 @@ def smallest_delta(margin: Margin, alpha: float, beta: float) -> float | None:
 
 
 def largest_alpha(margin: Margin, delta: float, slack: float = 0.0) -> float | None:
-    """The α below which the condition holds at this δ with β = α + `slack` < 1/2; None where not even α = 0 does."""
+    """Return the α below which the condition holds at this δ with β = α + `slack` < 1/2; None if not even for α = 0."""
     if margin(delta, 0.0, slack) <= 0:
         return None
     return _border(lambda alpha: margin(delta, alpha, alpha + slack) > 0, inside=0.0, outside=0.5 - slack)
 
 
 def _border(holds: Callable[[float], bool], inside: float, outside: float) -> float:
-    """Where `holds` ends between the two, by bisection."""
+    """Return the point between the two at which `holds` ends, by bisection."""
     for _ in range(_HALVINGS):
         middle = (inside + outside) / 2
         if holds(middle):

@@ -1,4 +1,4 @@
-"""The center's part of an experiment: what happens before, around and after the round loop."""
+"""The center's part of an experiment: before, around and after the round loop."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, S
 
 @dataclass(frozen=True)
 class Start:
-    """Where the rounds begin.
+    """The beginning of the rounds.
 
     Attributes:
-        lock: on the folder, as long as it is open.
+        lock: the lock on the folder, held while this file is open.
         found: the checkpoint to continue from; None to begin at round 0.
-        trace: up to there.
+        trace: the rows up to this round.
     """
 
     lock: IO[str]
@@ -44,7 +44,7 @@ class Start:
 
 
 def prepare(request: RunRequest, size: int) -> RunSetup:
-    """Find everything that can be found wrong before the ranks start to work.
+    """Check everything that can be checked before the ranks start to work; return the set-up for all ranks.
 
     Raises:
         SetupFault: the plan, its data, the folder, or the number of ranks do not fit.
@@ -55,7 +55,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
         print(f"note: {note}", file=sys.stderr)
     folder = run_folder.choose_folder(request.out, request.plan.stem, request.resume, request.overwrite)
     if run_folder.holds_run(folder):
-        run_folder.lock(folder).close()  # a file that another run is still writing would look damaged
+        run_folder.lock(folder).close()  # without the lock, a file that another run is writing could look damaged
     resumes = request.resume and run_folder.holds_run(folder)
     if resumes:
         run_folder.check_continues(folder, plan.record())
@@ -82,8 +82,8 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ho
     """Lock the folder and load the checkpoint. The older run is deleted here, after everything else is validated.
 
     Args:
-        versions: of what carries the messages, for the record.
-        hosts: the machine of each rank, likewise.
+        versions: of the MPI library and its binding, for the trace.
+        hosts: the machine of each rank, for the trace.
 
     Raises:
         Fault: the folder or what it holds cannot be used.
@@ -102,7 +102,7 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ho
             raise SetupFault(f"the data have changed since the run in {folder} began; choose another --out")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)
-    run_folder.prune(folder, after=found.round)  # those that were passed over
+    run_folder.prune(folder, after=found.round)  # the damaged ones, which `prepare` passed over
     return Start(lock, found, trace)
 
 
@@ -133,7 +133,7 @@ def run_rounds(
 
 
 def _restore_center(path: Path, found: checkpoint.Snapshot, rank_setup: RankSetup, cluster: Cluster) -> None:
-    """Give the center's half of the feedback and an omniscient attacker what the checkpoint holds."""
+    """Restore the center's half of the feedback and an omniscient attacker's memory from the checkpoint."""
     plan, dim = rank_setup.plan, rank_setup.x0.size
     cluster.restore_attack(found.attack)
     for memory in plan.feedback.memories():

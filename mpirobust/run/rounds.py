@@ -1,4 +1,4 @@
-"""The round loop."""
+"""The round loop: query, exchange, judge, advance, observe."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def loop(
             moment = Moment(t, state, cluster, memories, exchange, verdict, exchange.times)
             status = _first([watch.after_round(moment) for watch in watches])
     except Depleted:
-        pass  # nothing came of that round: state and memories are those before it
+        pass  # the round is discarded: state and memories are those before it
 
     status = status or Status.FINISHED
     for watch in watches:

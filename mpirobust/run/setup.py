@@ -26,15 +26,15 @@ from mpirobust.types import Layout, Rows, Vector
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the command line asks for.
+    """The request of the command line.
 
     Attributes:
-        plan: the file.
+        plan: the path of the plan.
         overrides: `key=value` assignments.
         out: the folder of the output; None to choose one.
-        resume, overwrite: what to do if it holds a run.
-        quiet: no notes and no progress on the terminal.
-        ends: when all has to be over, on `time.monotonic` of the center's machine; None for never.
+        resume, overwrite: whether to continue or to replace a run in this folder.
+        quiet: whether to print no notes and no progress.
+        ends: when the job must have ended, on `time.monotonic` of the center's machine; None for never.
     """
 
     plan: Path
@@ -48,17 +48,17 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunSetup:
-    """What the center finds out before the ranks start to work; crosses to them as JSON.
+    """The results of the center's preparation, which every rank receives as JSON.
 
     Attributes:
         plan: the effective plan, as `Plan.of` takes it: every rank, the center too, builds it from the same text.
         stores: the files of the data.
-        folder: of the output.
+        folder: the output folder.
         resumes: whether it holds a run to continue.
         checkpoint: the file to continue from; '' to begin at round 0.
         beside: the folder of the plan, for kinds in files beside it.
         sources: the SHA-256 of the source of each kind from outside, by its table.
-        quiet, ends: of the request.
+        quiet, ends: as in the request.
     """
 
     plan: dict[str, Any]
@@ -74,14 +74,14 @@ class RunSetup:
 
 @dataclass(frozen=True)
 class RankSetup:
-    """What one rank builds from a `RunSetup`.
+    """The objects that one rank builds from a `RunSetup`.
 
     Attributes:
-        plan: of the run.
+        plan: the plan of the run.
         group: the workers that this rank hosts.
-        facts: of the data.
-        x0: the starting point.
-        solutions: the audited distance is that to the nearest of these.
+        facts: sizes and digest of the data.
+        x0: the starting point, shape (d,), float64.
+        solutions: the audited distance is that to the nearest of these, each of shape (d,); empty if none is known.
     """
 
     plan: Plan
@@ -95,6 +95,7 @@ def build_rank(setup: RunSetup, mine: Sequence[int], survives: bool) -> RankSetu
     """Build the workers `mine` with their rows, and with their memories if the run continues from a checkpoint.
 
     Args:
+        mine: the numbers of the workers, ascending.
         survives: see `WorkerConfig.survives`.
 
     Raises:
@@ -124,7 +125,7 @@ def build_rank(setup: RunSetup, mine: Sequence[int], survives: bool) -> RankSetu
 def _build_workers(
     indices: Sequence[int], config: WorkerConfig, dataset: Dataset, dealt: Sequence[Rows]
 ) -> Iterator[Worker]:
-    """Yield workers, each with its rows, which are read when it is asked for."""
+    """Yield workers with their rows; the rows of a worker are read when it is yielded."""
     tests = np.array_split(np.arange(dataset.facts.test_rows), len(dealt))
     for index in indices:
         test: Shard | None = dataset.test(tests[index]) if tests[index].size else None
@@ -132,7 +133,7 @@ def _build_workers(
 
 
 def worker_config(plan: Plan, layout: Layout, weights: NDArray[np.float64], survives: bool = False) -> WorkerConfig:
-    """Return what the plan tells every worker; the other arguments are as in `WorkerConfig`."""
+    """Return the configuration of every worker of the plan; the other arguments are as in `WorkerConfig`."""
     bad = plan.byzantine()
     _, fixed_length = plan.code_lengths(layout)
     return WorkerConfig(
@@ -154,7 +155,7 @@ def worker_config(plan: Plan, layout: Layout, weights: NDArray[np.float64], surv
 
 
 def _expect_same_sources(plan: Plan, sources: dict[str, str]) -> None:
-    """Raise `SetupFault` if a kind from outside is another one here than at the center."""
+    """Raise `SetupFault` if the source of a kind from outside is not the same here as at the center."""
     for table, origin in plan.origins().items():
         if origin.sha256 != sources[table]:
             raise SetupFault(f"{table}.kind: {origin.file} on {platform.node()} is not the file that the center has")

@@ -1,4 +1,4 @@
-"""Signals with which the system asks a run to end."""
+"""The signals by which the system asks a run to end."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class StopSignals:
-    """Note SIGTERM, SIGINT and SIGUSR1 instead of ending at once; a second SIGINT still does.
+    """Note SIGTERM, SIGINT and SIGUSR1 instead of ending at once; a second SIGINT ends the process at once.
 
-    It is a context that holds the signal handlers, entered before the data are read. Every process of a job notes the
-    signals, because launchers send them to all, but only the center ends the run: its observer `signals` reads `asked`.
+    A context that installs the signal handlers, entered before the data are read. Every process of a job notes the
+    signals, because launchers send them to all; but only the center ends the run: its observer `signals` reads `asked`.
 
     Attributes:
         asked: whether a signal was received.

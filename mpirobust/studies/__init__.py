@@ -1,1 +1,1 @@
-"""Many runs under one question: the figures of the papers, and which rule stands against which attack."""
+"""Studies of many runs: the figures of the papers, and the matrix of rules and attacks."""

@@ -1,4 +1,4 @@
-"""Many runs in one job, one after the other, each on all ranks; what is there already is not run again."""
+"""Many runs in one job, one after the other, each on all ranks. A finished run is not repeated."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Job:
 
 
 def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
-    """The job in a folder below `runs` that is named after the effective plan: another plan, another folder.
+    """Return the job in a folder below `runs` that is named after a hash of the effective plan.
 
     Raises:
         SetupFault: the plan is wrong.
@@ -45,10 +45,10 @@ def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
 
 
 def carry_out(plan_jobs: Callable[[], Sequence[Job]], comm: Communicator, ends: float | None = None) -> int:
-    """Run on all ranks what `plan_jobs` (called on the center's) says; returns the exit code.
+    """Run the jobs of `plan_jobs` (called at the center) on all ranks; return the exit code.
 
-    A job that is done is passed over and one that was interrupted goes on. A run that diverges is a
-    result as any other. A signal or the time `ends` (as in `RunRequest`) ends the run at hand after a round,
+    A finished job is passed over, and an interrupted one continues. A run that diverges is a
+    result like any other. A signal or the time `ends` (as in `RunRequest`) ends the run at hand after a round,
     with a checkpoint.
 
     Raises:
@@ -71,7 +71,7 @@ def carry_out(plan_jobs: Callable[[], Sequence[Job]], comm: Communicator, ends: 
 
 
 def _next(folder: Path, label: str, stop: bool) -> bytes:
-    """What to do about a job; another command on the same runs may have done it meanwhile."""
+    """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
     if stop:
         return b"stop"
     print(label, file=sys.stderr, flush=True)
@@ -79,7 +79,7 @@ def _next(folder: Path, label: str, stop: bool) -> bytes:
 
 
 def _cleared(folder: Path) -> bytes:
-    """A run that is done needs its trace alone."""
+    """Delete the checkpoints of a finished run."""
     run_folder.prune(folder, after=0)
     return b""
 
@@ -92,7 +92,7 @@ def _listed(jobs: Sequence[Job], size: int) -> bytes:
 
 
 def _is_done(folder: Path) -> bool:
-    """Raises `SetupFault` where there is a trace that cannot be read."""
+    """Return whether the run is finished; raise `SetupFault` if its trace cannot be read."""
     if not (folder / TRACE).exists():
         return False
     try:

@@ -1,4 +1,4 @@
-"""What the paper claims against what was measured."""
+"""The claims of a paper, compared with measurements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Measured = Mapping[tuple[str, Metric], Outcome]  # by label of the curve and met
 
 @dataclass(frozen=True)
 class Finding:
-    """How one comparison came out: the values and, where it is one, the limit, of every seed; shape (seeds,)."""
+    """The result of one comparison: the values and the limits of every seed, each of shape (seeds,)."""
 
     case: Case
     values: NDArray[np.float64]
@@ -34,7 +34,7 @@ class Finding:
 
 
 def find(case: Case, metric: Metric, measured: Measured) -> Finding:
-    """The finding on `case`, where `metric` is the family's; raises `SetupFault` where its round was not audited."""
+    """Return the finding on `case`; `metric` is the family's. Raise `SetupFault` if its round was not audited."""
     what = case.metric or metric
 
     def values(label: str) -> NDArray[np.float64]:
@@ -51,7 +51,7 @@ def find(case: Case, metric: Metric, measured: Measured) -> Finding:
 
 
 def verdict(findings: list[Finding]) -> str:
-    """`holds`, `holds only if ...` or `does not hold`."""
+    """Return `holds`, `holds only if ...` or `does not hold`."""
     holding = [finding.case.when for finding in findings if finding.holds]
     if len(holding) == len(findings):
         return "holds"
@@ -59,7 +59,7 @@ def verdict(findings: list[Finding]) -> str:
 
 
 def row(claim: Claim, metric: Metric, measured: Measured) -> str:
-    """One row of the table of claims, in Markdown."""
+    """Return one row of the table of claims, in Markdown."""
     findings = [find(case, metric, measured) for case in claim.cases]
     said = "<br>".join(_said(finding) for finding in findings)
     return f"| {claim.says} | **{verdict(findings)}** | {said} |"
@@ -77,6 +77,6 @@ def _said(finding: Finding) -> str:
 
 
 def _typical(values: NDArray[np.float64]) -> str:
-    """The median over the seeds."""
+    """Return the median over the seeds."""
     middle = float(np.sort(values)[(values.size - 1) // 2])
     return f"{middle:.4g}" if np.isfinite(middle) else "divergence"

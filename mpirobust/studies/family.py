@@ -1,4 +1,4 @@
-"""Families of runs, from TOML: one plan, varied, over seeds; and what the paper says of the outcome."""
+"""Families of runs, from TOML: one plan, varied, over seeds; and the claims of the paper."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Seeds: TypeAlias = Annotated[tuple[int, ...], Field(min_length=1)]
 
 @component
 class Variant:
-    """The family's plan with keys set otherwise."""
+    """The family's plan with other values of some keys."""
 
     label: str
     set: Overrides = ()
@@ -29,9 +29,9 @@ class Variant:
 
 @component
 class Case:
-    """One comparison: `curve` is at or below `factor` times what `against` is at, or at or below `bound`.
+    """One comparison: `curve` is at or below `factor` times `against`, or at or below `bound`.
 
-    It holds where it does for every seed. A run that diverged is at infinity.
+    It holds if it holds for every seed. The value of a run that diverged is infinity.
 
     Attributes:
         when: the circumstances, which complete 'holds only if'.
@@ -53,7 +53,7 @@ class Case:
 
 @component
 class Claim:
-    """What the paper says, in our words, and the comparisons that it stands or falls with."""
+    """A claim of the paper, in our words, and the comparisons that decide it."""
 
     says: str
     cases: Annotated[tuple[Case, ...], Field(min_length=1)]
@@ -61,7 +61,7 @@ class Claim:
 
 @component
 class Race:
-    """Which of two curves reaches a gradient norm first: in rounds, in iterations, in bytes (P2 §4).
+    """A race of two curves to a gradient norm: in rounds, in iterations, in bytes (P2 §4).
 
     Attributes:
         bound: the audited gradient norm to be reached.
@@ -133,7 +133,7 @@ def _distinct(what: str, names: Sequence[object]) -> None:
 
 
 def locate(name: str) -> Path:
-    """The folder of families called `name`: itself, or below configs/, here or in the checkout; raises `SetupFault`."""
+    """Return the folder of families `name`: itself, or below configs/, here or in the checkout; raise `SetupFault`."""
     tried = [Path(name), Path("configs") / name, Path(mpirobust.__file__).parent.parent / "configs" / name]
     for folder in tried:
         if folder.is_dir():
@@ -142,7 +142,7 @@ def locate(name: str) -> Path:
 
 
 def load_family(path: Path) -> Family:
-    """The family at `path`; raises `SetupFault` that names file and key."""
+    """Return the family at `path`; raise `SetupFault` that names file and key."""
     try:
         table = read_table(path)
         parts = {"curves": _each(Variant, table, "curves"), "races": _each(Race, table, "races")}
@@ -157,7 +157,7 @@ def load_family(path: Path) -> Family:
 
 
 def load_matrix(path: Path) -> Matrix:
-    """The matrix at `path`; raises `SetupFault` that names file and key."""
+    """Return the matrix at `path`; raise `SetupFault` that names file and key."""
     try:
         table = read_table(path)
         axes = {axis: _each(Variant, table, axis) for axis in ("attacks", "rules", "codes")}
@@ -172,7 +172,7 @@ def _each(cls: type[T], table: dict[str, Any], key: str) -> tuple[T, ...]:
 
 
 def _tables(table: dict[str, Any], key: str, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The tables of the array `key`, each with its place for messages."""
+    """Yield the tables of the array `key`, each with its place for messages."""
     where = f"{prefix}.{key}" if prefix else key
     inner = table.get(key, [])
     if not isinstance(inner, list) or not all(isinstance(each, dict) for each in inner):

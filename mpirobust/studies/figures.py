@@ -1,4 +1,4 @@
-"""The figures of a paper: every family of a folder, run, drawn, and held against what the paper claims."""
+"""The figures of a paper: every family of a folder, run, drawn, and compared with the paper's claims."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Figure:
 def figures(
     folder: Path, out: Path, runs: Path, seeds: int | None, comm: Communicator, ends: float | None = None
 ) -> int:
-    """Run what is missing on all ranks, then draw on the center's; returns the exit code.
+    """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
     Args:
         folder: the families, `figure-*.toml`.
@@ -56,7 +56,7 @@ def figures(
 
 
 def report(planned: Sequence[Figure], out: Path) -> bytes:
-    """Draw and write what the runs say; all of them are done. There is nothing to tell the other ranks."""
+    """Draw the figures and write the tables of the runs, which are all finished, at the center."""
     rows, said = [], []
     for figure in planned:
         family = figure.family
@@ -107,7 +107,7 @@ def _legend(label: str, found: Outcome) -> str:
 
 
 def _rows(figure: Figure, label: str, found: Outcome) -> list[dict[str, object]]:
-    """One row a run."""
+    """Return one row for each run."""
     rows = []
     for seed, each, final in zip(figure.seeds, figure.jobs[label], found.final, strict=True):
         figures = summary(each.folder)

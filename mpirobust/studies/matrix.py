@@ -1,4 +1,4 @@
-"""Which rule stands against which attack, under which code: one number and one colour for each."""
+"""The matrix of attacks, rules and codes: one number and one colour for each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Cell:
 
 
 def matrix(path: Path, out: Path, runs: Path, seeds: int | None, comm: Communicator, ends: float | None = None) -> int:
-    """Run what is missing on all ranks, then draw on the center's; returns the exit code.
+    """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
     Args:
         path: the matrix, a TOML file.

@@ -1,4 +1,4 @@
-"""What came of the runs of one variant, over seeds."""
+"""The outcome of the runs of one variant, over seeds."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Outcome:
 
     Attributes:
         rounds: when it was audited, shape (A,).
-        at: where that is on the axis that was asked for (rounds, or bytes sent up; the mean over seeds), shape (A,).
-        values: shape (seeds, A); +inf from where a run diverged on, the last value from where it ended on.
+        at: the same on the axis of the figure (rounds, or bytes sent up; the mean over seeds), shape (A,).
+        values: shape (seeds, A); +inf after a run diverged, the last value after it ended.
         diverged: shape (seeds,).
     """
 
@@ -37,7 +37,7 @@ class Outcome:
         return self.values[:, -1]
 
     def after(self, round: int) -> NDArray[np.float64]:
-        """The value of every seed after that round; raises `SetupFault` where it was not audited."""
+        """Return the value of every seed after that round, shape (seeds,); raise `SetupFault` if it was not audited."""
         found = np.flatnonzero(self.rounds == round)
         if not found.size:
             raise SetupFault(f"there is no audit after round {round}; the last is after round {self.rounds[-1]}")
@@ -46,9 +46,9 @@ class Outcome:
 
 
 def outcome(folders: Sequence[Path], metric: str, against: str = "round") -> Outcome:
-    """The outcome of the runs in `folders`, one for each seed.
+    """Return the outcome of the runs in `folders`, one for each seed.
 
-    Audits of different seeds may stand at different rounds: between its own, a seed keeps its last value.
+    Different seeds may be audited at different rounds: between its audits, a seed keeps its last value.
 
     Raises:
         SetupFault: a run has no such metric, or has not come to its end.

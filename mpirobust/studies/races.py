@@ -1,4 +1,4 @@
-"""Two methods to the same gradient norm, counted as P2 counts and as a cluster feels it."""
+"""Races of two methods to a gradient norm, counted in iterations as in P2, and in rounds and bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAD = [
 
 @dataclass(frozen=True)
 class Finish:
-    """How one run got to the bound, all of them inf where it never did.
+    """The cost of one run until the bound; all inf if it never reaches it.
 
     Attributes:
         rounds: until the audited gradient norm is at or below it, rounds of escape before that included.
@@ -34,7 +34,7 @@ class Finish:
 
 
 def finish(folder: Path, bound: float) -> Finish:
-    """The run in `folder`; raises `SetupFault` where there is none."""
+    """Return the finish of the run in `folder`; raise `SetupFault` if there is none."""
     with open_record(folder / TRACE, "run") as file:
         there = np.flatnonzero(file["audits/gradient_norm"][:] <= bound)
         if not there.size:
@@ -45,7 +45,7 @@ def finish(folder: Path, bound: float) -> Finish:
 
 
 def row(race: Race, runs: Sequence[Path], others: Sequence[Path]) -> str:
-    """One row of the table of races, in Markdown: medians over the seeds of `curve` and `against`."""
+    """Return one row of the table of races, in Markdown: medians over the seeds of `curve` and `against`."""
     ours, theirs = ([finish(folder, race.bound) for folder in folders] for folders in (runs, others))
     rounds, against = _middle([each.rounds for each in ours]), _middle([each.rounds for each in theirs])
     nbytes, sent = _middle([each.nbytes for each in ours]), _middle([each.nbytes for each in theirs])

@@ -1,1 +1,1 @@
-"""Which worker gets which rows."""
+"""Partitions: the rows of each worker."""

@@ -15,7 +15,7 @@ class Partition(ABC):
 
     @abstractmethod
     def deal(self, rows: int, labels: NDArray[np.int64] | None, workers: int, rng: np.random.Generator) -> list[Rows]:
-        """The rows of each worker, ascending; every row once, no worker without a row.
+        """Return the rows of each worker, ascending; every row once, no worker without a row.
 
         Args:
             rows: number of training rows, at least `workers`.

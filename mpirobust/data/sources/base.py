@@ -20,7 +20,7 @@ from mpirobust.types import Rows, Vector
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a data set before any row is read.
+    """The facts of a data set that are known before any row is read.
 
     `digest` is a hash over the rows, so that a run can tell whether its data are still the same;
     `nbytes` is what all rows take in memory as shards.
@@ -36,7 +36,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Places:
-    """Where files are looked for."""
+    """The folders in which files are looked up."""
 
     plan: Path
     data: Path | None
@@ -50,10 +50,10 @@ class Places:
         return cls(plan.parent, Path(data) if data else None, Path(cache))
 
     def find(self, name: str, key: str) -> Path:
-        """The file called `name`: beside the plan, else below $MPIROBUST_DATA, else in the cache.
+        """Return the file called `name`: beside the plan, else below $MPIROBUST_DATA, else in the cache.
 
         Raises:
-            DataFault: it is in none of them; the message lists where it was looked for.
+            DataFault: it is in none of them; the message lists the paths that were tried.
         """
         tried = [(folder / name).absolute() for folder in (self.plan, self.data, self.cache) if folder]
         for path in tried:
@@ -73,34 +73,34 @@ class Dataset(ABC):
 
     @abstractmethod
     def labels(self) -> NDArray[np.int64] | None:
-        """Class number of every training row, shape (rows,); None for real targets."""
+        """Return the class number of every training row, shape (rows,); None for real targets."""
 
     @abstractmethod
     def train(self, rows: Rows) -> Shard:
-        """The shard of these training rows (ascending)."""
+        """Return the shard of these training rows (ascending)."""
 
     @abstractmethod
     def test(self, rows: Rows) -> Shard:
-        """The same of the test rows."""
+        """Return the same of the test rows."""
 
     @abstractmethod
     def solution(self) -> Vector | None:
-        """`w*` where the data were made from one, shape (features,)."""
+        """Return `w*` if the data were made from one, shape (features,); else None."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the files; shards stay valid."""
+        """Close the files; shards stay valid."""
 
 
 @component
 class Source(ABC):
-    """Where rows come from."""
+    """A source of rows."""
 
     partition: Partition = Field(default_factory=IID)
 
     @abstractmethod
     def prepare(self, places: Places) -> list[Path]:
-        """Done once, by the center: make sure that the stores exist, and name them.
+        """Make sure that the stores exist, and return their paths. Called once, at the center.
 
         Raises:
             DataFault: a file is missing or malformed.

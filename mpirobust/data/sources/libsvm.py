@@ -55,7 +55,7 @@ class LibSVM(Source):
 
 
 def _prepared(path: Path, features: int | None, cache: Path) -> tuple[Path, int]:
-    """The store for `path`, looked over for damage, and its number of features."""
+    """Return the store for `path`, checked for damage, and its number of features."""
     where = path if is_store(path) else _cached(path, features, cache)
     store = Store(where, verify=where == path)
     store.close()
@@ -63,7 +63,7 @@ def _prepared(path: Path, features: int | None, cache: Path) -> tuple[Path, int]
 
 
 def _cached(path: Path, features: int | None, cache: Path) -> Path:
-    """The store for the text at `path`, parsed now if the cache does not hold it."""
+    """Return the store for the text at `path`, parsed now if the cache does not hold it."""
     seen = path.stat()
     key = f"{STORE_FORMAT} {path.resolve()} {seen.st_size} {seen.st_mtime_ns} {features}"
     store = cache / "stores" / f"{path.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.h5"

@@ -42,7 +42,7 @@ class MNIST(Source):
 
 
 def _prepared(images: Path, labels: Path, cache: Path) -> Path:
-    """The store for a pair of files, parsed now if the cache does not hold it."""
+    """Return the store for a pair of files, parsed now if the cache does not hold it."""
     seen = [f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in (images, labels)]
     key = hashlib.sha256(f"{STORE_FORMAT} {seen}".encode()).hexdigest()[:16]
     store = cache / "stores" / f"{images.name.partition('.')[0]}-{key}.h5"
@@ -57,7 +57,7 @@ def _prepared(images: Path, labels: Path, cache: Path) -> Path:
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """The array of bytes in a gzipped IDX file; raises `DataFault` with the file and the reason.
+    """Return the array of bytes in a gzipped IDX file; raises `DataFault` with the file and the reason.
 
     No more is unpacked than the head says, and the head is not believed beyond what gzip can have packed.
     """
