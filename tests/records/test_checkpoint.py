@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,28 @@ import h5py
 import numpy as np
 import pytest
 
+from mpirobust.aggregators.centered_clipping import Center
+from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.first_order import Iterate
+from mpirobust.attacks.stale import Former
 from mpirobust.errors import SetupFault, StorageFault
+from mpirobust.feedback.base import Feedback
 from mpirobust.records import checkpoint
 from mpirobust.records.layout import checkpoint_path
 from mpirobust.records.trace import Tail, Trace
+<<<<<<< HEAD
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
+=======
+from mpirobust.testing.examples import components
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.marina import Marina
+>>>>>>> unit
 from tests.support.sealing import resealed
 
 M, DIM = 6, 8
 ID = "0123abcd"
 SCHEMA = checkpoint.Schema(Iterate, ID)
+FEEDBACKS: dict[str, Feedback] = {**components("feedback"), "of this test": Marina(chance=0.0)}
 
 
 def state(round: int) -> Iterate:
@@ -91,6 +103,81 @@ def test_no_residuals_without_feedback(tmp_path: Path) -> None:
         assert set(file) == {"state", "tail"}
     with pytest.raises(SetupFault, match="not a whole checkpoint"):
         list(checkpoint.load_memory(path, "residual", range(M), DIM))
+
+
+@pytest.mark.parametrize("feedback", FEEDBACKS.values(), ids=FEEDBACKS.keys())
+def test_every_memory_of_a_feedback_comes_back_to_the_bit(tmp_path: Path, feedback: Feedback) -> None:
+    """Also one that only the center keeps; each dataset is as the format says."""
+    plan = replace(regression_plan(compressor={"kind": "topk", "k": 3}), feedback=feedback)
+    local = LocalRun(plan)
+    for t in range(3):
+        local.ask(t, Query((np.full(DIM, 1.0 + t),), scale=0.3))
+    checkpoint.save(tmp_path, checkpoint.Snapshot(3, state(3), tail(3)), ID, local.memories(3))
+    path = checkpoint_path(tmp_path, 3)
+    with h5py.File(path) as file:
+        assert set(file.get("memory", {})) == {memory.name for memory in feedback.memories()}
+    for memory in feedback.memories():
+        rows = np.array(list(local.cluster.memory(memory.name, 3)))
+        assert rows.shape == (M, DIM)
+        assert rows.any(axis=1).all()
+        for workers in (range(M), range(2, 5), range(0)):
+            found = np.array(list(checkpoint.load_memory(path, memory.name, workers, DIM))).reshape(-1, DIM)
+            np.testing.assert_array_equal(found, rows[list(workers)])
+        with pytest.raises(SetupFault, match="not a whole checkpoint"):
+            list(checkpoint.load_memory(path, memory.name, range(M + 1), DIM))
+        with pytest.raises(SetupFault, match="not a whole checkpoint"):
+            list(checkpoint.load_memory(path, memory.name, range(M), DIM + 1))
+
+
+class TestMemories:
+    """What rules and attackers remember."""
+
+    schema = checkpoint.Schema(Iterate, ID, Center, Former)
+
+    def save(self, folder: Path, dim: int = DIM) -> checkpoint.Snapshot:
+        rng = np.random.default_rng(0)
+        rule = {0: Center(rng.standard_normal(dim)), 1: Center(rng.standard_normal(dim))}
+        snapshot = checkpoint.Snapshot(5, state(5), tail(5), rule, Former(rng.standard_normal(dim)))
+        checkpoint.save(folder, snapshot, ID, {})
+        return snapshot
+
+    def test_come_back_to_the_bit(self, tmp_path: Path) -> None:
+        """One for each kind of query."""
+        saved = self.save(tmp_path)
+        found = checkpoint.load(checkpoint_path(tmp_path, 5), self.schema, DIM)
+        assert sorted(found.rule) == [0, 1]
+        for kind, memory in found.rule.items():
+            assert type(memory) is Center
+            np.testing.assert_array_equal(memory.v, saved.rule[kind].v)
+        assert type(found.attack) is Former
+        np.testing.assert_array_equal(found.attack.mean, saved.attack.mean)
+
+    def test_of_another_length_are_refused(self, tmp_path: Path) -> None:
+        self.save(tmp_path, DIM - 1)
+        with pytest.raises(SetupFault, match="not a whole checkpoint"):
+            checkpoint.load(checkpoint_path(tmp_path, 5), self.schema, DIM)
+
+    @pytest.mark.parametrize("name", ["rule/0/v", "rule/1/v", "attack/mean"])
+    def test_that_are_no_vectors_are_refused(self, tmp_path: Path, name: str) -> None:
+        for wrong in (np.arange(DIM), np.ones((DIM, 1)), 3.0, "words"):
+            self.save(tmp_path)
+            with resealed(checkpoint_path(tmp_path, 5)) as file:
+                del file[name]
+                file[name] = wrong
+            assert checkpoint.newest(tmp_path, self.schema)[0] is None
+
+    def test_are_none_where_none_were_saved(self, tmp_path: Path) -> None:
+        """As in the first rounds, and in the files of the first version."""
+        save(tmp_path, 5)
+        found = checkpoint.load(checkpoint_path(tmp_path, 5), self.schema, DIM)
+        assert found.rule == {}
+        assert found.attack is None
+
+    def test_are_left_alone_by_a_plan_that_has_none(self, tmp_path: Path) -> None:
+        self.save(tmp_path)
+        found = checkpoint.load(checkpoint_path(tmp_path, 5), SCHEMA, DIM)
+        assert found.rule == {}
+        assert found.attack is None
 
 
 def test_keeps_the_newest_two(tmp_path: Path) -> None:
