@@ -19,13 +19,9 @@ from mpirobust.feedback.base import Feedback
 from mpirobust.records import checkpoint
 from mpirobust.records.layout import checkpoint_path
 from mpirobust.records.trace import Tail, Trace
-<<<<<<< HEAD
-from mpirobust.testing.support.clusters import LocalRun, regression_plan
-=======
 from mpirobust.testing.examples import components
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.testing.support.marina import Marina
->>>>>>> unit
 from tests.support.sealing import resealed
 
 M, DIM = 6, 8
