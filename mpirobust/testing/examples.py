@@ -166,6 +166,15 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "newton": [{"rounds": 6}, {"rounds": 6, "step": 0.5, "products": 2, "damping": 0.1}],
         "perturbed-gd": [{"rounds": 20, "step": 0.3, "threshold": 1.0, "radius": 1.0, "wait": 3}],
     },
+    "observers": {
+        "audit": [{}, {"every": 2, "curvature_every": 4}, {"every": 100}],
+        "checkpoint": [{}, {"every": 2}],
+        "deadline": [{}],
+        "finite": [{}],
+        "progress": [{}, {"every_seconds": 0.0}],
+        "recorder": [{}, {"every_seconds": 0.0}],
+        "signals": [{}],
+    },
 }
 
 

@@ -109,13 +109,15 @@ def tried(each: Break, copy: Path) -> Result:
     finally:
         file.write_text(whole)
     seconds = perf_counter() - began
-    if code == 1:
-        found = _FAILED.search(said)
-        by, why = (found[1], found[2] or "") if found else ("", "")
-        return Result("caught", by, why, seconds)
     if code == 0:
         return Result("unseen" if each.unseen else "NOT CAUGHT", seconds=seconds)
-    return Result(f"pytest: {code}", why=said.strip().splitlines()[-1] if said.strip() else "", seconds=seconds)
+    found = _FAILED.search(said)
+    by, why = (found[1], found[2] or "") if found else ("", (said.splitlines() or [""])[-1])
+    if code == 1 and "::" in by:
+        return Result("caught", by, why, seconds)
+    return Result(
+        "not collected" if found else f"pytest: {code}", by, why, seconds
+    )  # -x makes 1 of a failed collection
 
 
 def _pytest(copy: Path, each: Break) -> tuple[int, str]:

@@ -18,8 +18,8 @@ from mpirobust.records.layout import checkpoint_path
 from mpirobust.run.experiment import run
 from mpirobust.run.setup import RunRequest
 from mpirobust.testing.support.clusters import regression_plan
-from tests.support.traces import SAME
 from tests.support.sealing import resealed
+from tests.support.traces import SAME
 
 CUT, ROUNDS = 7, 16
 
