@@ -10,6 +10,7 @@ import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
+from functools import cache
 from importlib import import_module
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -121,7 +122,7 @@ def free_keys(part: Any, prefix: str = "") -> Iterator[str]:
     """
     yield from (prefix + key for key in getattr(part, "free_on_resume", ()))
     if hasattr(part, "__pydantic_fields__"):
-        cls = part if inspect.isclass(part) else type(part)
+        cls: Any = part if inspect.isclass(part) else type(part)
         for name, options in _declared(cls).items():
             value = None if part is cls else getattr(part, name)
             for inner in options if value is None else (value,):
@@ -138,6 +139,7 @@ def inner_rooms(cls: type) -> dict[str, str]:
     }
 
 
+@cache
 def _declared(cls: type) -> dict[str, list[type]]:
     """The fields of a component, each with the classes that it is declared to hold."""
     hints, found = get_type_hints(cls), {}
