@@ -14,6 +14,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
@@ -265,7 +266,7 @@ def free_keys(part: Any, prefix: str = "") -> Iterator[str]:
     """
     yield from (prefix + key for key in getattr(part, "free_on_resume", ()))
     if is_component(part):
-        cls = part if inspect.isclass(part) else type(part)
+        cls: Any = part if inspect.isclass(part) else type(part)
         for name, options in _declared(cls).items():
             value = None if part is cls else getattr(part, name)
             for inner in options if value is None else (value,):
@@ -283,6 +284,7 @@ def inner_rooms(cls: type) -> dict[str, Room]:
     return found
 
 
+@cache
 def _declared(cls: type) -> dict[str, list[type]]:
     """Return the fields of a component, each with the classes that it is declared to hold."""
     hints, found = get_type_hints(cls), {}

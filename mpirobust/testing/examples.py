@@ -129,15 +129,6 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "wrong-index": [{"alpha": 0.2}],
     },
     "feedback": {"none": [{}], "residual": [{}], "difference": [{}]},
-    "observers": {
-        "audit": [{}, {"every": 3}],
-        "checkpoint": [{}, {"every": 2}],
-        "deadline": [{}],
-        "finite": [{}],
-        "progress": [{}],
-        "recorder": [{}],
-        "signals": [{}],
-    },
     "partition": {
         "by-label": [{}],
         "contiguous": [{}],
