@@ -281,7 +281,7 @@ def with_overrides(
     for path, value in sorted(parsed, key=lambda each: each[0][-1] != "kind"):
         inner = table
         for at, part in enumerate(path[:-1]):
-            if isinstance(inner.get(part), str) and part in catalog.ROOMS:
+            if isinstance(inner.get(part), str) and part in catalog.ROOMS and catalog.ROOMS[part].short:
                 inner[part] = {"kind": inner[part]}  # the short form
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):

@@ -25,7 +25,7 @@ def test_what_is_taken_out_is_there_once(each: Break) -> None:
 @pytest.mark.parametrize("each", _ALL, ids=lambda each: each.id)
 def test_the_tests_that_notice_are_there(each: Break) -> None:
     assert each.tier in TIERS
-    places = [argument.split("::") for argument in each.tests if argument.startswith("tests/")]
+    places = [argument.split("::") for argument in each.tests if argument.startswith(("tests/", "mpirobust/"))]
     assert places
     for file, *names in places:
         assert (ROOT / file).exists(), file

@@ -102,11 +102,11 @@ def test_never_keeps_the_unsound(rule: Aggregator, data: st.DataObject, m: int) 
 
 
 @each
-@pytest.mark.parametrize("m", [1, 2, 10])
-def test_takes_no_step_where_nobody_is_sound(rule: Aggregator, m: int) -> None:
-    verdict = judged(rule, inbox(vectors(m), instead=dict.fromkeys(range(m), b"")))
-    assert not verdict.kept.any()
-    np.testing.assert_array_equal(verdict.step, np.zeros(DIM))
+def test_takes_no_step_where_nobody_is_sound(rule: Aggregator) -> None:
+    for m in (1, 2, 10):
+        verdict = judged(rule, inbox(vectors(m), instead=dict.fromkeys(range(m), b"")))
+        assert not verdict.kept.any()
+        np.testing.assert_array_equal(verdict.step, np.zeros(DIM))
 
 
 @pytest.mark.parametrize("rule", SYMMETRIC.values(), ids=SYMMETRIC.keys())
@@ -212,16 +212,17 @@ def test_agrees_with_what_all_say(rule: Aggregator, m: int) -> None:
 
 
 @each
-@pytest.mark.parametrize("beside", [{}, {2: 1e200}, {0: 1e200, 2: -1e200}, {2: 2e153}])
-def test_a_vector_too_long_to_be_squared_is_only_an_outlier(rule: Aggregator, beside: dict[int, float]) -> None:
+def test_a_vector_too_long_to_be_squared_is_only_an_outlier(rule: Aggregator) -> None:
     """Under the 1-norm such a message is sound."""
-    said = vectors(11)
-    for worker, size in beside.items():
-        said[worker] = size
-    verdict = judged(rule, inbox(said, norm=Norm(1.0)))
-    assert np.isfinite(verdict.step).all()
-    if rule.tolerates() is not None and len(beside) <= most(rule, 11):
-        assert np.abs(verdict.step).max() < 1e3
+    cases: list[dict[int, float]] = [{}, {2: 1e200}, {0: 1e200, 2: -1e200}, {2: 2e153}]
+    for beside in cases:
+        said = vectors(11)
+        for worker, size in beside.items():
+            said[worker] = size
+        verdict = judged(rule, inbox(said, norm=Norm(1.0)))
+        assert np.isfinite(verdict.step).all()
+        if rule.tolerates() is not None and len(beside) <= most(rule, 11):
+            assert np.abs(verdict.step).max() < 1e3
 
 
 @pytest.mark.parametrize("rule", AVERAGING.values(), ids=AVERAGING.keys())

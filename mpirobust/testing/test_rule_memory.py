@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, dataclass, field, fields
+from dataclasses import FrozenInstanceError, fields
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mpirobust.aggregators.base import Aggregator, Context, Verdict, bound
+from mpirobust.aggregators.base import Aggregator, Context, bound
 from mpirobust.aggregators.nnm import NNM
 from mpirobust.algorithms.base import Query
 from mpirobust.answers import Answers, ArrayAnswers
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.testing.examples import components
 from mpirobust.testing.support.judging import judged
+from mpirobust.testing.support.noting import Note, Noting
 from mpirobust.testing.support.rule_rounds import vectors
 from mpirobust.testing.test_aggregators import admits
 
@@ -120,40 +121,18 @@ def test_a_round_without_a_sound_answer_forgets_nothing(rule: Aggregator) -> Non
     assert not verdict.kept.any()
 
 
-@dataclass(frozen=True)
-class _Note:
-    round: int
-
-
-@dataclass(frozen=True)
-class _Noting(Aggregator):
-    """Takes a note of what it is asked with."""
-
-    asked: list[tuple[Any, Context]] = field(default_factory=list)
-
-    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
-        self.asked.append((memory, context))
-        return Verdict(np.zeros(answers.dim), answers.sound, _Note(context.round))
-
-    def tolerates(self) -> float | None:
-        return None
-
-    def memory(self) -> type | None:
-        return _Note
-
-
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_rule_around_a_rule_passes_memory_and_context(depth: int) -> None:
-    inner = _Noting()
+    inner = Noting()
     rule: Aggregator = inner
     for _ in range(depth):
         rule = NNM(beta=0.2, rule=rule)
-    assert rule.memory() is _Note
+    assert rule.memory() is Note
     memory: Any = None
     for t in range(3):
         context = Context(t, Query((np.ones(9),)), seed=5)
         verdict = rule.judge(answers(t), memory, context)
-        assert verdict.memory == _Note(t)
+        assert verdict.memory == Note(t)
         assert inner.asked[-1] == (memory, context)
         memory = verdict.memory
 

@@ -84,6 +84,18 @@ def test_an_array_is_judged_as_messages_are(rule: Aggregator) -> None:
         np.testing.assert_array_equal(ours.kept, theirs.kept)
 
 
+def test_the_norm_of_what_is_unsound_is_infinite() -> None:
+    rows = vectors(M, 9)
+    rows[[1, 2, 3], [0, 4, 8]] = np.nan, np.inf, 1e200
+    with np.errstate(over="ignore", invalid="ignore"):  # as in a run
+        for q in (1.0, 2.0, np.inf):
+            norms = ArrayAnswers(rows, np.arange(M) != 5, q).norms
+            unsound = [1, 2, 5] if q != 2.0 else [1, 2, 3, 5]
+            assert np.flatnonzero(norms == np.inf).tolist() == unsound
+            sound = np.setdiff1d(np.arange(M), unsound)
+            np.testing.assert_allclose(norms[sound], np.linalg.norm(rows[sound], q, axis=1), rtol=1e-12)
+
+
 @each
 def test_a_row_that_is_not_finite_is_as_good_as_none(rule: Aggregator) -> None:
     """Wherever its entry stands; 1e200 is finite, and its norm is not."""

@@ -20,7 +20,7 @@ from mpirobust.feedback.difference import Difference
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
-from mpirobust.testing.examples import EXAMPLES, fitting
+from mpirobust.testing.examples import EXAMPLES, components, fitting
 from mpirobust.testing.support.attack_rounds import vectors
 from mpirobust.testing.support.codes import drawn, inbox_of
 from mpirobust.testing.support.judging import judged
@@ -200,8 +200,7 @@ class Mode:
 MODES = [
     Mode(vector_or_malformed),
     *(Mode(partial(inbox_takes, norm=Norm(q, claimed)), claimed) for q in ORDERS for claimed in (False, True)),
-    Mode(partial(rounds_take, feedback=NoFeedback(), norm=Norm())),
+    *(Mode(partial(rounds_take, feedback=feedback, norm=Norm())) for feedback in components("feedback").values()),
     Mode(partial(rounds_take, feedback=NoFeedback(), norm=Norm(2.0, claimed=True)), claimed=True),
-    Mode(partial(rounds_take, feedback=Difference(), norm=Norm())),
     Mode(partial(rounds_take, feedback=Difference(), norm=Norm(np.inf))),
 ]
