@@ -25,9 +25,8 @@ _INSTANCES = {"comm": "Communicator"}  # others are called as their class: `plan
 _NOT_OURS = {
     *("Gatherv", "MPI_Abort"),
     "mpirobust/aggregators/shorten.py",  # the reader's
-    "mpirobust/testing/examples.py",  # comes with `mpirobust.testing`
     *("audit.curvature_every", "stop.curvature"),  # keys of a plan
-    *("mpirobust.testing", "mpirobust.aggregators", "mpirobust.compressors", "mpirobust.attacks", "mpirobust.cubic"),
+    *("mpirobust.aggregators", "mpirobust.compressors", "mpirobust.attacks", "mpirobust.cubic"),
     *("mpirobust.algorithms", "mpirobust.problems", "mpirobust.feedback", "mpirobust.observers"),
 }
 
