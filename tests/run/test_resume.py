@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -67,22 +66,3 @@ def test_what_is_passed_over_is_verified_once_as_well(tmp_path: Path, verified: 
     newest.write_bytes(damaged)
     session(plan, tmp_path / "run", 10)
     assert verified == {"run.h5": 1, "checkpoint-000000010.h5": 1, "checkpoint-000000008.h5": 1}
-
-
-@pytest.mark.parametrize(
-    "remembers",
-    [
-        {"aggregator": {"kind": "centered-clipping", "radius": 0.01, "iterations": 1, "start": "previous"}},
-        {"attack": {"kind": "stale", "alpha": 0.34}},
-    ],
-    ids=lambda tables: next(iter(tables)),
-)
-def test_what_rule_and_attacker_remember_is_given_back(remembers: dict[str, Any], tmp_path: Path) -> None:
-    plan = tmp_path / "plan.toml"
-    plan.write_text(regression_plan(**remembers).toml())
-    session(plan, tmp_path / "whole", 15)
-    for rounds in (10, 15):
-        session(plan, tmp_path / "run", rounds)
-    with h5py.File(tmp_path / "run" / "run.h5") as found, h5py.File(tmp_path / "whole" / "run.h5") as expected:
-        for name in ("model/x", "rounds/norms"):
-            np.testing.assert_array_equal(found[name][:], expected[name][:])
