@@ -68,13 +68,15 @@ def main() -> int:
 def carried_out(breaks: Sequence[Break], sound: bool, write: bool) -> dict[str, Result]:
     """Return the result of each; write the table after each, so that none is lost where a long session ends."""
     results: dict[str, Result] = {}
-    passing: dict[tuple[str, ...], bool] = {}
+    failing: dict[tuple[str, ...], str] = {}
     with tempfile.TemporaryDirectory(prefix="breaks-") as folder:
         copy = copied(Path(folder) / "mpirobust")
         for each in breaks:
-            if sound and each.tests not in passing:
-                passing[each.tests] = _pytest(copy, each)[0] == 0
-            result = tried(each, copy) if passing.get(each.tests, True) else Result("its tests fail without it")
+            if sound and each.tests not in failing:
+                code, said = _pytest(copy, each)
+                failing[each.tests] = "\n".join(said.splitlines()[-3:]) if code else ""
+            without = failing.get(each.tests)
+            result = Result("its tests fail without it", why=without) if without else tried(each, copy)
             results[each.id] = result
             print(f"{result.verdict:12} {each.id:36} {result.seconds:6.0f} s  {result.by} {result.why}", flush=True)
             if write:

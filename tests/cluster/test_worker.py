@@ -1,14 +1,19 @@
-"""A worker that tampers with its messages: what it sends, and what it keeps."""
+"""A Byzantine worker: what it sends, what it keeps, and what is audited of it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mpirobust.algorithms.base import Query
+from mpirobust.attacks.label_flip import LabelFlip
+from mpirobust.cluster.worker import Worker
+from mpirobust.problems.logistic import Logistic
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.shards import made_shard
 
 TOPK = {"kind": "topk", "k": 2}
 BITFLIP = {"kind": "bitflip", "alpha": 0.34, "rate": 0.05}
@@ -40,3 +45,12 @@ def test_its_state_is_the_one_that_the_center_has_of_it() -> None:
         local.ask(round, Query((np.full(8, 1.0 + round),)))
     for worker, state in zip(local.workers, local.cluster.memory("state", 20), strict=True):
         np.testing.assert_array_equal(worker.memory["state"], state)
+
+
+def test_wrong_data_are_not_what_is_audited() -> None:
+    attack, shard = LabelFlip(alpha=0.2), made_shard(20, 8, 2)
+    config = replace(LocalRun(regression_plan()).config, loss=Logistic(), attack=attack, byzantine=np.array([0]))
+    byzantine, honest = (Worker(index, config, shard, None) for index in (0, 1))
+    assert byzantine.clean is honest.clean is shard
+    query = Query((np.ones(8),))
+    assert byzantine.reply(0, query)[0] != honest.reply(0, query)[0]

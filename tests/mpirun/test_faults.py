@@ -31,7 +31,10 @@ def test_a_worker_that_raises_ends_the_job_and_is_named(ranks: int | None, tmp_p
 _WRONG = {
     "misspelt key": (["algorithm.stpe=1"], "algorithm.stpe: unknown key; the keys here are: rounds, step"),
     "wrong type": (["algorithm.step='fast'"], "algorithm.step: expected a finite number greater than 0, not 'fast'"),
-    "beta too large": (["aggregator.beta=0.5"], "aggregator.beta: expected a finite number at least 0 and less than 0.5, not 0.5"),
+    "beta too large": (
+        ["aggregator.beta=0.5"],
+        "aggregator.beta: expected a finite number at least 0 and less than 0.5, not 0.5",
+    ),
     "beta below alpha": (["aggregator.beta=0.05"], "aggregator.beta: 0.05 is below attack.alpha = 0.1"),
     "unknown kind": (["compressor.kind=zip"], "compressor.kind: unknown kind 'zip'; choose one of: identity, l1-qsgd"),
     "k above d": (["compressor.kind=topk", "compressor.k=1001"], "compressor.k: 1001 is more than the dimension 1000"),

@@ -20,7 +20,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo", "sbatch", "scancel", "scon
 _OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY"}
 
 # No cgroups, no accounting, nothing bound to CPUs that need not exist. A requeued job may start again when its
-# credential has expired, hence cred_expire.
+# credential has expired, hence cred_expire. A site may requeue no job that does not ask for it, hence JobRequeue.
 _CONFIGURATION = """
 ClusterName=sandbox
 SlurmctldHost={host}(127.0.0.1)
@@ -37,6 +37,7 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 JobAcctGatherType=jobacct_gather/none
+JobRequeue=0
 KillWait=10
 SlurmdTimeout={slurmd_timeout}
 SlurmdParameters=config_overrides

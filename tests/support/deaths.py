@@ -104,7 +104,7 @@ def assert_as_replayed(
             assert run["rounds/bytes_up"][t] == exchange.bytes_up
             assert run["rounds/bytes_down"][t] == exchange.bytes_down
             if (saved := checkpoint_path(out, t + 1)).exists():
-                _assert_saved(saved, workers, gone)
+                _assert_saved(saved, workers, [*gone, *local.config.byzantine])
         np.testing.assert_array_equal(run["model/x"][:], state.x)
         honest = np.setdiff1d(np.flatnonzero(receiver.present), local.config.byzantine).tolist()
         for name, rows in receiver.memory.items():  # both ends have the same, also of workers that moved
@@ -119,12 +119,15 @@ def assert_as_replayed(
             assert run["audits/loss"][-1] == pytest.approx(audit.loss, rel=1e-12)
 
 
-def _assert_saved(path: Path, workers: Sequence[Worker], gone: range) -> None:
-    """The checkpoint has one row for each worker, in worker order; of those that are gone it may have any."""
+def _assert_saved(path: Path, workers: Sequence[Worker], but: Sequence[int]) -> None:
+    """The checkpoint has one row for each worker, in worker order.
+
+    Those in `but` may have any: those that are gone, and the Byzantine ones, whose messages the center has forged.
+    """
     with h5py.File(path) as file:
         for name in file.get("memory", ()):
             rows = file[f"memory/{name}"][:]
             assert len(rows) == len(workers)
             for worker in workers:
-                if worker.index not in gone:
+                if worker.index not in but:
                     np.testing.assert_array_equal(rows[worker.index], worker.memory[name], err_msg=path.name)
