@@ -1,4 +1,4 @@
-"""What every aggregator promises: it keeps only what is sound, treats workers alike, and stays among the honest."""
+"""The contract of every aggregation rule: it keeps only what is sound, treats workers alike, and stays among the honest."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def inbox(
     scale: float = 1.0,
     instead: dict[int, bytes] | None = None,
 ) -> Inbox:
-    """What the center has when these are sent, with other bytes from some workers."""
+    """Return the inbox of a round in which these are sent, with other bytes from some workers."""
     compressor, norm = compressor or Identity(), norm or Norm()
     messages: list[Message] = []
     for worker, v in enumerate(vectors):
@@ -132,7 +132,7 @@ def test_leaves_the_inbox_alone(rule: Aggregator) -> None:
 
 
 def outlying(m: int, number: int, size: float, together: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What `m` workers say, `number` of them far away and on one spot or not, and what the honest say."""
+    """Return the answers of `m` workers, `number` of them far away, on one spot or not, and those of the honest."""
     said = vectors(m, seed=number)
     outliers = np.random.default_rng(number).permutation(m)[:number]
     said[outliers] = size * (np.ones(DIM) if together else np.sign(said[outliers]))
@@ -140,7 +140,7 @@ def outlying(m: int, number: int, size: float, together: bool) -> tuple[NDArray[
 
 
 def most(rule: Aggregator, m: int) -> int:
-    """How many Byzantine workers of `m` the rule is set for; -1 where it is not for `m` workers."""
+    """Return how many Byzantine workers of `m` the rule is set for; -1 if it is not for `m` workers."""
     number = min(int((rule.tolerates() or 0.0) * m + 1e-9), (m - 1) // 2)
     return number if admits(rule, m, number) else -1
 

@@ -1,4 +1,4 @@
-"""What every algorithm promises: five pure verbs over a state that is all there is to remember."""
+"""The contract of every algorithm: five pure verbs over a state that is all there is to remember."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every attack promises: it leaves its input alone, keeps to shapes, and is a function of its stream."""
+"""The contract of every attack: it leaves its input alone, keeps to shapes, and is a function of its stream."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def honest_round(attack: Attack, compressor: Compressor, size: float = 1.0, **fi
 
 
 def sent_by_the_rules(game: Round) -> list[Message]:
-    """What the center receives: own bytes of the Byzantine, of a length that may be, the same every time."""
+    """The center receives own bytes of the Byzantine, of a length that may be, the same every time."""
     before = list(map(bytes, game.due))
     sent, limit = game.forged(), game.config.message_limit()
     assert list(map(bytes, game.due)) == before

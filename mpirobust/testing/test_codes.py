@@ -1,4 +1,4 @@
-"""What every compressor promises of its draws: one for each message at either end, from a stream and a layout alone."""
+"""The contract of every draw of a code: one for each message at either end, from a stream and a layout alone."""
 
 from __future__ import annotations
 

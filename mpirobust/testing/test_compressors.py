@@ -1,4 +1,4 @@
-"""What every compressor promises: sizes, norms, sums, the δ bound, and calm in front of hostile bytes."""
+"""The contract of every compressor: sizes, norms, sums, the δ bound, and calm in front of hostile bytes."""
 
 from __future__ import annotations
 

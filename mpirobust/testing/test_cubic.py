@@ -1,4 +1,4 @@
-"""What every cubic solver promises."""
+"""The contract of every cubic solver."""
 
 from __future__ import annotations
 

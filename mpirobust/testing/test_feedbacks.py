@@ -1,4 +1,4 @@
-"""What every feedback promises: ends that agree to the bit, memories that are replaced, no more than it names."""
+"""The contract of every feedback: ends that agree to the bit, memories that are replaced, no more than it names."""
 
 from __future__ import annotations
 

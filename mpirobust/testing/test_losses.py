@@ -1,4 +1,4 @@
-"""What every loss promises: derivatives that fit, the same on sparse and dense rows, sums that add up."""
+"""The contract of every loss: derivatives that fit, the same on sparse and dense rows, sums that add up."""
 
 from __future__ import annotations
 

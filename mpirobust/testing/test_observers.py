@@ -1,4 +1,4 @@
-"""What holds for every observer: it is a table of the plan, and it sees a run without changing it."""
+"""The contract of every observer: it is a table of the plan, and it sees a run without changing it."""
 
 from __future__ import annotations
 

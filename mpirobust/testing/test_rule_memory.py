@@ -1,4 +1,4 @@
-"""What every rule promises that may remember: pure verdicts, a memory in units of the answer, kept by what wraps it."""
+"""The contract of rules that may remember: pure verdicts, a memory in units of the answer, kept by what wraps it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ trimming = pytest.mark.parametrize("rule", TRIMMING.values(), ids=TRIMMING.keys(
 
 
 def answers(t: int, scale: float = 1.0) -> Answers:
-    """What comes in round t; one worker in eleven is unsound."""
+    """Return the answers of round t; one worker in eleven is unsound."""
     rows = vectors(11, 9, seed=t)
     rows[t % 11] = np.nan
     return ArrayAnswers(rows, scale=scale)

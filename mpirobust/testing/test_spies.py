@@ -1,4 +1,4 @@
-"""What an omniscient attacker is promised: it may ask, and nothing is kept of that; what it remembers is kept."""
+"""The contract of a spy: an attacker may ask the rule, which keeps nothing of that; what it remembers is kept."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _as_in_a_run() -> Iterator[None]:
 
 @dataclass
 class Notes:
-    """What the attacker of a test was told, round by round."""
+    """The answers that the attacker of a test was given, round by round."""
 
     steps: list[Vector]
     remembered: list[Any]

@@ -86,14 +86,14 @@ class Round:
             self.due.append(memoryview(bytearray((instead or {}).get(worker, message))))  # as cut from a buffer
 
     def forged(self) -> list[Message]:
-        """What the center receives."""
+        """Return the messages that the center receives."""
         assert isinstance(self.config.attack, MessageAttack)
         self.receiver.attack_memory = self.attack_memory
         codes = self.config.codes(ROUND)
         return self.receiver.forged(self.config.attack, ROUND, 1.0, self.judge, codes, self.due)
 
     def inbox(self, messages: list[Message]) -> Inbox:
-        """What the rule judges when these are sent."""
+        """Return the answers that the rule judges when these are sent."""
         crossed = Inbox(messages, self.config.dim, self._codes, self.config.norm)
         if self.states is None:
             return crossed

@@ -34,7 +34,7 @@ def regression_plan(**changes: Any) -> Plan:
 
 
 class LocalRun:
-    """What a run of `plan` on one process has; `stores` are those of its data, where they are files."""
+    """The parts of a run of `plan` in one process; `stores` are those of its data if they are files."""
 
     def __init__(self, plan: Plan, stores: Sequence[Path] = ()) -> None:
         self.plan = plan

@@ -42,5 +42,5 @@ def inbox_of(
     shared: Shared = np.random.default_rng,
     weights: NDArray[np.float64] | None = None,
 ) -> Inbox:
-    """What the center has of a round."""
+    """Return the inbox of a round."""
     return Inbox(messages, dim, codes_of(compressor, dim, shared), norm or Norm(), scale, weights)

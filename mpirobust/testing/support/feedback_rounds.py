@@ -78,7 +78,7 @@ class Ends:
         return Inbox(messages, self.dim, Codes(None, lambda worker: self.code(t, worker)), self.norm)
 
     def received(self, t: int, messages: list[Message], scale: float = 0.5) -> Answers:
-        """What the rule judges; the center remembers."""
+        """Return the answers that the rule judges; the center remembers."""
         return self.feedback.receive(self.center, self.inbox(t, messages), scale, self.coin(t))
 
     def copied_center(self) -> CenterMemory:

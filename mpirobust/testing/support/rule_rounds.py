@@ -47,7 +47,7 @@ class Round:
 
 
 def vectors(m: int, dim: int, seed: int = 0) -> NDArray[np.float64]:
-    """What a worker may say: something in common, and noise of different strength."""
+    """Return answers that have something in common, with noise of different strength."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((m, dim)) * rng.uniform(0.5, 2, (m, 1))
     return np.asarray(rng.standard_normal(dim) + noise, np.float64)
