@@ -1,4 +1,4 @@
-"""The contract of every aggregation rule: it keeps only what is sound, treats workers alike, and stays among the honest."""
+"""The contract of every rule: it keeps only what is sound, treats workers alike, and stays among the honest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of every partition: every row once, ascending, no worker without a row, and the same for the same seed."""
+"""The contract of every partition: every row once, ascending, no worker without one, the same for the same seed."""
 
 from __future__ import annotations
 
