@@ -133,12 +133,19 @@ def _outside(room: Room, kind: str, module_name: str, name: str, where: str, bes
     try:
         module = _module_beside(module_name, beside) if module_name.endswith(".py") else import_module(module_name)
         cls = getattr(module, name)
+        if is_component(cls):
+            _declared(cls)  # its hints have to be known names
     except (Exception, SystemExit) as error:  # the module may do anything
         raise PlanFault(f"{where}.kind", f"{kind!r} cannot be loaded: {type(error).__name__}: {error}") from error
     if not (inspect.isclass(cls) and issubclass(cls, room.base()) and is_component(cls)):
         raise PlanFault(
             f"{where}.kind", f"{kind!r} is no component that is derived from {room.package}.base.{room.contract}"
         )
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+        raise PlanFault(f"{where}.kind", f"{kind!r} is abstract; it lacks: {missing}")
+    if cls.__module__.rpartition(".")[0] in _BY_PACKAGE:
+        return cls  # a kind of the package by another name
     file = Path(inspect.getfile(cls))
     _origins[cls] = Origin(kind, str(file), hashlib.sha256(file.read_bytes()).hexdigest())
     return cls
@@ -216,7 +223,7 @@ def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
         return cls(**values)
     except PlanFault as fault:
         raise PlanFault(_dotted(where, fault.where), fault.reason) from fault
-    except ValueError as error:  # a rule over several keys
+    except (TypeError, ValueError) as error:  # a rule over several keys
         raise PlanFault(where, str(error)) from error
 
 

@@ -106,7 +106,7 @@ def _converted(value: Any, hint: Any) -> Any:
         converted = _converted(value, args[0])
         return msgspec.convert(converted, Annotated[tuple, *args[1:]]) if isinstance(converted, tuple) else converted
     if kind in (Union, UnionType):
-        return None if value is None else _converted(value, next(each for each in args if each is not NoneType))
+        return None if value is None and NoneType in args else _one_of(value, args)
     if kind is tuple and isinstance(value, tuple | list):
         return tuple(_converted(each, args[0]) for each in value)
     if kind in (dict, Mapping) and isinstance(value, Mapping):
@@ -114,6 +114,16 @@ def _converted(value: Any, hint: Any) -> Any:
     if not isinstance(value, kind or hint):
         raise msgspec.ValidationError("another class")
     return value
+
+
+def _one_of(value: Any, options: tuple[Any, ...]) -> Any:
+    """Return `value` as the first of the options that it fits."""
+    for option in options:
+        try:
+            return _converted(value, option)
+        except msgspec.ValidationError:
+            continue
+    raise msgspec.ValidationError("none of the options")
 
 
 def _has_objects(hint: Any) -> bool:

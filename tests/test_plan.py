@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import tomli_w
 
 from mpirobust import catalog
 from mpirobust.algorithms.first_order import FirstOrder
@@ -22,6 +23,9 @@ from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.base import Observer, RunContext, Watch
 from mpirobust.plan import Plan, free_keys, load_plan, with_overrides
+from mpirobust.run import root
+from mpirobust.run.setup import RunRequest
+from mpirobust.testing.support.clusters import regression_plan
 from tests.support.launching import CONFIGS
 from tests.support.plans import GONE, TABLE, changed, fault
 
@@ -449,3 +453,51 @@ class TestObservers:
         plan = Plan.of(TABLE)
         assert free_keys(plan) == free_keys() == always
         assert free_keys(replace(plan, observers={"bell": Bell()})) == always | {"observers.bell.loudness"}
+
+
+class TestKindsFromOutside:
+    """What is wrong with one is one message with its table, whatever it is."""
+
+    HEAD = (
+        "from dataclasses import dataclass\nfrom typing import Any\nimport numpy as np\n"
+        "from mpirobust import component\nfrom mpirobust.aggregators.base import Aggregator, Context, Verdict\n"
+        "from mpirobust.answers import Answers\n"
+    )
+    MEAN = (
+        "    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:\n"
+        "        return Verdict(answers.average(answers.sound), answers.sound)\n"
+    )
+    TOLERATES = "    def tolerates(self) -> float | None:\n        return None\n"
+    BROKEN: ClassVar[dict[str, tuple[str, str]]] = {
+        "no syntax": ("class Rule(\n", "cannot be loaded: SyntaxError"),
+        "no such class": ("x = 1\n", "cannot be loaded: AttributeError"),
+        "ends the process": ("raise SystemExit(3)\n", "cannot be loaded: SystemExit"),
+        "no component": (f"class Rule(Aggregator):\n{MEAN}{TOLERATES}", "is no component that is derived from"),
+        "another room": ("@component\nclass Rule:\n    pass\n", "is no component that is derived from"),
+        "abstract": (f"@component\nclass Rule(Aggregator):\n{MEAN}", "is abstract; it lacks: tolerates"),
+        "unknown hint": (f"@component\nclass Rule(Aggregator):\n    x: 'Nowhere' = 0\n{MEAN}{TOLERATES}", "NameError"),
+    }
+
+    @pytest.mark.parametrize(("body", "says"), BROKEN.values(), ids=BROKEN)
+    def test_a_broken_one(self, body: str, says: str, tmp_path: Path) -> None:
+        (tmp_path / "mine.py").write_text(self.HEAD + body)
+        with pytest.raises(PlanFault) as caught:
+            Plan.of(changed(("aggregator", {"kind": "./mine.py:Rule"})), tmp_path)
+        assert caught.value.where == "aggregator.kind"
+        assert says in caught.value.reason
+
+    def test_a_memory_that_no_checkpoint_could_hold_is_refused_before_the_run(self, tmp_path: Path) -> None:
+        memory = "@dataclass(frozen=True)\nclass Kept:\n    words: str\n"
+        returns = "    def memory(self) -> type | None:\n        return Kept\n"
+        rule = f"{memory}@component\nclass Rule(Aggregator):\n{self.MEAN}{self.TOLERATES}{returns}"
+        (tmp_path / "mine.py").write_text(self.HEAD + rule)
+        path = tmp_path / "plan.toml"
+        table = {**regression_plan().table(), "aggregator": {"kind": "./mine.py:Rule"}}
+        path.write_text(tomli_w.dumps(table))
+        with pytest.raises(PlanFault, match=r"^aggregator\.kind: what it keeps .* Kept\.words is neither a vector"):
+            root.prepare(RunRequest(path, out=tmp_path / "out"), 1)
+
+    def test_a_kind_of_the_package_by_its_class_is_that_kind(self) -> None:
+        plan = Plan.of(changed(("aggregator", {"kind": "mpirobust.aggregators.median:Median"})))
+        assert plan.table()["aggregator"] == {"kind": "median"}
+        assert not plan.origins()

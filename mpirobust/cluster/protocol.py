@@ -106,7 +106,7 @@ class Channel:
             self._first[:] = vectors[0]
         self._comm.broadcast(self._buffer)
         for vector in vectors[1:]:
-            self._comm.broadcast(np.ascontiguousarray(vector))
+            self._comm.broadcast(np.ascontiguousarray(vector, np.float64))
 
     def receive(self) -> tuple[Header, tuple[Vector, ...]]:
         """On a rank other than the root: return the header and the vectors; the next call overwrites both."""

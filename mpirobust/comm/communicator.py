@@ -75,7 +75,7 @@ class Communicator(ABC):
 
         Args:
             mine: what this rank sends.
-            into, counts: on the root, the receive buffer and the number of items that each rank sends; else None.
+            into, counts: the receive buffer and the number of items that each rank sends; ignored but on the root.
         """
 
     @abstractmethod

@@ -13,8 +13,9 @@ fail meanwhile. Between two shrinks every rank takes part in exactly one agreeme
   COMPLETED          this rank completed the call that is confirmed
   NOTHING_TO_REPORT  this rank has no report
 and the votes are
-  both               `confirm`, by a rank whose last call succeeded; or the exchange of reports in `recover` succeeded
-  NOTHING_TO_REPORT  a call failed on this rank because of a rank failure
+  both               `confirm`, by a rank whose last call succeeded
+  COMPLETED          the exchange of reports in `recover` succeeded on this rank
+  NOTHING_TO_REPORT  an MPI call returned an error on this rank because of a rank failure
   neither            this rank reports a failed worker, or it is the root and ends; or the exchange of reports failed
 Without COMPLETED in the result, `confirm` raises `RankFailure` on all. Without NOTHING_TO_REPORT, an exchange of
 reports follows the next shrink on all.

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from mpirobust.records.layout import CHECKPOINTS, FORMAT, KEPT, checkpoint_path,
 from mpirobust.records.trace import Tail
 from mpirobust.types import Vector
 
+_NUMBERS: dict[Any, tuple[int, str]] = {int: (0, "i"), float: (0, "f"), bool: (0, "b")}
 _OLD_MEMORY = "residuals"  # in earlier files, the one memory of the feedback
 
 
@@ -139,28 +140,38 @@ def load(path: Path, schema: Schema, dim: int | None = None, *, verify: bool = T
         return Snapshot(int(file.attrs["round"]), state, tail, rule, attack)
 
 
+def expect_storable(cls: type) -> None:
+    """Raise `ValueError` unless every field of the dataclass is declared as a vector or a number."""
+    for name, hint in get_type_hints(cls).items():
+        if _declared_as(hint) is None:
+            raise ValueError(f"{cls.__name__}.{name} is neither a vector, nor an int, a float or a bool")
+
+
+def _declared_as(hint: Any) -> tuple[int, str] | None:
+    """Return the number of dimensions and the kind of dtype in which a field is stored; None if it cannot be."""
+    if (get_origin(hint) or hint) is np.ndarray:
+        return 1, "f"
+    return _NUMBERS.get(hint)
+
+
 def _write_fields(file: Any, group: str, value: Any) -> None:
+    hints = get_type_hints(type(value))
     for each in fields(value):
-        file.create_dataset(f"{group}/{each.name}", data=getattr(value, each.name))
+        data, declared = np.asarray(getattr(value, each.name)), hints[each.name]
+        file.create_dataset(f"{group}/{each.name}", data=data.astype(declared) if declared in _NUMBERS else data)
 
 
 def _read_fields(file: Any, group: str, cls: Any, length: int) -> Any:
     """Return an instance of the dataclass `cls`, whose vectors are of this length, or empty but for `x`."""
-    values = {}
+    values, hints = {}, get_type_hints(cls)
     for each in fields(cls):
-        value = file[f"{group}/{each.name}"][()]
-        _expect_type(f"{group}/{each.name}", value, str(each.type))
+        name, value = f"{group}/{each.name}", file[f"{group}/{each.name}"][()]
+        if (np.ndim(value), value.dtype.kind) != _declared_as(hints[each.name]):
+            raise ValueError(f"{name} is not of type {each.type}")
         if value.ndim and value.size != length and (value.size or each.name == "x"):
-            raise ValueError(f"{group}/{each.name} is not of length {length}")
+            raise ValueError(f"{name} is not of length {length}")
         values[each.name] = value if value.ndim else value.item()
     return cls(**values)
-
-
-def _expect_type(name: str, value: Any, declared: str) -> None:
-    """Raise `ValueError` unless `value` is a vector or number as the field of the dataclass is declared."""
-    dimensions, kinds = {"Vector": (1, "f"), "int": (0, "i"), "float": (0, "f"), "bool": (0, "b")}[declared]
-    if np.ndim(value) != dimensions or value.dtype.kind not in kinds:
-        raise ValueError(f"{name} is not of type {declared}")
 
 
 def _stream(file: Any, name: str, vectors: Iterable[Vector]) -> None:

@@ -15,7 +15,7 @@ from mpirobust.attacks.base import MessageAttack
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.data.sources.base import Places
-from mpirobust.errors import Exit, Fault, SetupFault
+from mpirobust.errors import Exit, Fault, PlanFault, SetupFault
 from mpirobust.observers.base import RunContext, Status, Watch
 from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, run_folder
@@ -50,6 +50,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
         SetupFault: the plan, its data, the folder, or the number of ranks do not fit.
     """
     plan, notes = load_plan(request.plan, request.overrides)
+    schema = _schema(plan)
     assign_workers(plan.workers, size)
     for note in notes if not request.quiet else ():
         print(f"note: {note}", file=sys.stderr)
@@ -62,7 +63,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
     stores = plan.data.prepare(Places.for_plan(request.plan))
     found = None
     if resumes:
-        found, damaged = checkpoint.newest(folder, _schema(plan))
+        found, damaged = checkpoint.newest(folder, schema)
         for why in damaged:
             print(f"note: passed over {why}", file=sys.stderr)
     return RunSetup(
@@ -169,6 +170,17 @@ def _oracle(setup: RunSetup, plan: Plan) -> Oracle | None:
 
 
 def _schema(plan: Plan) -> checkpoint.Schema:
+    """Return what the checkpoints of the plan hold; raise `PlanFault` if a kind keeps what cannot be stored."""
     attack = plan.attack.memory() if isinstance(plan.attack, MessageAttack) else None
+    for table, kept in [
+        ("algorithm", plan.algorithm.state),
+        ("aggregator", plan.aggregator.memory()),
+        ("attack", attack),
+    ]:
+        if kept is not None:
+            try:
+                checkpoint.expect_storable(kept)
+            except (NameError, TypeError, ValueError) as error:
+                raise PlanFault(f"{table}.kind", f"what it keeps between rounds cannot be stored: {error}") from error
     plan_id = hashlib.sha256(plan.record().identity().encode()).hexdigest()
     return checkpoint.Schema(plan.algorithm.state, plan_id, plan.aggregator.memory(), attack)
