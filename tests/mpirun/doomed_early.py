@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from mpirobust import cli
-from tests.support.instants import die, is_dead, note_pid, rank, replace, wait_for
+from tests.support.instants import die, rank, replace, wait_for
 
 
 class Deadly:
@@ -34,7 +35,12 @@ def before_mpi_starts(doomed: bool) -> None:
 
 
 def while_the_center_restores(notes: Path, doomed: str) -> None:
-    """The center dies behind its last step before the rounds; or in it waits for the rank that dies meanwhile."""
+    """The center dies behind its last step before the rounds; or in it waits until MPI knows of a rank's death.
+
+    The kernel knows sooner; the death would then be one of the first round.
+    """
+    from mpi4py import MPI
+
     from mpirobust.comm.mpi import MpiCommunicator
     from mpirobust.run import root
 
@@ -46,7 +52,8 @@ def while_the_center_restores(notes: Path, doomed: str) -> None:
 
     def waiting(*arguments: Any) -> Any:
         (notes / "center").touch()
-        wait_for(lambda: is_dead(notes, doomed))
+        with suppress(MPI.Exception):
+            MPI.COMM_WORLD.Recv(bytearray(1), source=int(doomed))
         return restore(*arguments)
 
     if rank() == "0":
@@ -61,7 +68,6 @@ def dying_soon(method: Callable[..., Any], notes: Path) -> Callable[..., Any]:
         die()
 
     def call(*arguments: Any) -> Any:
-        note_pid(notes)
         Thread(target=watch, daemon=True).start()
         return method(*arguments)
 
