@@ -28,7 +28,7 @@ from tests.breaks.catalogue import ROOT, TIERS, Break, load
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEAD = ("id", "tier", "what is broken", "verdict", "caught by", "seconds", "commit")
 _SECONDS = 1800  # for the tests of one break; they have limits of their own
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)(?: - (.*))?", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def carried_out(breaks: Sequence[Break], sound: bool, write: bool) -> dict[str, 
     """Return the result of each; write the table after each, so that none is lost where a long session ends."""
     results: dict[str, Result] = {}
     failing: dict[tuple[str, ...], str] = {}
+    commit = _commit()
     with tempfile.TemporaryDirectory(prefix="breaks-") as folder:
         copy = copied(Path(folder) / "mpirobust")
         for each in breaks:
@@ -80,7 +81,7 @@ def carried_out(breaks: Sequence[Break], sound: bool, write: bool) -> dict[str, 
             results[each.id] = result
             print(f"{result.verdict:12} {each.id:36} {result.seconds:6.0f} s  {result.by} {result.why}", flush=True)
             if write:
-                _write(results)
+                _write(results, commit)
     return results
 
 
@@ -142,7 +143,7 @@ def _pytest(copy: Path, each: Break) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def _write(results: dict[str, Result]) -> None:
+def _write(results: dict[str, Result], commit: str) -> None:
     """Write the table: new rows for these breaks, and the rows of the others as they were."""
     rows = _rows_before() | {
         each.id: (
@@ -151,7 +152,7 @@ def _write(results: dict[str, Result]) -> None:
             f"unseen: {each.unseen}" if results[each.id].verdict == "unseen" else results[each.id].verdict,
             f"`{results[each.id].by}`" if results[each.id].by else "",
             f"{results[each.id].seconds:.0f}",
-            _commit(),
+            commit,
         )
         for each in load()
         if each.id in results
