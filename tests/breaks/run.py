@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -160,8 +161,9 @@ def _write(results: dict[str, Result], commit: str) -> None:
     kept = [(each.id, *(cell.replace("|", "\\|") for cell in rows[each.id])) for each in load() if each.id in rows]
     lines = ["# Deliberate breaks", "", "Written by `python -m tests.breaks.run` (`make breaks`).", ""]
     for tier in TIERS:
-        of = [row for row in kept if row[1] == tier]
-        lines.append(f"- {tier}: {sum(row[3] == 'caught' for row in of)} of {len(of)} caught")
+        verdicts = [rows[each.id][2] if each.id in rows else "not run" for each in load() if each.tier == tier]
+        counts = Counter(verdict.partition(":")[0] for verdict in verdicts)
+        lines.append(f"- {tier}, {len(verdicts)}: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
     lines += ["", *(f"| {' | '.join(row)} |" for row in (_HEAD, ["---"] * len(_HEAD), *kept))]
     RESULTS.write_text("\n".join(lines) + "\n")
 
