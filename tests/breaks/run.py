@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -28,7 +29,7 @@ from tests.breaks.catalogue import ROOT, TIERS, Break, load
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEAD = ("id", "tier", "what is broken", "verdict", "caught by", "seconds", "commit")
 _SECONDS = 1800  # for the tests of one break; they have limits of their own
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)(?: - (.*))?", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def carried_out(breaks: Sequence[Break], sound: bool, write: bool) -> dict[str, 
     """Return the result of each; write the table after each, so that none is lost where a long session ends."""
     results: dict[str, Result] = {}
     failing: dict[tuple[str, ...], str] = {}
+    commit = _commit()
     with tempfile.TemporaryDirectory(prefix="breaks-") as folder:
         copy = copied(Path(folder) / "mpirobust")
         for each in breaks:
@@ -80,7 +82,7 @@ def carried_out(breaks: Sequence[Break], sound: bool, write: bool) -> dict[str, 
             results[each.id] = result
             print(f"{result.verdict:12} {each.id:36} {result.seconds:6.0f} s  {result.by} {result.why}", flush=True)
             if write:
-                _write(results)
+                _write(results, commit)
     return results
 
 
@@ -142,7 +144,7 @@ def _pytest(copy: Path, each: Break) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def _write(results: dict[str, Result]) -> None:
+def _write(results: dict[str, Result], commit: str) -> None:
     """Write the table: new rows for these breaks, and the rows of the others as they were."""
     rows = _rows_before() | {
         each.id: (
@@ -151,7 +153,7 @@ def _write(results: dict[str, Result]) -> None:
             f"unseen: {each.unseen}" if results[each.id].verdict == "unseen" else results[each.id].verdict,
             f"`{results[each.id].by}`" if results[each.id].by else "",
             f"{results[each.id].seconds:.0f}",
-            _commit(),
+            commit,
         )
         for each in load()
         if each.id in results
@@ -159,8 +161,9 @@ def _write(results: dict[str, Result]) -> None:
     kept = [(each.id, *(cell.replace("|", "\\|") for cell in rows[each.id])) for each in load() if each.id in rows]
     lines = ["# Deliberate breaks", "", "Written by `python -m tests.breaks.run` (`make breaks`).", ""]
     for tier in TIERS:
-        of = [row for row in kept if row[1] == tier]
-        lines.append(f"- {tier}: {sum(row[3] == 'caught' for row in of)} of {len(of)} caught")
+        verdicts = [rows[each.id][2] if each.id in rows else "not run" for each in load() if each.tier == tier]
+        counts = Counter(verdict.partition(":")[0] for verdict in verdicts)
+        lines.append(f"- {tier}, {len(verdicts)}: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
     lines += ["", *(f"| {' | '.join(row)} |" for row in (_HEAD, ["---"] * len(_HEAD), *kept))]
     RESULTS.write_text("\n".join(lines) + "\n")
 
