@@ -1,17 +1,19 @@
 """`mpirobust` with a rank that dies in a study.
 
-    mpirun ... python doomed_study.py INSTANT RANK figures ...
+    mpirun ... python doomed_study.py NOTES INSTANT RANK figures ...
 
-INSTANT is `in a run` (round 5 of the first), `between runs` (after the first), or `at the end` (in the last broadcast).
+INSTANT is `in a run` (round 5 of the first), `between runs` (after the first), or `at the end` (in the last
+broadcast), where the others note in the folder NOTES with which code they leave.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from mpirobust import cli
-from tests.support.instants import die, rank, replace, say_code_on_leaving
+from tests.support.instants import die, note_code_on_leaving, rank, replace
 
 
 def doom(instant: str) -> None:
@@ -49,9 +51,10 @@ def doom(instant: str) -> None:
 
 
 def main() -> None:
-    instant, doomed, *arguments = sys.argv[1:]
+    notes, instant, doomed, *arguments = sys.argv[1:]
     cli._comm()  # as a command starts MPI
-    say_code_on_leaving()
+    if instant == "at the end":
+        note_code_on_leaving(Path(notes), 3)
     if rank() == doomed:
         doom(instant)
     sys.argv = ["mpirobust", *arguments]

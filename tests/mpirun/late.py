@@ -16,7 +16,7 @@ from threading import Timer
 from typing import Any
 
 from mpirobust import cli
-from tests.support.instants import note_pid, rank, replace, say_code_on_leaving, state_of, wait_for
+from tests.support.instants import note_code_on_leaving, note_pid, rank, replace, state_of, wait_for
 
 _LAST = 4  # of the reductions before the rounds
 
@@ -49,7 +49,7 @@ def main() -> None:
         replace(root, "restore", late)
     if rank() == "1":
         replace(MpiCommunicator, "minimum", stopping)
-    say_code_on_leaving()
+    note_code_on_leaving(notes, 3)
     sys.argv = ["mpirobust", *arguments]
     cli.main()
 

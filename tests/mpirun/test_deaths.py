@@ -23,6 +23,7 @@ from mpirobust.testing.support.clusters import LocalRun
 from tests.support.alone import run_alone
 from tests.support.cases import in_turn
 from tests.support.deaths import ROUNDS, ULFM, assert_as_replayed, doomed, plan_of, program
+from tests.support.instants import codes_on_leaving
 from tests.support.launching import finish, mpirobust, ranks_of, start, until
 from tests.support.traces import assert_same
 
@@ -207,7 +208,7 @@ def failing(first: int, last: int, plan: Path, out: Path, options: tuple[str, ..
     [("disk", 5, "No space left on device"), ("bug", 1, "RuntimeError: a bug"), ("interrupt", 130, "ended at once")],
 )
 def test_what_ends_the_center_ends_all_with_its_code(why: str, code: int, says: str, tmp_path: Path) -> None:
-    command = (*program("ending", why), "run", str(plan_of(tmp_path)), f"--out={tmp_path / 'out'}")
+    command = (*program("ending", tmp_path, why), "run", str(plan_of(tmp_path)), f"--out={tmp_path / 'out'}")
     done = finish(start(*command, ranks=4, options=ULFM), timeout=60)
     assert done.returncode == code, done.stderr
     assert done.stderr.count(says) == 1
@@ -216,10 +217,10 @@ def test_what_ends_the_center_ends_all_with_its_code(why: str, code: int, says: 
 
 def test_a_center_that_fails_after_the_dismissal_ends_all_with_its_code(tmp_path: Path) -> None:
     plan, out = plan_of(tmp_path), tmp_path / "out"
-    command = (*program("ending", "late"), "run", str(plan), "--out", str(out))
+    command = (*program("ending", tmp_path, "late"), "run", str(plan), "--out", str(out))
     done = finish(start(*command, ranks=4, options=ULFM), timeout=60)
     assert done.returncode == 1, done.stderr
-    assert done.stdout.count("leaves with 1\n") == 4
+    assert codes_on_leaving(tmp_path) == 4 * ["1"]
     assert done.stderr.count("RuntimeError: a bug") == 1
     assert "died" not in done.stderr
     with h5py.File(out / "run.h5") as run:
@@ -241,7 +242,7 @@ def test_the_last_step_before_the_rounds_ends_alike_on_all_ranks(tmp_path: Path)
     until(lambda: 3 not in ranks_of(process), 60, lambda: "")
     os.kill(int((tmp_path / "rank-1").read_text()), signal.SIGCONT)
     done = finish(process, timeout=60)
-    assert re.findall("leaves with .*", done.stdout) == 3 * [f"leaves with {done.returncode}"], done.stderr
+    assert codes_on_leaving(tmp_path) == 3 * [str(done.returncode)], done.stderr
     told = [line for line in done.stderr.splitlines() if line.startswith("mpirobust:")]
     if done.returncode == 6:
         assert told == ["mpirobust: rank 3 died outside of a round"]

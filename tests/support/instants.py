@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,8 +31,8 @@ def replace(owner: Any, name: str, by: Any) -> None:
     setattr(owner, name, by)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + _PATIENCE
+def wait_for(condition: Callable[[], bool], patience: float = _PATIENCE) -> None:
+    end = time.monotonic() + patience
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError("a rank waited in vain for another one")
@@ -59,11 +60,20 @@ def is_dead(notes: Path, rank: str) -> bool:
     return note.exists() and state_of(note.read_text()) == "Z"
 
 
-def say_code_on_leaving() -> None:
-    """Print the exit code of this rank when it leaves a job that survives deaths."""
+def note_code_on_leaving(notes: Path, survivors: int) -> None:
+    """Note the exit code of this rank when it leaves a job that survives deaths; `codes_on_leaving` reads them.
+
+    The launcher kills the ranks that are left when one leaves with another code than 0, so they wait for each other.
+    """
 
     def leaving(code: int, leave: Callable[[int], None] = os._exit) -> None:
-        os.write(1, f"leaves with {code}\n".encode())
+        (notes / f"leaves-{rank()}").write_text(str(code))
+        with suppress(TimeoutError):  # the test then misses a code
+            wait_for(lambda: len(codes_on_leaving(notes)) == survivors, 20)
         leave(code)
 
     replace(os, "_exit", leaving)
+
+
+def codes_on_leaving(notes: Path) -> list[str]:
+    return [note.read_text() for note in notes.glob("leaves-*")]
