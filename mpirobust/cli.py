@@ -13,7 +13,7 @@ import click
 
 import mpirobust
 from mpirobust.comm.communicator import Communicator
-from mpirobust.comm.launch import launched_as, open_communicator
+from mpirobust.comm.launch import launched_as, let_rank_0_speak, open_communicator
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
 
 _PLAN = click.argument("plan", type=click.Path(path_type=Path))
@@ -267,7 +267,9 @@ def _say_once(message: str) -> int:
     """Print a fault of the command line, which all ranks have, on one of them; return the exit code."""
     launched = launched_as()
     if launched is None or launched[1] == 0:
-        print(f"mpirobust: {message}", file=sys.stderr)
+        print(f"mpirobust: {message}", file=sys.stderr, flush=True)
+    else:
+        let_rank_0_speak()
     return Exit.SETUP
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import time
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.local import LocalCommunicator
@@ -25,6 +26,7 @@ _LAUNCHERS = [
 _COLLECTIVES = ("OMPI_MCA_coll", "^han,hcoll,portals4")
 _ULFM = "OMPI_MCA_mpi_ft_enable"  # set by `mpirun --with-ft ulfm`
 _START_SECONDS = 300  # until all ranks have to be in MPI
+_SECONDS_TO_SPEAK = 3.0  # that rank 0 has before the others exit
 
 
 def launched_as() -> tuple[int, int] | None:
@@ -82,4 +84,12 @@ def _end_unless_started() -> None:
 
 def _once(launched: tuple[int, int], message: str) -> Exception:
     """Return the fault that makes one rank print `message` and all end with the same code."""
-    return SetupFault(message) if launched[1] == 0 else ReportedFault(SetupFault.code)
+    if launched[1] == 0:
+        return SetupFault(message)
+    let_rank_0_speak()
+    return ReportedFault(SetupFault.code)
+
+
+def let_rank_0_speak() -> None:
+    """Wait, on another rank without MPI: the launcher kills all ranks when the first one exits."""
+    time.sleep(_SECONDS_TO_SPEAK)

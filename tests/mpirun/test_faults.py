@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mpirobust import cli
 from tests.support.alone import command_alone, run_alone
 from tests.support.deaths import program
 from tests.support.launching import CONFIGS, finish, mpirobust, start
@@ -93,6 +94,23 @@ def test_a_wrong_command_line_is_one_message_and_exit_2() -> None:
     done = mpirobust("run", _QUICK, "--no-such-option", ranks=3)
     assert done.returncode == 2
     assert done.stderr.count("No such option") == 1
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("rank", "waits"), [("0", 0), ("2", 1)])
+def test_rank_0_is_the_first_to_exit(
+    rank: str, waits: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The launcher would kill it before it says what is wrong."""
+    waited: list[int] = []
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", rank)
+    monkeypatch.setattr(cli, "let_rank_0_speak", lambda: waited.append(1))
+    monkeypatch.setattr("sys.argv", ["mpirobust", "run", _QUICK, "--no-such-option"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, len(waited)) == (2, waits)
+    assert capsys.readouterr().err.count("No such option") == 1 - waits
 
 
 @pytest.mark.unit
