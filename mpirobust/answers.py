@@ -45,7 +45,7 @@ class Answers(ABC):
 
     @property
     def sound(self) -> NDArray[np.bool_]:
-        """Whether each of them is a finite vector, shape (m,)."""
+        """True for each that is a finite vector, shape (m,)."""
         return np.isfinite(self.norms)
 
     @abstractmethod

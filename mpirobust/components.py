@@ -76,7 +76,7 @@ def component(cls: type[T]) -> type[T]:
 
 
 def is_component(it: object) -> bool:
-    """Whether `it`, a class or an object, was made by `component`."""
+    """Return whether `it`, a class or an object, was made by `component`."""
     return hasattr(it, "__component__")
 
 
@@ -127,7 +127,7 @@ def _one_of(value: Any, options: tuple[Any, ...]) -> Any:
 
 
 def _has_objects(hint: Any) -> bool:
-    """Whether `hint` names a class that is not built into Python."""
+    """Return whether `hint` names a class that is not built into Python."""
     kind = get_origin(hint)
     if kind in (Union, UnionType, Annotated, tuple, dict, Mapping):
         return any(_has_objects(each) for each in get_args(hint))

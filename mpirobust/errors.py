@@ -61,7 +61,7 @@ class RankFault(Fault):
 
 
 class StorageFault(Fault):
-    """The output could not be written, or there is not enough memory; the files from before are unchanged."""
+    """A file cannot be written or read, or there is not enough memory; the files from before are unchanged."""
 
     code = Exit.STORAGE
 

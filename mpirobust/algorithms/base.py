@@ -32,11 +32,11 @@ class Escaping(Protocol):
 
     @property
     def escaping(self) -> bool:
-        """Whether the round just done was such a round."""
+        """True if the round just done was such a round."""
 
 
 def escaping(state: State) -> bool:
-    """Whether the round that led to `state` was spent on getting away from a saddle point; the trace shows it."""
+    """Return whether the round that led to `state` was spent on leaving a saddle point; the trace shows it."""
     return isinstance(state, Escaping) and state.escaping
 
 
@@ -84,7 +84,7 @@ class Algorithm(ABC, Generic[S]):
         return Norm()
 
     def steps_every_round(self) -> bool:
-        """Whether the center takes a step in every round."""
+        """Return whether the center takes a step in every round."""
         return True
 
     def admit(self, loss: Loss, feedback: Feedback) -> None:
@@ -123,4 +123,4 @@ class Algorithm(ABC, Generic[S]):
 
     @abstractmethod
     def finished(self, state: S) -> bool:
-        """Whether there is nothing more to ask."""
+        """Return whether there is nothing more to ask."""

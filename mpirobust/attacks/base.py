@@ -29,7 +29,7 @@ class Attack(ABC):
 
     @abstractmethod
     def adheres(self) -> bool:
-        """Whether each Byzantine worker sends the code of some vector, as the adversary of P1 Option I does."""
+        """Return whether each Byzantine worker sends the code of some vector, as the adversary of P1 Option I does."""
 
 
 class DataAttack(Attack):

@@ -135,7 +135,7 @@ class Communicator(ABC):
 
     @property
     def is_root(self) -> bool:
-        """Whether this process is the root."""
+        """True if this process is the root."""
         return self.rank == 0
 
     @property

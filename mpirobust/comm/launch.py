@@ -38,7 +38,7 @@ def launched_as() -> tuple[int, int] | None:
 
 
 def survives_rank_failure() -> bool:
-    """Whether the launcher was `mpirun --with-ft ulfm`."""
+    """Return whether the launcher was `mpirun --with-ft ulfm`."""
     return os.environ.get(_ULFM) == "1"
 
 

@@ -155,7 +155,7 @@ class Recovery:
                 return agreed
 
     def _is_rank_failure(self, error: MPI.Exception) -> bool:
-        """Whether a rank failure is the cause of `error`.
+        """Return whether a rank failure is the cause of `error`.
 
         Open MPI raises MPI_ERR_OTHER if a connection breaks before its runtime knows why.
         """

@@ -78,7 +78,7 @@ class Compressor(ABC):
         """
 
     def draws_for_each(self) -> bool:
-        """Whether every message has a code of its own; False if `draw` never uses its stream."""
+        """Return whether every message has a code of its own; False if `draw` never uses its stream."""
         return False
 
     def admit(self, layout: Layout) -> None:
@@ -90,7 +90,7 @@ class Compressor(ABC):
         """Return the length of the longest message."""
 
     def fixed_length(self) -> bool:
-        """Whether every message is exactly `max_nbytes` long."""
+        """Return whether every message is exactly `max_nbytes` long."""
         return True
 
     @abstractmethod

@@ -25,7 +25,7 @@ STORE_FORMAT = 1
 
 
 def is_store(path: Path) -> bool:
-    """Whether `path` is meant to be a store: some HDF5 file, and not text."""
+    """Return whether `path` is meant to be a store: some HDF5 file, and not text."""
     return bool(h5py.is_hdf5(path))
 
 

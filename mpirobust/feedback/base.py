@@ -112,11 +112,11 @@ class Feedback(ABC):
         return 0
 
     def sends_answers(self) -> bool:
-        """Whether a message is the code of the answer itself, as P1 Option I requires, which sends its norm too."""
+        """Return whether a message is the code of the answer itself, as P1 Option I requires."""
         return False
 
     def applies_step(self) -> bool:
-        """Whether the workers apply the step size before they compress, and keep the rest.
+        """Return whether the workers apply the step size before they compress, and keep the rest.
 
         A message of a round in which the center takes no step would then be lost, so a plan with such an algorithm is
         refused.

@@ -11,7 +11,7 @@ from typing import Any, get_origin, get_type_hints
 import numpy as np
 
 from mpirobust.algorithms.base import State
-from mpirobust.errors import SetupFault
+from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.hdf5 import write_sealed
 from mpirobust.records.layout import CHECKPOINTS, FORMAT, KEPT, checkpoint_path, open_record
 from mpirobust.records.trace import Tail
@@ -86,13 +86,19 @@ def save(folder: Path, snapshot: Snapshot, plan_id: str, memories: Mapping[str, 
 
 
 def newest(folder: Path, schema: Schema) -> tuple[Path | None, list[str]]:
-    """Return the newest sound checkpoint of this plan in `folder`, if there is one, and the faults of newer ones."""
+    """Return the newest sound checkpoint of this plan in `folder`, if there is one, and the faults of newer ones.
+
+    Raises:
+        StorageFault: one cannot be read at all. It may be sound: to pass over it would be to delete it.
+    """
     passed_over: list[str] = []
     for path in sorted(folder.glob(CHECKPOINTS), reverse=True):
         try:
             load(path, schema)
             return path, passed_over
         except SetupFault as fault:
+            if isinstance(fault.__cause__, OSError) and fault.__cause__.errno is not None:
+                raise StorageFault(f"{fault}; nothing has been changed") from fault
             passed_over.append(str(fault))
     return None, passed_over
 

@@ -1,4 +1,4 @@
-"""Whether a theorem of P1 covers a plan, and by what margin."""
+"""The check whether a theorem of P1 covers a plan, and by what margin."""
 
 from __future__ import annotations
 

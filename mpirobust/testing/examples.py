@@ -200,7 +200,7 @@ def one_of_each_kind(components: dict[str, Any]) -> dict[str, Any]:
 
 
 def admits(component: Any, classes: int) -> bool:
-    """Whether a loss or an attack takes data with that many classes (0: real targets)."""
+    """Return whether a loss or an attack takes data with that many classes (0: real targets)."""
     return _admits(component, classes)
 
 

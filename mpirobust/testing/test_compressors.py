@@ -28,7 +28,7 @@ Case: TypeAlias = tuple[Compressor, int]
 
 
 def has_delta(case: Case) -> bool:
-    """Whether a bound is promised for vectors of that length."""
+    """Return whether a bound is promised for vectors of that length."""
     return case[0].delta(flat(case[1])) is not None
 
 
@@ -174,7 +174,7 @@ def test_error_is_within_delta(name: str) -> None:
 
 
 def is_drawn(compressor: Compressor, dim: int) -> bool:
-    """Whether the code of a vector depends on the streams."""
+    """Return whether the code of a vector depends on the streams."""
     v = vectors(dim)["gaussian"]
     codes = [decode(compressor, encode(compressor, v, round), dim, round) for round in range(20)]
     return any(not np.array_equal(codes[0], code) for code in codes)

@@ -47,7 +47,7 @@ def test_is_gradient_descent_before_the_threshold(feedback: str) -> None:
 
 @pytest.mark.parametrize(("Q", "T_th"), [(1, 1), (10, 10), (4, 3), (1, 7), (7, 1)])
 @pytest.mark.parametrize("threshold", [0.3, 0.01])
-def test_where_nothing_escapes_first_hit_and_total_differ_by_Q_times_T_th(Q: int, T_th: int, threshold: float) -> None:  # noqa: N802
+def test_where_nothing_escapes_first_hit_and_total_differ_by_all_tries(Q: int, T_th: int, threshold: float) -> None:
     local = LocalRun(pgd(threshold=threshold, Q=Q, T_th=T_th, r=2.0, R=50.0))
     pooled = local.dataset.train(np.arange(60))
     path = gradient_descent(local, [0.1] * 500)

@@ -49,7 +49,7 @@ def load() -> list[Break]:
 
 
 def compiles(file: str, text: str) -> bool:
-    """Whether `text` can be what is in `file`: Python, or a script of the shell."""
+    """Return whether `text` can be what is in `file`: Python, or a script of the shell."""
     if not file.endswith(".py"):
         return subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
     try:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mpirobust.observers import recorder
+from tests.support.instants import replace
 
 _UNDONE: dict[str, set[str]] = {
     "kill": set(),
@@ -83,7 +84,7 @@ class RankFailure:
         os.mkdir = self._before("mkdir", os.mkdir)
         os.chmod = self._before("chmod", os.chmod)
         os.unlink = self._unlink(os.unlink)
-        setattr(os, "fsync", self._fsync(os.fsync))  # noqa: B010
+        replace(os, "fsync", self._fsync(os.fsync))
         os.replace = self._replace(os.replace)
         os.rename = self._replace(os.rename)
         tempfile.mkstemp = self._mkstemp(tempfile.mkstemp)

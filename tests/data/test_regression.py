@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,9 +77,9 @@ def test_everything_depends_on_the_seed() -> None:
 
 
 @pytest.mark.parametrize("change", [{"rows": 31}, {"features": 18}, {"noise": 0.25}, {"test_rows": 11}], ids=str)
-def test_digest_depends_on_every_field(change: dict[str, int]) -> None:
-    fields = {"rows": 30, "features": 17, "noise": 0.5, "test_rows": 10, **change}
-    assert opened(Regression(**fields)).facts.digest != opened().facts.digest  # type: ignore[arg-type]
+def test_digest_depends_on_every_field(change: dict[str, Any]) -> None:
+    fields: dict[str, Any] = {"rows": 30, "features": 17, "noise": 0.5, "test_rows": 10, **change}
+    assert opened(Regression(**fields)).facts.digest != opened().facts.digest
 
 
 def test_facts() -> None:

@@ -38,8 +38,11 @@ def or_one_fault(path: Path) -> Iterator[None]:
     try:
         yield
     except SetupFault as fault:
-        assert str(path.parent) in str(fault), f"which file? {fault}"  # noqa: PT017
-        str(fault).encode()
+        said = str(fault)
+    else:
+        return
+    assert str(path.parent) in said, f"which file? {said}"
+    said.encode()
 
 
 def libsvm(data: bytes, folder: Path) -> None:

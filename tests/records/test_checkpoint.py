@@ -203,6 +203,14 @@ def test_nothing_to_find(tmp_path: Path) -> None:
     assert newest(tmp_path / "no such folder") == (None, [])
 
 
+def test_what_cannot_be_read_now_is_not_passed_over(tmp_path: Path) -> None:
+    """It may be sound: a file system that is away for a moment must not cost the newest checkpoint."""
+    save(tmp_path, 5)
+    checkpoint_path(tmp_path, 10).mkdir()
+    with pytest.raises(StorageFault, match=r"checkpoint-0*10\.h5: cannot be read \(Is a directory\); nothing"):
+        newest(tmp_path)
+
+
 class TestDamage:
     """The newest of two checkpoints is damaged: the older one is taken, and it is said why."""
 

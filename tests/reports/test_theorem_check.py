@@ -276,7 +276,7 @@ class TestCheck:
 
     @pytest.mark.parametrize("kind", catalog.kinds(catalog.ROOMS["compressor"]))
     def test_never_refuses_a_sound_plan(self, tmp_path: Path, kind: str) -> None:
-        """Whether the code contracts or not."""
+        """Return whether the code contracts or not."""
         path = tmp_path / "plan.toml"
         keys = examples.EXAMPLES["compressor"][kind][0]
         path.write_text(Plan.of({**TABLE, "compressor": {"kind": kind, **keys}}).toml())

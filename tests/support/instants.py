@@ -55,7 +55,7 @@ def note_pid(notes: Path) -> None:
 
 
 def is_dead(notes: Path, rank: str) -> bool:
-    """Whether the rank has noted its process number and that process has ended."""
+    """Return whether the rank has noted its process number and that process has ended."""
     note = notes / f"rank-{rank}"
     return note.exists() and state_of(note.read_text()) == "Z"
 

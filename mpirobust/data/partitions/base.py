@@ -26,7 +26,7 @@ class Partition(ABC):
         """
 
     def iid(self) -> bool:
-        """Whether rows that are drawn independently are dealt so."""
+        """Return whether rows that are drawn independently are dealt so."""
         return False
 
 

@@ -107,7 +107,7 @@ class Source(ABC):
         """
 
     def deals_iid(self) -> bool:
-        """Whether the workers' rows are independent draws from one distribution."""
+        """Return whether the workers' rows are independent draws from one distribution."""
         return self.partition.iid()
 
     @abstractmethod
