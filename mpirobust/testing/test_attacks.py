@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,14 +28,9 @@ from mpirobust.testing.support.attack_rounds import Round, byzantine, vectors
 from mpirobust.testing.support.shards import contents, made_shard
 from mpirobust.types import Message, Norm
 
+pytestmark = pytest.mark.usefixtures("as_in_a_run")
+
 ALL: dict[str, Attack] = components("attack")
-
-
-@pytest.fixture(autouse=True)
-def _as_in_a_run() -> Iterator[None]:
-    """`experiment.run` lets numbers overflow: what is not finite is unsound."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        yield
 
 
 def of(kind: Any) -> pytest.MarkDecorator:

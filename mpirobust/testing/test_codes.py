@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +19,8 @@ from mpirobust.testing.support.counting import Counting
 from mpirobust.testing.support.marina import Marina
 from mpirobust.types import flat
 
+pytestmark = pytest.mark.usefixtures("as_in_a_run")
+
 CODES = wire_formats(8)
 FEEDBACKS = {**components("feedback"), "of this test": Marina()}
 ATTACKS: list[dict[str, Any]] = [
@@ -29,12 +30,6 @@ ATTACKS: list[dict[str, Any]] = [
 ]
 
 each = pytest.mark.parametrize("compressor", CODES.values(), ids=CODES.keys())
-
-
-@pytest.fixture(autouse=True)
-def _as_in_a_run() -> Iterator[None]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        yield
 
 
 @each

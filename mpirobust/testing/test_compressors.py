@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import ceil, inf, log, log2
 from typing import TypeAlias
 
@@ -24,6 +24,8 @@ from mpirobust.testing.examples import fitting
 from mpirobust.testing.support.codes import drawn
 from mpirobust.types import Message, Vector, flat
 
+pytestmark = pytest.mark.usefixtures("as_in_a_run")
+
 Case: TypeAlias = tuple[Compressor, int]
 
 
@@ -44,13 +46,6 @@ FLOAT32 = 2.0**-23  # twice the rounding of a float32
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found
-
-
-@pytest.fixture(autouse=True)
-def _as_in_a_run() -> Iterator[None]:
-    """`experiment.run` lets numbers overflow: what is not finite is unsound."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        yield
 
 
 def code_at(compressor: Compressor, dim: int, round: int = 0) -> Code:

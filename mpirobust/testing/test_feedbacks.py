@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,8 @@ from mpirobust.testing.examples import components
 from mpirobust.testing.support.feedback_rounds import Ends, Tamper
 from mpirobust.testing.support.marina import Marina
 from mpirobust.types import Message, Norm
+
+pytestmark = pytest.mark.usefixtures("as_in_a_run")
 
 ALL: dict[str, Feedback] = {**components("feedback"), "of this test": Marina()}
 CODES: list[Compressor] = [
@@ -51,12 +52,6 @@ def those(wanted: Any) -> pytest.MarkDecorator:
     found = {name: feedback for name, feedback in ALL.items() if wanted(feedback)}
     assert found, "no example is tried"
     return pytest.mark.parametrize("feedback", found.values(), ids=found.keys())
-
-
-@pytest.fixture(autouse=True)
-def _as_in_a_run() -> Iterator[None]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        yield
 
 
 def answers(t: int) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from mpirobust.testing.support.marina import Marina
 from mpirobust.testing.support.witness import ran
 from mpirobust.types import Message, Vector
 
+pytestmark = pytest.mark.usefixtures("as_in_a_run")
+
 ATTACKS = {name: attack for name, attack in components("attack").items() if isinstance(attack, MessageAttack)}
 REMEMBERING = {name: attack for name, attack in ATTACKS.items() if attack.memory() is not None}
 FEEDBACKS: dict[str, Feedback] = {**components("feedback"), "of this test": Marina()}
@@ -33,12 +35,6 @@ RULES: dict[str, dict[str, Any]] = {
 
 over_feedbacks = pytest.mark.parametrize("feedback", FEEDBACKS.values(), ids=FEEDBACKS.keys())
 over_rules = pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
-
-
-@pytest.fixture(autouse=True)
-def _as_in_a_run() -> Iterator[None]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        yield
 
 
 @dataclass

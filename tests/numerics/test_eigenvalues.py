@@ -18,6 +18,7 @@ from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.stop_rules import StopRules
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.testing.support.models import Matrix
 from mpirobust.testing.support.witness import Witness, first_order
 from mpirobust.types import Vector
 from tests.support.wells import well
@@ -28,19 +29,6 @@ def matrix(eigenvalues: Sequence[float] | NDArray[np.float64]) -> NDArray[np.flo
     rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((n, n)))[0]
     found: NDArray[np.float64] = rotation * eigenvalues @ rotation.T
     return found
-
-
-class Counted:
-    """Products with a matrix, counted."""
-
-    def __init__(self, H: NDArray[np.float64]) -> None:
-        self.H = H
-        self.done = 0
-
-    def __call__(self, v: Vector) -> Vector:
-        self.done += 1
-        product: Vector = self.H @ v
-        return product
 
 
 class TestSmallestEigenvalue:
@@ -63,15 +51,15 @@ class TestSmallestEigenvalue:
         ids=lambda each: str(each)[:30],
     )
     def test_is_found(self, eigenvalues: list[float]) -> None:
-        H = Counted(matrix(eigenvalues))
+        H = Matrix(matrix(eigenvalues))
         found = smallest_eigenvalue(H, len(eigenvalues), seed=1)
         np.testing.assert_allclose(found, min(eigenvalues), atol=2e-6 * np.abs(eigenvalues).max())
-        assert H.done <= len(eigenvalues)
+        assert H.products <= len(eigenvalues)
 
     def test_one_escape_direction_among_many_is_found_soon(self) -> None:
-        H = Counted(np.diag([*np.random.default_rng(0).uniform(0, 1, 1999), -0.1]))
+        H = Matrix(np.diag([*np.random.default_rng(0).uniform(0, 1, 1999), -0.1]))
         np.testing.assert_allclose(smallest_eigenvalue(H, 2000, seed=1), -0.1, atol=1e-6)
-        assert H.done < 60
+        assert H.products < 60
 
     def test_stays_above_where_products_run_out(self) -> None:
         diagonal, done = np.linspace(0, 1, 4000) ** 2, []
@@ -86,7 +74,7 @@ class TestSmallestEigenvalue:
     @pytest.mark.parametrize("eigenvalues", [[1e3, *np.linspace(1, 2, 60)], np.linspace(0, 1, 80) ** 3], ids=len)
     def test_stays_orthogonal(self, eigenvalues: NDArray[np.float64]) -> None:
         """Without reorthogonalisation large eigenvalues come back again and again instead of the smallest."""
-        found = smallest_eigenvalue(Counted(matrix(eigenvalues)), len(eigenvalues), seed=1)
+        found = smallest_eigenvalue(Matrix(matrix(eigenvalues)), len(eigenvalues), seed=1)
         np.testing.assert_allclose(found, min(eigenvalues), atol=1e-6 * max(eigenvalues))
 
     def test_is_nan_where_products_are_not_finite(self) -> None:
@@ -95,8 +83,8 @@ class TestSmallestEigenvalue:
 
     def test_is_a_function_of_the_seed(self) -> None:
         H = np.diag(np.random.default_rng(0).uniform(0, 1, 400))
-        assert smallest_eigenvalue(Counted(H), 400, 1) == smallest_eigenvalue(Counted(H), 400, 1)
-        assert smallest_eigenvalue(Counted(H), 400, 1) != smallest_eigenvalue(Counted(H), 400, 2)
+        assert smallest_eigenvalue(Matrix(H), 400, 1) == smallest_eigenvalue(Matrix(H), 400, 1)
+        assert smallest_eigenvalue(Matrix(H), 400, 1) != smallest_eigenvalue(Matrix(H), 400, 2)
 
     def test_leaves_the_products_alone(self) -> None:
         """A product may return its input, or an array of its own."""
