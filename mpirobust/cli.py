@@ -15,6 +15,7 @@ import mpirobust
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.launch import launched_as, let_rank_0_speak, open_communicator
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
+from mpirobust.terminal import bearing_streams, say, show
 
 _PLAN = click.argument("plan", type=click.Path(path_type=Path))
 _FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a job execute
@@ -69,11 +70,11 @@ def run(
 
     code, folder = experiment.run(RunRequest(plan, overrides, out, resume, overwrite, ends=ends), comm)
     if comm.is_root:
-        print(as_text(summary(folder), folder / TRACE))
+        show(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:
-            print("interrupted: --resume continues", file=sys.stderr)
+            say("interrupted: --resume continues")
         if code == Exit.LOST:
-            print("too many workers are lost: --resume continues with all of them", file=sys.stderr)
+            say("too many workers are lost: --resume continues with all of them")
     return code
 
 
@@ -84,7 +85,7 @@ def check(plan: Path, overrides: tuple[str, ...]) -> int:
     """Validate PLAN and say what would run; needs no MPI."""
     from mpirobust.reports.forecast import forecast
 
-    print(forecast(plan, overrides))
+    show(forecast(plan, overrides))
     return Exit.OK
 
 
@@ -94,7 +95,7 @@ def list_kinds(table: str | None) -> int:
     """Every kind with its fields, of all tables or of one TABLE."""
     from mpirobust.reports.listing import listing
 
-    print(listing(table))
+    show(listing(table))
     return Exit.OK
 
 
@@ -105,7 +106,7 @@ def data(plan: Path, overrides: tuple[str, ...]) -> int:
     """Prepare the data of PLAN (parse once, store as HDF5) and print the stores."""
     from mpirobust.reports.forecast import prepared
 
-    print("\n".join(prepared(plan, overrides)))
+    show("\n".join(prepared(plan, overrides)))
     return Exit.OK
 
 
@@ -119,9 +120,9 @@ def inspect(path: Path, as_json: bool, only_status: bool) -> int:
 
     figures = summary(path)
     if only_status:
-        print(figures["status"])
+        show(figures["status"])
         return Exit.OK
-    print(json.dumps(figures, indent=2, allow_nan=False) if as_json else as_text(figures, path))
+    show(json.dumps(figures, indent=2, allow_nan=False) if as_json else as_text(figures, path))
     return Exit.OK
 
 
@@ -143,7 +144,7 @@ def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str)
         curves.draw(run_table.with_trace(folders), out, metric, against)
         return Exit.OK
     runs = run_table.rows(folders)
-    print(run_table.as_text(runs))
+    show(run_table.as_text(runs))
     if out is not None:
         write_csv(out, run_table.table(runs))
     return Exit.OK
@@ -163,7 +164,7 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
 
     runs = run_table.rows(run_table.folders(paths))
     found = comparison.scaling(runs)
-    print(comparison.as_text(found, runs))
+    show(comparison.as_text(found, runs))
     for path in out:
         if path.suffix == ".csv":
             write_csv(path, comparison.table(found))
@@ -210,7 +211,7 @@ def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, ends: fl
 def _told(code: int) -> int:
     if code in (Exit.INTERRUPTED, Exit.LOST) and _comm().is_root:
         why = "interrupted" if code == Exit.INTERRUPTED else "too many workers are lost"
-        print(f"{why}: the same command goes on", file=sys.stderr)
+        say(f"{why}: the same command goes on")
     return code
 
 
@@ -230,6 +231,15 @@ def _comm() -> Communicator:
 
 def main() -> NoReturn:
     """Run the command. A failure is one message, on one rank, and the same exit code on all ranks."""
+    with bearing_streams():
+        code = _outcome()
+        sys.stdout.flush()
+        if _opened is not None:
+            _opened.leave(code)
+        sys.exit(code)
+
+
+def _outcome() -> int:
     code: int
     try:
         code = int(cli.main(standalone_mode=False) or Exit.OK)
@@ -241,10 +251,10 @@ def main() -> NoReturn:
         code = _leave(fault.code, f"mpirobust: {_label()}{fault}")
     except PlanFault as fault:
         code = fault.code
-        print(f"mpirobust: plan: {fault}", file=sys.stderr)
+        say(f"mpirobust: plan: {fault}")
     except Fault as fault:
         code = fault.code
-        print(f"mpirobust: {fault}", file=sys.stderr)
+        say(f"mpirobust: {fault}")
     except (KeyboardInterrupt, click.Abort):
         code = _leave(Exit.ABANDONED, "mpirobust: ended at once; what is saved is the newest checkpoint")
     except MemoryError as error:
@@ -253,10 +263,7 @@ def main() -> NoReturn:
         code = _leave(Exit.STORAGE, f"mpirobust: {_label()}{error}")
     except Exception:
         code = _leave(Exit.INTERNAL, f"mpirobust: {_label()}internal error\n{traceback.format_exc()}")
-    sys.stdout.flush()
-    if _opened is not None:
-        _opened.leave(code)
-    sys.exit(code)
+    return code
 
 
 def _label() -> str:
@@ -267,7 +274,7 @@ def _say_once(message: str) -> int:
     """Print a fault of the command line, which all ranks have, on one of them; return the exit code."""
     launched = launched_as()
     if launched is None or launched[1] == 0:
-        print(f"mpirobust: {message}", file=sys.stderr, flush=True)
+        say(f"mpirobust: {message}")
     else:
         let_rank_0_speak()
     return Exit.SETUP
@@ -275,7 +282,7 @@ def _say_once(message: str) -> int:
 
 def _leave(code: int, message: str) -> int:
     """Print a fault of this rank and end the job: the other ranks would wait for ever. Return the exit code."""
-    print(message, file=sys.stderr, flush=True)
+    say(message)
     if _opened is not None and _opened.size > 1:
         _opened.abort(code)
         os._exit(code)

@@ -18,7 +18,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "time_limit"],
+    ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "terminal", "time_limit"],
     ["streams", "comm"],
     ["numerics"],
     ["shard"],
@@ -103,6 +103,17 @@ def test_comm_is_a_leaf() -> None:
             assert not inside or module.startswith("mpirobust.comm.") or module == "mpirobust.errors", (
                 f"{file}: {module}"
             )
+
+
+def test_one_file_prints() -> None:
+    """Ruff's T20 refuses `print`. The end of a process flushes what other libraries have printed."""
+    printing = {
+        str(file.relative_to(_PACKAGE))
+        for file in _FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if ast.unparse(node) in ("sys.stdout", "sys.stderr", "click.echo")
+    }
+    assert printing == {"terminal.py", "cli.py", "comm/mpi.py"}
 
 
 def test_csv_is_written_in_one_place() -> None:

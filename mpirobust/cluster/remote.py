@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
 from itertools import chain, pairwise
@@ -25,6 +24,7 @@ from mpirobust.errors import Exit, Fault, RankFault, ReportedFault
 from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
 from mpirobust.numerics.exact_sum import ExactSum
 from mpirobust.round_times import RoundTimes
+from mpirobust.terminal import say
 from mpirobust.types import Message, Vector
 
 T = TypeVar("T")
@@ -229,7 +229,7 @@ class RemoteCluster(Cluster):
         if policy == "stop":
             why = f'{"; ".join(happened)} (on_failure = "stop")'
             if survivors.failed_worker is not None:  # it would fail again in the next start
-                print(f"mpirobust: {why}", file=sys.stderr, flush=True)
+                say(f"mpirobust: {why}")
                 raise ReportedFault(Exit.WORKER)
             raise RankFault(f"{why}; another start goes on from the newest checkpoint")
         here = set(self._order)
@@ -241,4 +241,4 @@ class RemoteCluster(Cluster):
             happened.append(f"{named('worker', moved)}: moved to other ranks{without}")
         if absent:
             happened.append(f"{named('worker', absent)}: absent from now on")
-        print(f"mpirobust: {'; '.join(happened)}", file=sys.stderr, flush=True)
+        say(f"mpirobust: {'; '.join(happened)}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
 from mpirobust.algorithms.base import Query
@@ -12,6 +10,7 @@ from mpirobust.cluster.protocol import Channel, Command, Header
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.comm.communicator import Communicator, RankFailure
 from mpirobust.errors import WorkerFault
+from mpirobust.terminal import say
 from mpirobust.types import Vector
 
 
@@ -33,7 +32,7 @@ def serve(comm: Communicator, group: WorkerGroup, placement: Placement) -> int:
         except WorkerFault as fault:
             if not comm.survives:
                 raise
-            print(f"mpirobust: {fault}", file=sys.stderr, flush=True)
+            say(f"mpirobust: {fault}")
             comm.report_failed_worker(fault.worker)
         except RankFailure:
             pass

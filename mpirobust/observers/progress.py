@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from math import isnan
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 
 from mpirobust.components import Field, component
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
+from mpirobust.terminal import say, watched
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -43,7 +43,7 @@ class ProgressWatch(Watch):
         self._printed = perf_counter()
 
     def before_first_round(self, moment: Moment) -> Status | None:
-        if sys.stderr.isatty():
+        if watched():
             from tqdm import tqdm
 
             self._bar = tqdm(total=self._rounds, initial=moment.round, unit="round", dynamic_ncols=True)
@@ -54,7 +54,7 @@ class ProgressWatch(Watch):
             self._bar.update()
             self._bar.set_postfix_str(self._figures(), refresh=False)
         elif perf_counter() - self._printed > self._every_seconds:
-            print(f"round {moment.round}/{self._rounds}  {self._figures()}", file=sys.stderr, flush=True)
+            say(f"round {moment.round}/{self._rounds}  {self._figures()}")
             self._printed = perf_counter()
         return None
 

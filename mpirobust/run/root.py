@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from mpirobust.records.provenance import provenance
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.run.setup import RankSetup, RunRequest, RunSetup
+from mpirobust.terminal import say
 
 _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}
 
@@ -53,7 +53,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
     schema = _schema(plan)
     assign_workers(plan.workers, size)
     for note in notes if not request.quiet else ():
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     folder = run_folder.choose_folder(request.out, request.plan.stem, request.resume, request.overwrite)
     if run_folder.holds_run(folder):
         run_folder.lock(folder).close()  # without the lock, a file that another run is writing could look damaged
@@ -65,7 +65,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
     if resumes:
         found, damaged = checkpoint.newest(folder, schema)
         for why in damaged:
-            print(f"note: passed over {why}", file=sys.stderr)
+            say(f"note: passed over {why}")
     return RunSetup(
         plan=plan.table(),
         stores=[str(path) for path in stores],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from mpirobust.reports.summary import DONE
 from mpirobust.run import experiment
 from mpirobust.run.setup import RunRequest
 from mpirobust.run.stop_signals import StopSignals
+from mpirobust.terminal import say
 from mpirobust.time_limit import passed
 
 
@@ -74,7 +74,7 @@ def _next(folder: Path, label: str, stop: bool) -> bytes:
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
     if stop:
         return b"stop"
-    print(label, file=sys.stderr, flush=True)
+    say(label)
     return b"pass" if _is_done(folder) else b"run"
 
 

@@ -1,0 +1,130 @@
+"""The one place that prints. Writing to the terminal is no part of a run: it never raises and never changes a code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import TextIOBase
+from typing import TextIO, cast
+
+_LONGEST = 10_000  # characters of one message
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
+
+
+def show(text: str) -> None:
+    """Print the answer of a command to standard output."""
+    stream = _Bearing(sys.stdout, told=True)
+    stream.write(f"{plain(text)}\n")
+    stream.flush()
+
+
+def say(text: str) -> None:
+    """Print a message to standard error: a note, a fault, the progress."""
+    text = plain(text)
+    if len(text) > _LONGEST:
+        half = _LONGEST // 2
+        text = f"{text[:half]} ... {len(text) - 2 * half} characters ... {text[-half:]}"
+    stream = _Bearing(sys.stderr)
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
+def watched() -> bool:
+    """Return whether standard error is a terminal."""
+    return _Bearing(sys.stderr).isatty()
+
+
+def plain(text: str) -> str:
+    """Return `text` without what a terminal would obey: file names, keys and records may hold any characters."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+@contextmanager
+def bearing_streams() -> Iterator[None]:
+    """Make `sys.stdout` and `sys.stderr` bear everything inside, for what other libraries print."""
+    _occupy()
+    before = sys.stdout, sys.stderr
+    sys.stdout = cast(TextIO, _Bearing(sys.stdout, told=True))
+    sys.stderr = cast(TextIO, _Bearing(sys.stderr))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _occupy() -> None:
+    """Open /dev/null where a standard stream is closed: the next file to be opened would get its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+
+
+class _Bearing(TextIOBase):
+    """A stream that shows what it can of a text and loses the rest.
+
+    The stream may be None or closed, its disk full, its reader gone, its encoding without these characters.
+
+    Args:
+        told: whether standard error says that text is lost, unless its reader is gone.
+    """
+
+    errors = "backslashreplace"
+
+    def __init__(self, stream: TextIO | None, told: bool = False) -> None:
+        self._stream = stream
+        self._told = told
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            shown = text.encode(self.encoding, self.errors).decode(self.encoding)
+            try:
+                self._stream.write(shown)
+            except (OSError, ValueError) as error:
+                self._lose(error)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self._lose(error)
+
+    def isatty(self) -> bool:
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:
+            return False
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise OSError(errno.EBADF, "no stream")
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    def _lose(self, error: Exception) -> None:
+        """Send the rest of the stream to /dev/null, so that it fails no more, not even as Python exits."""
+        assert self._stream is not None
+        with suppress(OSError, ValueError):
+            number = self._stream.fileno()
+            if isinstance(error, BlockingIOError):
+                os.set_blocking(number, True)
+            else:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            self._stream.flush()
+        if self._told and isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EAGAIN):
+            say(f"mpirobust: not all could be printed: {error.strerror}")
