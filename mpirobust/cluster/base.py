@@ -100,11 +100,15 @@ class Cluster(ABC):
         """Return the smallest eigenvalue of the honest Hessian at `x`, outside the ledger; NaN if it is not finite."""
 
     @abstractmethod
-    def memory(self, name: str, round: int) -> Generator[Vector, None, None]:
-        """Yield a memory of the feedback as it was before `round`, one worker at a time, in worker order; to be closed.
+    def memory(self, name: str, round: int, at_worker: bool = False) -> Generator[Vector, None, None]:
+        """Yield a memory of the feedback as it was before `round`, one worker at a time, in worker order.
 
-        `round` is the next to be asked, or the last if it was discarded. Each vector has shape (d,), float64, and
-        is zero for an absent worker.
+        Each vector has shape (d,), float64, and is zero for an absent worker. It is valid until the next one is
+        requested: they may share a buffer. Close the generator before the next call of the cluster.
+
+        Args:
+            round: the next to be asked, or the last if it was discarded.
+            at_worker: the workers' half even if the center keeps one.
         """
 
     @abstractmethod

@@ -49,8 +49,8 @@ class LocalCluster(Cluster):
         weight = self._group.config.weight()
         return lambda v: self._group.hessian_products(x, v).total() / weight
 
-    def memory(self, name: str, round: int) -> Generator[Vector, None, None]:
-        if name in self._receiver.memory:
+    def memory(self, name: str, round: int, at_worker: bool = False) -> Generator[Vector, None, None]:
+        if name in self._receiver.memory and not at_worker:
             yield from self._receiver.memory[name]
         else:
             yield from (worker.memory_before(round)[name] for worker in self._group.workers)

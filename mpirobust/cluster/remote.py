@@ -150,8 +150,8 @@ class RemoteCluster(Cluster):
     def _weight(self) -> float:
         return float(self._config.weights[self._receiver.present].sum())
 
-    def memory(self, name: str, round: int) -> Generator[Vector, None, None]:
-        if name in self._receiver.memory:
+    def memory(self, name: str, round: int, at_worker: bool = False) -> Generator[Vector, None, None]:
+        if name in self._receiver.memory and not at_worker:
             yield from self._receiver.memory[name]
             return
         done = 0

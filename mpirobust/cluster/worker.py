@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Algorithm, Query
 from mpirobust.answers import NORM_PREFIX
-from mpirobust.attacks.base import Attack, DataAttack, UpdateAttack, WireAttack
+from mpirobust.attacks.base import Attack, DataAttack, MessageAttack, UpdateAttack, WireAttack
 from mpirobust.compressors.base import Code, Codes, Compressor
-from mpirobust.feedback.base import Coin, Feedback, Outgoing, WorkerMemory
+from mpirobust.feedback.base import Coin, Feedback, Half, Outgoing, WorkerMemory, halves
 from mpirobust.numerics.norms import q_norm
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
@@ -63,6 +63,11 @@ class WorkerConfig:
     def dim(self) -> int:
         """d, the length of the vectors."""
         return self.layout.dim
+
+    @property
+    def saved(self) -> tuple[Half, ...]:
+        """What a checkpoint holds of the memories of the feedback."""
+        return halves(self.feedback.memories(), forged=isinstance(self.attack, MessageAttack))
 
     def codes(self, round: int) -> Codes:
         """Return the codes of the messages of a round, as both ends draw them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -38,6 +38,29 @@ class Memory:
     name: str
     at_worker: bool
     at_center: bool
+
+
+@dataclass(frozen=True)
+class Half:
+    """The rows that one end keeps of a memory, as a checkpoint has them: in `memory/<label>`."""
+
+    label: str
+    name: str
+    at_worker: bool
+
+
+def halves(memories: Sequence[Memory], forged: bool) -> tuple[Half, ...]:
+    """Return what a checkpoint holds of these memories.
+
+    One end is enough, because both have absorbed the same messages. They have not if an omniscient attacker forges
+    messages: its workers absorb the message that was due, and the center absorbs the forged one.
+    """
+    kept = []
+    for each in memories:
+        kept.append(Half(each.name, each.name, at_worker=not each.at_center))
+        if forged and each.at_worker and each.at_center:
+            kept.append(Half(f"{each.name}_of_workers", each.name, at_worker=True))
+    return tuple(kept)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import State
 from mpirobust.cluster.base import Cluster, Exchange
+from mpirobust.feedback.base import Half
 from mpirobust.round_times import RoundTimes
 from mpirobust.stop_rules import StopRules
 from mpirobust.types import Vector
@@ -70,7 +71,7 @@ class RunContext:
         rounds: the number of rounds after which the run ends at the latest.
         solutions: the minima, if they are known, each of shape (d,); else empty.
         stop: the rules by which the run has converged.
-        memories: the names of the feedback memories, which a checkpoint contains.
+        memories: of the feedback, as a checkpoint contains them.
         memories_nbytes: the size of all of them, in bytes.
         ends: when the session must have ended, on `time.monotonic`; None for never.
         quiet: whether to write nothing to the terminal.
@@ -83,7 +84,7 @@ class RunContext:
     rounds: int
     solutions: Sequence[Vector] = ()
     stop: StopRules = field(default_factory=StopRules)
-    memories: Sequence[str] = ()
+    memories: Sequence[Half] = ()
     memories_nbytes: int = 0
     ends: float | None = None
     quiet: bool = False

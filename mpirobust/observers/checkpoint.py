@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from mpirobust.components import Field, component
+from mpirobust.feedback.base import Half
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Checkpoints(Observer):
 class Checkpointer(Watch):
     """See `Checkpoints`."""
 
-    def __init__(self, every: int, trace: Trace, folder: Path, plan_id: str, memories: Sequence[str] = ()) -> None:
+    def __init__(self, every: int, trace: Trace, folder: Path, plan_id: str, memories: Sequence[Half] = ()) -> None:
         self._every = every
         self._trace = trace
         self._folder = folder
@@ -61,7 +62,7 @@ class Checkpointer(Watch):
         rule = {kind: memory for kind, memory in moment.memories.items() if memory is not None}
         cluster, tail = moment.cluster, self._trace.tail()
         snapshot = checkpoint.Snapshot(moment.round, moment.state, tail, rule, cluster.attack_memory)
-        memories = {name: cluster.memory(name, moment.round) for name in self._memories}
+        memories = {half.label: cluster.memory(half.name, moment.round, half.at_worker) for half in self._memories}
         checkpoint.save(self._folder, snapshot, self._plan_id, memories)
         self._saved = moment.round
         moment.times.checkpoint = perf_counter() - began

@@ -103,8 +103,10 @@ def newest(folder: Path, schema: Schema) -> tuple[Path | None, list[str]]:
     return None, passed_over
 
 
-def load_memory(path: Path, name: str, workers: Sequence[int], dim: int) -> Iterator[Vector]:
-    """Yield the memory called `name` of these workers, each of length `dim`, one at a time.
+def load_memory(path: Path, labels: Sequence[str], workers: Sequence[int], dim: int) -> Iterator[Vector]:
+    """Yield the rows of these workers, each of length `dim`, one at a time.
+
+    They are of the first of `memory/<label>` that the file has: earlier versions saved one half of each memory.
 
     The checksum is not compared: every rank calls this, after the center has verified the file for all (`newest`).
 
@@ -112,9 +114,8 @@ def load_memory(path: Path, name: str, workers: Sequence[int], dim: int) -> Iter
         SetupFault: the checkpoint at `path` does not hold it.
     """
     with open_record(path, "checkpoint", verify=False) as file:
-        dataset = f"memory/{name}"
-        if dataset not in file and _OLD_MEMORY in file:
-            dataset = _OLD_MEMORY
+        names = [*(f"memory/{label}" for label in labels), _OLD_MEMORY]
+        dataset = next((name for name in names if name in file), names[0])
         rows = file[dataset]
         if rows.dtype != np.dtype("<f8") or rows.shape[1:] != (dim,) or max(workers, default=-1) >= rows.shape[0]:
             raise ValueError(f"{dataset} is not {dim} numbers for each worker")

@@ -139,12 +139,12 @@ def _restore_center(path: Path, found: checkpoint.Snapshot, rank_setup: RankSetu
     cluster.restore_attack(found.attack)
     for memory in plan.feedback.memories():
         if memory.at_center:
-            cluster.restore(memory.name, checkpoint.load_memory(path, memory.name, range(plan.workers), dim))
+            cluster.restore(memory.name, checkpoint.load_memory(path, [memory.name], range(plan.workers), dim))
 
 
 def _watches(setup: RunSetup, rank_setup: RankSetup, trace: Trace, interrupted: Callable[[], bool]) -> list[Watch]:
     """Start the observers of the plan, in their order."""
-    plan = rank_setup.plan
+    plan, saved = rank_setup.plan, rank_setup.group.config.saved
     context = RunContext(
         trace=trace,
         folder=Path(setup.folder),
@@ -152,8 +152,8 @@ def _watches(setup: RunSetup, rank_setup: RankSetup, trace: Trace, interrupted: 
         rounds=plan.algorithm.rounds,
         solutions=rank_setup.solutions,
         stop=plan.stop,
-        memories=[memory.name for memory in plan.feedback.memories()],
-        memories_nbytes=len(plan.feedback.memories()) * 8 * plan.workers * rank_setup.x0.size,
+        memories=saved,
+        memories_nbytes=len(saved) * 8 * plan.workers * rank_setup.x0.size,
         ends=setup.ends,
         quiet=setup.quiet,
         interrupted=interrupted,

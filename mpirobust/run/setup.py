@@ -167,6 +167,7 @@ def _restore_memories(path: Path, config: WorkerConfig, workers: Sequence[Worker
     indices = [worker.index for worker in workers]
     for memory in config.feedback.memories():
         if memory.at_worker:
-            rows = load_memory(path, memory.name, indices, config.dim)
+            labels = [half.label for half in config.saved if half.name == memory.name]
+            rows = load_memory(path, labels[::-1], indices, config.dim)  # the workers' own half, if there is one
             for worker, row in zip(workers, rows, strict=True):
                 worker.memory = {**worker.memory, memory.name: row}

@@ -111,7 +111,7 @@ def kept(path: Path) -> None:
     assert (found.state.x.shape, found.state.x.dtype.kind) == ((DIM,), "f")
     assert isinstance(found.state, Iterate)
     assert (type(found.state.t), type(found.round)) == (int, int)
-    for residual in checkpoint.load_memory(path, "residual", range(M), DIM):
+    for residual in checkpoint.load_memory(path, ["residual"], range(M), DIM):
         assert (residual.shape, residual.dtype) == ((DIM,), np.dtype(np.float64))
     trace = Trace(M, np.array([1]), {})
     trace.restore(_whole_trace(path.parent), found.tail, 5)

@@ -87,7 +87,7 @@ def test_round_trip(tmp_path: Path, feedback: bool) -> None:
 def test_residuals_of_some_workers(tmp_path: Path, workers: range) -> None:
     path = save(tmp_path, 25)
     expected = list(run_of(True, 25).memories(25)["residual"])
-    found = list(checkpoint.load_memory(path, "residual", workers, DIM))
+    found = list(checkpoint.load_memory(path, ["residual"], workers, DIM))
     assert len(found) == len(workers)
     for ours, worker in zip(found, workers, strict=True):
         np.testing.assert_array_equal(ours, expected[worker])
@@ -98,7 +98,7 @@ def test_no_residuals_without_feedback(tmp_path: Path) -> None:
     with h5py.File(path) as file:
         assert set(file) == {"state", "tail"}
     with pytest.raises(SetupFault, match="not a whole checkpoint"):
-        list(checkpoint.load_memory(path, "residual", range(M), DIM))
+        list(checkpoint.load_memory(path, ["residual"], range(M), DIM))
 
 
 @pytest.mark.parametrize("feedback", FEEDBACKS.values(), ids=FEEDBACKS.keys())
@@ -117,12 +117,12 @@ def test_every_memory_of_a_feedback_comes_back_to_the_bit(tmp_path: Path, feedba
         assert rows.shape == (M, DIM)
         assert rows.any(axis=1).all()
         for workers in (range(M), range(2, 5), range(0)):
-            found = np.array(list(checkpoint.load_memory(path, memory.name, workers, DIM))).reshape(-1, DIM)
+            found = np.array(list(checkpoint.load_memory(path, [memory.name], workers, DIM))).reshape(-1, DIM)
             np.testing.assert_array_equal(found, rows[list(workers)])
         with pytest.raises(SetupFault, match="not a whole checkpoint"):
-            list(checkpoint.load_memory(path, memory.name, range(M + 1), DIM))
+            list(checkpoint.load_memory(path, [memory.name], range(M + 1), DIM))
         with pytest.raises(SetupFault, match="not a whole checkpoint"):
-            list(checkpoint.load_memory(path, memory.name, range(M), DIM + 1))
+            list(checkpoint.load_memory(path, [memory.name], range(M), DIM + 1))
 
 
 class TestMemories:
