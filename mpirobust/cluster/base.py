@@ -41,9 +41,9 @@ class Exchange:
 class Audit:
     """The state of the honest objective at a point: `Σ w_i F_i / Σ w_i` over the workers' shards as they were dealt.
 
-    The weights are all 1, or with `weigh = "rows"` the rows of the shards. All m shards count, also
-    those of Byzantine workers, so that runs under different attacks are measured by the same
-    function. `test_accuracy` is NaN if the loss or the data have none.
+    The weights are all 1, or with `weigh = "rows"` the rows of the shards. The sums are over all workers that are not
+    absent. Byzantine workers count as well, so that runs under different attacks are measured by the same function.
+    `test_accuracy` is NaN if the loss or the data have none.
     """
 
     loss: float
@@ -89,7 +89,7 @@ class Cluster(ABC):
 
     @abstractmethod
     def audit(self, x: Vector) -> Audit:
-        """Evaluate the honest objective at `x`, over the workers that are present, outside the ledger."""
+        """Evaluate the honest objective at `x`, outside the ledger."""
 
     @abstractmethod
     def smoothness(self, x: Vector) -> float:

@@ -142,8 +142,8 @@ class Worker:
     def reply(self, round: int, query: Query) -> tuple[bytes, float, float]:
         """Return the message for `query`, and the seconds that the answer and the encoding took.
 
-        Idempotent per round: a repeated request returns the same message, because encoding has already changed the
-        memory. Requests are repeated if a rank or a worker fails.
+        A request is repeated if a rank or a worker fails in the round. The second time, the worker returns the message
+        that it has: to encode it again would change the memory again.
         """
         if self._last is not None and self._last[0] == round:
             return self._last[1], 0.0, 0.0

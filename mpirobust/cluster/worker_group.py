@@ -117,7 +117,12 @@ def _fault(worker: int, how: str, error: Exception) -> WorkerFault:
 
 
 def summarise(scores: NDArray[np.float64], gradients: ExactSum, weight: float) -> Audit:
-    """Return the audit from the scores of all workers, shape (m, SCORES), in worker order, and the weight of all."""
+    """Return the audit.
+
+    Args:
+        scores: shape (m, SCORES), in worker order; zeros for an absent worker.
+        gradients, weight: the weighted sum of the gradients, and the sum of the weights, over the other workers.
+    """
     loss, correct, rows = scores.sum(axis=0)
     gradient = gradients.total() / weight
     return Audit(
