@@ -130,7 +130,8 @@ class Plan:
         with _inside("problem"):
             self.problem.admit(facts.classes)
         with _inside("compressor"):
-            self.compressor.admit(self.problem.layout(facts.features))
+            for compressor in self.feedback.compressors(self.compressor):
+                compressor.admit(self.problem.layout(facts.features))
         with _inside("attack"):
             if self.attack is not None:
                 self.attack.admit(facts.classes)

@@ -16,7 +16,9 @@ import tomli_w
 from mpirobust import catalog
 from mpirobust.algorithms.first_order import FirstOrder
 from mpirobust.components import component
+from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
+from mpirobust.compressors.topk import TopK
 from mpirobust.data.partitions.dirichlet import Dirichlet
 from mpirobust.data.sources.libsvm import LibSVM
 from mpirobust.errors import PlanFault, SetupFault
@@ -501,3 +503,19 @@ class TestKindsFromOutside:
         plan = Plan.of(changed(("aggregator", {"kind": "mpirobust.aggregators.median:Median"})))
         assert plan.table()["aggregator"] == {"kind": "median"}
         assert not plan.origins()
+
+
+@component
+class _WithAnother(NoFeedback):
+    """A feedback that uses a compressor of its own in some rounds."""
+
+    def compressors(self, compressor: Compressor) -> tuple[Compressor, ...]:
+        return compressor, TopK(k=9)
+
+
+def test_every_compressor_of_a_run_is_admitted() -> None:
+    plan = regression_plan()  # of 8 features
+    dataset = plan.data.open([], plan.seed)
+    plan.deal(dataset)
+    with pytest.raises(PlanFault, match="9 is more than the dimension 8"):
+        replace(plan, feedback=_WithAnother()).deal(dataset)
