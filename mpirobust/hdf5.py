@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 
 from mpirobust.errors import SetupFault
-from mpirobust.files import write_whole
+from mpirobust.files import open_regular, write_whole
 
 # The exceptions of h5py and numpy for unexpected content.
 _STRANGE = (AttributeError, IndexError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
@@ -90,18 +90,19 @@ class _Disk:
 
 
 def open_sealed(path: Path, kind: str, format: int, verify: bool = True) -> Any:
-    """Open a file of `write_sealed` for reading.
+    """Open a file of `write_sealed` for reading, without a lock: it never changes.
 
     Args:
         verify: compare the seal, which reads the whole file.
 
     Raises:
-        SetupFault: no such file, damaged, not of this kind, of another format, or not plain.
+        SetupFault: no such file, not a regular one, damaged, not of this kind, of another format, or not plain.
     """
     try:
+        open_regular(path).close()
         if verify and not _sealed(path):
             raise SetupFault(f"{path}: damaged, or not a {kind} of mpirobust (its checksum does not fit)")
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)
     except OSError as error:
         raise SetupFault(f"{path}: cannot be read ({error.strerror or error})") from error
     try:
@@ -169,6 +170,12 @@ def _expect_plain_attributes(item: Any) -> None:
             raise ValueError(f"the attribute {name} is neither a number nor a text")
         if text:
             str(item.attrs[name]).encode()  # a text that is not Unicode could not be printed
+
+
+def bears_lead(path: Path) -> bool:
+    """Return whether the file at `path` begins as those of `write_sealed`, damaged or not; raise `OSError`."""
+    with open_regular(path) as raw:
+        return raw.read(len(_LEAD)) == _LEAD
 
 
 def _sealed(path: Path) -> bool:

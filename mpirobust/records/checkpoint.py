@@ -13,7 +13,7 @@ import numpy as np
 from mpirobust.algorithms.base import State
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.hdf5 import write_sealed
-from mpirobust.records.layout import CHECKPOINTS, FORMAT, KEPT, checkpoint_path, open_record
+from mpirobust.records.layout import FORMAT, KEPT, checkpoint_path, checkpoints, open_record
 from mpirobust.records.trace import Tail
 from mpirobust.types import Vector
 
@@ -81,7 +81,7 @@ def save(folder: Path, snapshot: Snapshot, plan_id: str, memories: Mapping[str, 
                 _stream(file, f"memory/{name}", vectors)
 
     write_sealed(checkpoint_path(folder, snapshot.round), "checkpoint", FORMAT, fill)
-    for old in sorted(folder.glob(CHECKPOINTS))[:-KEPT]:
+    for old in list(checkpoints(folder).values())[:-KEPT]:
         old.unlink(missing_ok=True)
 
 
@@ -92,7 +92,7 @@ def newest(folder: Path, schema: Schema) -> tuple[Path | None, list[str]]:
         StorageFault: one cannot be read at all. It may be sound: to pass over it would be to delete it.
     """
     passed_over: list[str] = []
-    for path in sorted(folder.glob(CHECKPOINTS), reverse=True):
+    for path in reversed(checkpoints(folder).values()):
         try:
             load(path, schema)
             return path, passed_over

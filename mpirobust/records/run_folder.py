@@ -1,22 +1,28 @@
-"""The output folder of a run: chosen, locked, compared with the plan, and pruned."""
+"""The output folder of a run: chosen, locked, compared with the plan, and pruned. What is not the run's own stays."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
+import stat
 import tomllib
+from functools import cache
 from itertools import count, takewhile
 from pathlib import Path
 from typing import IO
 
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.files import sync
-from mpirobust.records.layout import CHECKPOINTS, KEPT, LOCK, TRACE, checkpoint_path, open_record
+from mpirobust.hdf5 import bears_lead
+from mpirobust.records.layout import KEPT, LOCK, TRACE, checkpoints, open_record, scratch_files
 from mpirobust.records.plan_record import PlanRecord, flat
+from mpirobust.terminal import say
 
 
 def holds_run(folder: Path) -> bool:
-    """Return whether `folder` has a trace or a checkpoint."""
-    return (folder / TRACE).exists() or any(folder.glob(CHECKPOINTS))
+    """Return whether `folder` has a trace or a checkpoint, or something else of such a name."""
+    return os.path.lexists(folder / TRACE) or bool(checkpoints(folder))
 
 
 def choose_folder(asked: Path | None, stem: str, resume: bool, overwrite: bool) -> Path:
@@ -26,59 +32,106 @@ def choose_folder(asked: Path | None, stem: str, resume: bool, overwrite: bool) 
     with `resume` or `overwrite` the last before it, which holds one.
 
     Raises:
-        SetupFault: `asked` holds a run, and neither `resume` nor `overwrite` is given.
+        SetupFault: `asked` holds a run, and neither `resume` nor `overwrite` is given; or what it holds is no run.
     """
-    if asked is not None:
-        if holds_run(asked) and not (resume or overwrite):
+    if asked is None:
+        names = (Path("runs") / (stem if n == 1 else f"{stem}-{n}") for n in count(1))
+        taken = list(takewhile(holds_run, names))
+        if not (taken and (resume or overwrite)):
+            return Path("runs") / (f"{stem}-{len(taken) + 1}" if taken else stem)
+        asked = taken[-1]
+    if holds_run(asked):
+        _expect_own(asked, damaged=resume)
+        if not (resume or overwrite):
             raise SetupFault(f"{asked} holds a run; --resume continues it, --overwrite replaces it")
-        return asked
-    names = (Path("runs") / (stem if n == 1 else f"{stem}-{n}") for n in count(1))
-    taken = list(takewhile(holds_run, names))
-    if taken and (resume or overwrite):
-        return taken[-1]
-    return Path("runs") / (f"{stem}-{len(taken) + 1}" if taken else stem)
+    return asked
+
+
+def _expect_own(folder: Path, damaged: bool) -> None:
+    """Raise `SetupFault` if the folder has what no run wrote, under a name that a run would replace or remove.
+
+    Args:
+        damaged: whether a file of the right name may have any content. In a folder that a run continues, it was ours.
+    """
+    for path in (folder / TRACE, *checkpoints(folder).values()):
+        try:
+            found = path.lstat()
+            regular = stat.S_ISREG(found.st_mode)
+            own = regular and (damaged or found.st_size == 0 or bears_lead(path))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise StorageFault(f"{path}: cannot be read ({error.strerror}); nothing has been changed") from error
+        if not own:
+            what = "not a file of mpirobust" if regular else "not a regular file"
+            raise SetupFault(f"{path} is {what}, and is left as it is; choose another folder, or move it away")
 
 
 def lock(folder: Path) -> IO[str]:
     """Create `folder` and lock it against other runs for as long as the returned file is open.
 
+    If the file system has no locks, this is printed, once.
+
     Raises:
-        SetupFault: the path is no folder, or another run has the lock.
+        SetupFault: the path is no folder, something else has the name of the lock, or another run has the lock.
         StorageFault: the folder cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
     except (FileExistsError, NotADirectoryError) as error:
         raise SetupFault(f"{folder} is a file or below one; give a folder") from error
     except OSError as error:
         raise StorageFault(f"cannot write to {folder}: {error.strerror}") from error
+    lock = _open_lock(folder)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.close()
         raise SetupFault(f"another run is writing to {folder}; wait for it, or choose another folder") from error
-    except OSError:
-        pass  # the file system has no locks
+    except OSError as error:
+        _note_no_locks(folder, error.strerror)
     return lock
+
+
+def _open_lock(folder: Path) -> IO[str]:
+    """Open the lock file, and do nothing to it: in the place of ours there may be a link to any file of this user."""
+    path = folder / LOCK
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    other = SetupFault(f"{path} is a link or not a regular file, and is left as it is; move it away")
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise other from error
+        raise StorageFault(f"cannot write to {folder}: {error.strerror}") from error
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        raise other
+    return os.fdopen(handle, "r+")
+
+
+@cache
+def _note_no_locks(folder: Path, reason: str) -> None:
+    say(f"note: no file locks here ({reason}): two jobs that write to {folder} cannot be told apart")
 
 
 def prune(folder: Path, after: int = -1) -> None:
     """Delete the files that this run will not resume from, durably, before it writes new ones.
 
     Deleted are the checkpoints of rounds later than `after`, all but the newest two of the others, the scratch files of
-    killed writes, and, if `after` is negative, the trace.
+    killed writes, and, if `after` is negative, the trace. `choose_folder` has seen to it that they are a run's own.
 
     Raises:
         StorageFault: a file cannot be deleted.
     """
-    checkpoints = sorted(folder.glob(CHECKPOINTS))
-    sound = [path for path in checkpoints if path <= checkpoint_path(folder, max(after, 0))][-KEPT:]
-    doomed = [path for path in checkpoints if path not in sound]
+    found = checkpoints(folder)
+    sound = [path for round, path in found.items() if round <= max(after, 0)][-KEPT:]
+    doomed = [path for path in found.values() if path not in sound]
     if after < 0:
         doomed += folder.glob(TRACE)
     try:
-        for path in [*doomed, *folder.glob(".*.part")]:
+        for path in [*doomed, *scratch_files(folder)]:
             path.unlink(missing_ok=True)
         if doomed:
             sync(folder)
