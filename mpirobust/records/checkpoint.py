@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
+from operator import index
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
@@ -14,10 +15,12 @@ from mpirobust.algorithms.base import State
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.hdf5 import write_sealed
 from mpirobust.records.layout import FORMAT, KEPT, checkpoint_path, checkpoints, open_record
+from mpirobust.records.tables import expect_tables
 from mpirobust.records.trace import Tail
 from mpirobust.types import Vector
 
 _NUMBERS: dict[Any, tuple[int, str]] = {int: (0, "i"), float: (0, "f"), bool: (0, "b")}
+_STORED = [np.dtype(each) for each in ("<f8", "<f4", "<i8", "?")]
 _OLD_MEMORY = "residuals"  # in earlier files, the one memory of the feedback
 
 
@@ -29,12 +32,20 @@ class Schema:
         state: the class of the algorithm's state.
         plan_id: hash of the plan's identity.
         rule, attack: the classes of the memories of the aggregation rule and of an omniscient attacker; None if none.
+        workers: m; None for any.
+        rounds: of the algorithm, or of the trace if it has more; None for any.
+        memories: the names of the memories of the feedback.
+        byzantine: the workers whose memories may be of any content.
     """
 
     state: type[State]
     plan_id: str
     rule: type | None = None
     attack: type | None = None
+    workers: int | None = None
+    rounds: int | None = None
+    memories: Sequence[str] = ()
+    byzantine: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ def save(folder: Path, snapshot: Snapshot, plan_id: str, memories: Mapping[str, 
     """
 
     def fill(file: Any) -> None:
-        file.attrs.update(round=snapshot.round, plan_id=plan_id)
+        file.attrs.update(round=snapshot.round, plan_id=plan_id, workers=snapshot.tail["rounds"]["norms"].shape[1])
         _write_fields(file, "state", snapshot.state)
         for table, columns in snapshot.tail.items():
             for column, rows in columns.items():
@@ -85,8 +96,11 @@ def save(folder: Path, snapshot: Snapshot, plan_id: str, memories: Mapping[str, 
         old.unlink(missing_ok=True)
 
 
-def newest(folder: Path, schema: Schema) -> tuple[Path | None, list[str]]:
+def newest(folder: Path, schema: Schema, dim: int | None = None) -> tuple[Path | None, list[str]]:
     """Return the newest sound checkpoint of this plan in `folder`, if there is one, and the faults of newer ones.
+
+    Args:
+        dim: as in `load`.
 
     Raises:
         StorageFault: one cannot be read at all. It may be sound: to pass over it would be to delete it.
@@ -94,7 +108,7 @@ def newest(folder: Path, schema: Schema) -> tuple[Path | None, list[str]]:
     passed_over: list[str] = []
     for path in reversed(checkpoints(folder).values()):
         try:
-            load(path, schema)
+            load(path, schema, dim)
             return path, passed_over
         except SetupFault as fault:
             if isinstance(fault.__cause__, OSError) and fault.__cause__.errno is not None:
@@ -114,11 +128,9 @@ def load_memory(path: Path, labels: Sequence[str], workers: Sequence[int], dim: 
         SetupFault: the checkpoint at `path` does not hold it.
     """
     with open_record(path, "checkpoint", verify=False) as file:
-        names = [*(f"memory/{label}" for label in labels), _OLD_MEMORY]
-        dataset = next((name for name in names if name in file), names[0])
-        rows = file[dataset]
-        if rows.dtype != np.dtype("<f8") or rows.shape[1:] != (dim,) or max(workers, default=-1) >= rows.shape[0]:
-            raise ValueError(f"{dataset} is not {dim} numbers for each worker")
+        rows = _memory(file, labels, dim)
+        if max(workers, default=-1) >= rows.shape[0]:
+            raise ValueError(f"{rows.name} is of {rows.shape[0]} workers")
         for worker in workers:
             yield rows[worker]
 
@@ -128,23 +140,62 @@ def load(path: Path, schema: Schema, dim: int | None = None, *, verify: bool = T
 
     Args:
         dim: the length of its vectors; None for any one length.
-        verify: compare the checksum, which reads the whole file. It is done once per resume, by `newest`.
+        verify: compare the checksum and look over the memories of the feedback, which reads the whole file twice. It
+            is done once per resume, by `newest`.
 
     Raises:
-        SetupFault: it is damaged, of another plan, or its vectors are not of length `dim`.
+        SetupFault: it is damaged, of another plan, or what is in it does not fit its name, the plan, or each other.
     """
     with open_record(path, "checkpoint", verify=verify) as file:
         if file.attrs["plan_id"] != schema.plan_id:
             raise SetupFault(f"{path}: belongs to another plan")
+        round = index(file.attrs["round"])
+        if path != checkpoint_path(path.parent, round):
+            raise SetupFault(f"{path}: is the checkpoint of round {round}")
         length = file["state/x"].size if dim is None else dim
         state = _read_fields(file, "state", schema.state, length)
+        if not np.isfinite(state.x).all():
+            raise ValueError("state/x is not finite")
         kinds = list(file["rule"]) if schema.rule is not None and "rule" in file else []
         rule = {int(kind): _read_fields(file, f"rule/{kind}", schema.rule, length) for kind in kinds}
         attack = None
         if schema.attack is not None and "attack" in file:
             attack = _read_fields(file, "attack", schema.attack, length)
         tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
-        return Snapshot(int(file.attrs["round"]), state, tail, rule, attack)
+        workers = int(file.attrs.get("workers", tail["rounds"]["norms"].shape[1]))
+        _expect_tail(tail, round, workers, schema)
+        for label in {*schema.memories, *file.get("memory", ())} if verify else ():
+            _expect_memory(_memory(file, [label], length), workers, schema.byzantine)
+        return Snapshot(round, state, tail, rule, attack)
+
+
+def _expect_tail(tail: Tail, round: int, workers: int, schema: Schema) -> None:
+    """Raise `ValueError` unless the tail ends at `round`, and the trace may have the rounds before it."""
+    expect_tables(tail, workers)
+    rounds, audited = tail["rounds"]["round"], tail["audits"]["round"]
+    before = round - rounds.size
+    if not np.array_equal(rounds, np.arange(before + 1, round + 1)) or (audited > round).any():
+        raise ValueError(f"the rounds of the tail are not the last before {round}")
+    if schema.workers not in (None, workers) or before < 0 or (schema.rounds is not None and before > schema.rounds):
+        raise ValueError(f"round {round} of {workers} workers is not of this run")
+
+
+def _memory(file: Any, labels: Sequence[str], dim: int) -> Any:
+    """Return the dataset of a memory of the feedback, shape (m, dim), under the first of these labels that is there."""
+    names = [*(f"memory/{label}" for label in labels), _OLD_MEMORY]
+    rows = file[next((name for name in names if name in file), names[0])]
+    if rows.dtype != np.dtype("<f8") or rows.shape[1:] != (dim,):
+        raise ValueError(f"{rows.name} is not {dim} numbers for each worker")
+    return rows
+
+
+def _expect_memory(rows: Any, workers: int, byzantine: Collection[int]) -> None:
+    """Raise `ValueError` unless there is a row for each worker, finite unless the worker's answers were corrupted."""
+    if rows.shape[0] != workers:
+        raise ValueError(f"{rows.name} is of {rows.shape[0]} workers, not of {workers}")
+    for worker in range(workers):
+        if worker not in byzantine and not np.isfinite(rows[worker]).all():
+            raise ValueError(f"{rows.name} of worker {worker} is not finite")
 
 
 def expect_storable(cls: type) -> None:
@@ -173,7 +224,7 @@ def _read_fields(file: Any, group: str, cls: Any, length: int) -> Any:
     values, hints = {}, get_type_hints(cls)
     for each in fields(cls):
         name, value = f"{group}/{each.name}", file[f"{group}/{each.name}"][()]
-        if (np.ndim(value), value.dtype.kind) != _declared_as(hints[each.name]):
+        if (np.ndim(value), value.dtype.kind) != _declared_as(hints[each.name]) or value.dtype not in _STORED:
             raise ValueError(f"{name} is not of type {each.type}")
         if value.ndim and value.size != length and (value.size or each.name == "x"):
             raise ValueError(f"{name} is not of length {length}")

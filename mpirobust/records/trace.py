@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import nan
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -14,31 +13,12 @@ from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
 from mpirobust.hdf5 import write_sealed
-from mpirobust.records.layout import FORMAT, PHASES, open_record
+from mpirobust.records.layout import FORMAT, PHASES
+from mpirobust.records.tables import LATER, expect_tables, open_trace, types
 from mpirobust.round_times import RoundTimes
 from mpirobust.types import Rows, Vector
 
 Tail: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]  # table -> column -> rows
-
-_AUDIT = np.dtype(
-    [
-        ("round", "<i8"),
-        ("loss", "<f8"),
-        ("gradient_norm", "<f8"),
-        ("distance", "<f8"),
-        ("test_accuracy", "<f8"),
-        ("lambda_min", "<f8"),
-    ]
-)
-# Columns that an older file of this format may lack, with the value to use instead.
-_LATER = {"lambda_min": nan, "escape": False, "absent": False}
-
-
-def _round_type(workers: int) -> np.dtype[np.void]:
-    phases = [(f"seconds_{phase}", "<f8") for phase in PHASES]
-    counted = [("round", "<i8"), ("escape", "?"), ("bytes_up", "<i8"), ("bytes_down", "<i8"), ("elapsed", "<f8")]
-    by_worker = [("norms", "<f8", (workers,)), ("kept", "?", (workers,)), ("absent", "?", (workers,))]
-    return np.dtype([*counted, *phases, *by_worker])
 
 
 class GrowingTable:
@@ -64,25 +44,13 @@ class GrowingTable:
         return row
 
     def extend(self, columns: Mapping[str, Any], upto: int) -> None:
-        """Add the rows of `columns` that come after the newest row here, up to and including round `upto`.
-
-        Raises:
-            KeyError, ValueError: a column is missing, of another type or length, or the rounds are not in order.
-        """
+        """Add the rows of `columns`, which fit (`expect_tables`), after the newest row here, up to round `upto`."""
         last = self.rows["round"][-1] if self._used else -1
         rounds = columns["round"][:]
         first, end = np.searchsorted(rounds, [last, upto], side="right")
         added = np.zeros(end - first, self._rows.dtype)
         for name in self.columns:
-            if name in _LATER and name not in columns:
-                added[name] = _LATER[name]
-                continue
-            rows, wanted = columns[name][first:end], added[name]
-            if (rows.dtype, rows.shape, len(columns[name])) != (wanted.dtype, wanted.shape, len(rounds)):
-                raise ValueError(f"the column {name} is of another type or length")
-            added[name] = rows
-        if (np.diff(rounds) <= 0).any():
-            raise ValueError("the rounds are not in order")
+            added[name] = columns[name][first:end] if name in columns else LATER[name]
         self._rows = np.concatenate((self.rows, added))
         self._used = self._rows.size
 
@@ -100,7 +68,7 @@ class RoundTable(GrowingTable):
     """
 
     def __init__(self, workers: int) -> None:
-        super().__init__(_round_type(workers))
+        super().__init__(types(workers)["rounds"])
         self._times: RoundTimes | None = None
 
     @property
@@ -150,7 +118,7 @@ class Trace:
 
     def __post_init__(self) -> None:
         self.rounds = RoundTable(self.workers)
-        self.audits = GrowingTable(_AUDIT)
+        self.audits = GrowingTable(types(self.workers)["audits"])
 
     @property
     def elapsed(self) -> float:
@@ -193,7 +161,8 @@ class Trace:
         Raises:
             SetupFault: the file is damaged, or some of these rounds are in neither.
         """
-        with open_record(path, "run", verify=verify) as file:
+        with open_trace(path, self.workers, verify) as file:
+            expect_tables(tail, self.workers)
             for name, table in self._tables():
                 table.extend(file[name], upto)
                 table.extend(tail[name], upto)

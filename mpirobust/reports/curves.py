@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
 from mpirobust.files import write_whole
-from mpirobust.records.layout import TRACE, open_record
+from mpirobust.records.layout import TRACE
+from mpirobust.records.tables import open_trace
 
 LABELS = {
     "distance": "distance to the solution",
@@ -40,7 +41,7 @@ def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
 def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return the axis and the metric of the audits of the run in `folder`; raise `SetupFault` if there are none."""
     path = folder / TRACE
-    with open_record(path, "run") as file:
+    with open_trace(path) as file:
         at = file["audits/round"][:]
         values = 1 - file["audits/test_accuracy"][:] if metric == "test_error" else file[f"audits/{metric}"][:]
         column = {"bytes": "bytes_up", "seconds": "elapsed"}.get(against)

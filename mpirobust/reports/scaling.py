@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan, free_keys
-from mpirobust.records.layout import PHASES, TRACE, open_record
+from mpirobust.records.layout import PHASES, TRACE
 from mpirobust.records.plan_record import PlanRecord
+from mpirobust.records.tables import open_trace
 from mpirobust.reports.curves import canvas
 from mpirobust.reports.run_table import RunRow, aligned
 
@@ -148,7 +149,7 @@ def _comparable(runs: Sequence[RunRow]) -> None:
 
 
 def _size(run: RunRow) -> Size:
-    with open_record(run.folder / TRACE, "run") as file:
+    with open_trace(run.folder / TRACE) as file:
         steps = {step: file[f"rounds/seconds_{step}"][WARM_UP:] for step in _STEPS}
         nbytes = file["rounds/bytes_up"][WARM_UP:]
         hosts = str(file.attrs["hosts"]).split()
@@ -177,5 +178,5 @@ def _apart(runs: Sequence[RunRow]) -> str:
 
 
 def _numbers(run: RunRow) -> dict[str, NDArray[Any]]:
-    with open_record(run.folder / TRACE, "run") as file:
+    with open_trace(run.folder / TRACE) as file:
         return {name: file[name][:] for name in (*_SAME, "model/x")}

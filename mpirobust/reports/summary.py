@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
 from mpirobust.observers.base import Status
-from mpirobust.records.layout import PHASES, TRACE, open_record
+from mpirobust.records.layout import PHASES, TRACE
+from mpirobust.records.tables import open_trace
 
 DONE = {Status.FINISHED, Status.CONVERGED, Status.DIVERGED}
 
@@ -31,7 +32,7 @@ def summary(path: Path) -> dict[str, Any]:
     path = path / TRACE if path.is_dir() else path
     if not path.exists():
         raise SetupFault(f"no run at {path}")
-    with open_record(path, "run") as file:
+    with open_trace(path) as file:
         rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
         kept = rounds["kept"][:]
         escape = rounds["escape"][:] if "escape" in rounds else np.zeros(len(kept), dtype=bool)
@@ -58,6 +59,8 @@ def summary(path: Path) -> dict[str, Any]:
             "plan": tomllib.loads(file.attrs["plan"]),
         }
         json.dumps([figures, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
+        if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
+            raise ValueError("its plan has another number of workers")
         return figures
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +20,7 @@ from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, run_folder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
+from mpirobust.records.tables import open_trace
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.run.setup import RankSetup, RunRequest, RunSetup
@@ -63,7 +64,10 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
     stores = plan.data.prepare(Places.for_plan(request.plan))
     found = None
     if resumes:
-        found, damaged = checkpoint.newest(folder, schema)
+        with open_trace(folder / TRACE, plan.workers, verify=False) as trace:  # `check_continues` has verified it
+            written, dim = trace["rounds/round"].size, trace["model/x"].size
+        schema = replace(schema, rounds=max(plan.algorithm.rounds, written))
+        found, damaged = checkpoint.newest(folder, schema, dim)
         for why in damaged:
             say(f"note: passed over {why}")
     return RunSetup(
@@ -183,4 +187,12 @@ def _schema(plan: Plan) -> checkpoint.Schema:
             except (NameError, TypeError, ValueError) as error:
                 raise PlanFault(f"{table}.kind", f"what it keeps between rounds cannot be stored: {error}") from error
     plan_id = hashlib.sha256(plan.record().identity().encode()).hexdigest()
-    return checkpoint.Schema(plan.algorithm.state, plan_id, plan.aggregator.memory(), attack)
+    return checkpoint.Schema(
+        state=plan.algorithm.state,
+        plan_id=plan_id,
+        rule=plan.aggregator.memory(),
+        attack=attack,
+        workers=plan.workers,
+        memories=[memory.name for memory in plan.feedback.memories()],
+        byzantine=frozenset(plan.byzantine().tolist()),
+    )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mpirobust.records.layout import TRACE, open_record
+from mpirobust.records.layout import TRACE
+from mpirobust.records.tables import open_trace
 from mpirobust.studies.family import Race
 
 HEAD = [
@@ -35,7 +36,7 @@ class Finish:
 
 def finish(folder: Path, bound: float) -> Finish:
     """Return the finish of the run in `folder`; raise `SetupFault` if there is none."""
-    with open_record(folder / TRACE, "run") as file:
+    with open_trace(folder / TRACE) as file:
         there = np.flatnonzero(file["audits/gradient_norm"][:] <= bound)
         if not there.size:
             return Finish(inf, inf, inf)

@@ -167,7 +167,7 @@ def _made_trace(rounds: int) -> Trace:
 
 
 def _plan() -> Plan:
-    return regression_plan()
+    return regression_plan(workers=M)
 
 
 def _whole_trace(folder: Path) -> Path:

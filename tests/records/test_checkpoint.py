@@ -258,12 +258,7 @@ class TestDamage:
     def test_a_part_never_written(self, bad: Path, name: str) -> None:
         with resealed(bad) as file:
             del file[name]
-        round, why = newest(bad.parent)
-        if name == "tail/rounds":
-            assert round == 10  # that the rounds are missing is for the trace to find out
-        else:
-            assert round == 5
-            assert "not a whole checkpoint" in why[0]
+        self.passed_over(bad.parent, "not a whole checkpoint")
 
     @pytest.mark.parametrize("name", ["kind", "format", "plan_id", "round"])
     def test_an_attribute_missing(self, bad: Path, name: str) -> None:
