@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -15,9 +15,22 @@ import mpirobust
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.launch import launched_as, let_rank_0_speak, open_communicator
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
+from mpirobust.files import expanded
 from mpirobust.terminal import bearing_streams, say, show
 
-_PLAN = click.argument("plan", type=click.Path(path_type=Path))
+
+class _AnyPath(click.Path):
+    """A path, also one that no shell has seen: in `--out=~/x` most leave the `~`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        try:
+            return expanded(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_PATH = _AnyPath()
+_PLAN = click.argument("plan", type=_PATH)
 _FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a job execute
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
@@ -52,7 +65,7 @@ def cli(context: click.Context) -> None:
 @cli.command()
 @_PLAN
 @_SET
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the output (default: runs/<plan>).")
+@click.option("--out", type=_PATH, help="Folder for the output (default: runs/<plan>).")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint, if there is one.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in the output folder.")
 @_LIMIT
@@ -111,7 +124,7 @@ def data(plan: Path, overrides: tuple[str, ...]) -> int:
 
 
 @cli.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 @click.option("--status", "only_status", is_flag=True, help="One word, for scripts.")
 def inspect(path: Path, as_json: bool, only_status: bool) -> int:
@@ -127,8 +140,8 @@ def inspect(path: Path, as_json: bool, only_status: bool) -> int:
 
 
 @cli.command()
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), help="A table (.csv) or a figure (.png, .pdf or .svg).")
+@click.argument("paths", type=_PATH, nargs=-1, required=True)
+@click.option("--out", type=_PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
 @click.option("--metric", type=click.Choice(["distance", "loss", "gradient_norm", "test_accuracy"]), default="loss")
 @click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
 def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
@@ -151,8 +164,8 @@ def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str)
 
 
 @cli.command()
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), multiple=True, help="A table (.csv) or a figure; repeatable.")
+@click.argument("paths", type=_PATH, nargs=-1, required=True)
+@click.option("--out", type=_PATH, multiple=True, help="A table (.csv) or a figure; repeatable.")
 def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
     """Compare runs of one plan on several numbers of ranks: the time of a round, and that nothing else differs.
 
@@ -178,8 +191,8 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
 @cli.command()
 @click.argument("name")
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds of each figure.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the figures (default: figures/NAME).")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/studies"), show_default=True)
+@click.option("--out", type=_PATH, help="Folder for the figures (default: figures/NAME).")
+@click.option("--runs", type=_PATH, default=Path("runs/studies"), show_default=True)
 @_LIMIT
 def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
     """Run and draw the figures of a paper: NAME is a folder of families, or p1 for configs/p1.
@@ -195,10 +208,10 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: fl
 
 
 @cli.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=_PATH)
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for picture and table (default: figures/<name>).")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/studies"), show_default=True)
+@click.option("--out", type=_PATH, help="Folder for picture and table (default: figures/<name>).")
+@click.option("--runs", type=_PATH, default=Path("runs/studies"), show_default=True)
 @_LIMIT
 def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
     """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""

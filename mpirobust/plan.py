@@ -24,6 +24,7 @@ from mpirobust.data.sources.base import Dataset, Source
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.none import NoFeedback
+from mpirobust.files import open_regular, printable
 from mpirobust.observers.audit import Audits
 from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
@@ -249,6 +250,9 @@ def _inside(table: str) -> Iterator[None]:
 def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
     """Return the plan at `path` with overrides, and notes on these; raise `SetupFault` with the name of the file."""
     try:
+        for each in overrides:
+            if printable(each) != each:
+                raise PlanFault("", f"--set {printable(each)}: not UTF-8, as a plan is; a link can have another name")
         table, notes = with_overrides(read_table(path), overrides, path.parent)
         return Plan.of(table, path.parent), notes
     except PlanFault as fault:
@@ -258,11 +262,13 @@ def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
 def read_table(path: Path) -> dict[str, Any]:
     """Return the TOML document at `path`; raise `PlanFault` with the reason."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return tomllib.load(file)
     except FileNotFoundError as error:
         raise PlanFault("", "no such plan") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise PlanFault("", f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise PlanFault("", f"cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise PlanFault("", f"not TOML: {error}") from error

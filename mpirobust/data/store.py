@@ -8,7 +8,9 @@ Attributes of the file: `kind`, `format`, `features`, `source`, `digest`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mpirobust.errors import DataFault, SetupFault
+from mpirobust.errors import DataFault, SetupFault, StorageFault
+from mpirobust.files import printable
 from mpirobust.hdf5 import open_sealed, whole, write_sealed
 from mpirobust.types import Rows
 
 STORE_FORMAT = 1
+_BLOCK = 2**24  # bytes of a store that are read at a time to compute its digest
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def is_store(path: Path) -> bool:
@@ -51,7 +56,7 @@ def _write(path: Path, arrays: dict[str, NDArray[Any]], shape: tuple[int, ...], 
         digest.update(array.data)
 
     def fill(file: Any) -> None:
-        file.attrs.update(features=shape[1], source=source, digest=digest.hexdigest())
+        file.attrs.update(features=shape[1], source=printable(source), digest=digest.hexdigest())
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
 
@@ -62,7 +67,8 @@ class Store:
     """An open store.
 
     Args:
-        verify: look for damage first, which reads the whole file: the center does it for all.
+        verify: look for damage first, and compute the digest, which reads the whole file twice: the center does it for
+            all.
 
     Raises:
         DataFault: not a whole store of this format.
@@ -77,6 +83,8 @@ class Store:
         try:
             with whole(path, "data store"):
                 self._look_over()
+                if verify and self._computed_digest() != self.digest:
+                    raise ValueError("its digest is not that of its rows")
         except SetupFault as fault:
             self._file.close()
             raise DataFault(str(fault)) from fault
@@ -108,6 +116,16 @@ class Store:
         sizes_fit = self._indptr.shape == (n + 1,) and self._array("indices", "<i4", 1).shape == (nonzeros,)
         if not sizes_fit or self._indptr[0] != 0 or self._indptr[-1] != nonzeros or (np.diff(self._indptr) < 0).any():
             raise ValueError("row pointers do not fit the rows")
+
+    def _computed_digest(self) -> str:
+        """Return the digest as `_write` makes it: the one that the file states may be that of other rows."""
+        digest = hashlib.sha256(repr((self.rows, self.features)).encode())
+        for name in ("indptr", "indices", "data", "labels") if self._sparse else ("pixels", "labels"):
+            array = self._file[name]
+            step = max(1, _BLOCK * len(array) // max(1, array.nbytes))  # rows
+            for start in range(0, len(array), step):
+                digest.update(array[start : start + step].data)
+        return digest.hexdigest()
 
     @property
     def rows(self) -> int:
@@ -145,10 +163,57 @@ class Store:
         self._file.close()
 
 
+def place_in_cache(cache: Path, files: Sequence[Path], reading: str) -> Path:
+    """Return where the store for `files` is, or will be.
+
+    The name changes with their paths, sizes, and times of the last change: of the content, which a user can set, and of
+    the file itself, which a user cannot. If a store of this name is not to be trusted, the name is one of this user.
+
+    Args:
+        reading: what the rows depend on besides the files.
+
+    Raises:
+        DataFault: others may replace the stores in this cache.
+    """
+    stores = cache / "stores"
+    if stores.exists() and stores.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+        raise DataFault(f"{stores}: all users may write to it; chmod o-w, or give $MPIROBUST_CACHE another folder")
+    seen = [(each, each.stat()) for each in files]
+    key = [f"{each.resolve()} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns}" for each, at in seen]
+    name = hashlib.sha256(os.fsencode(" ".join([str(STORE_FORMAT), *key, reading]))).hexdigest()[:16]
+    path = stores / f"{files[0].name}-{name}.h5"
+    return path if _is_own(path) or not os.path.lexists(path) else path.with_stem(f"{path.stem}-{os.geteuid()}")
+
+
 def ensure_store(path: Path, build: Callable[[], None]) -> Path:
-    """Return the store at `path` in the cache; build it if it is missing or damaged."""
+    """Return the store at `path` in the cache; build it if it is missing, damaged, or others may write to it.
+
+    Raises:
+        DataFault: of `build`; or there is something at `path` that this user cannot replace.
+        StorageFault: it cannot be written.
+    """
     try:
-        Store(path, verify=True).close()
+        if _is_own(path):
+            Store(path, verify=True).close()
+            return path
     except DataFault:
+        pass
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataFault(f"{path}: not a store of this user; move it away, or set $MPIROBUST_CACHE") from error
+    try:
         build()
+        path.chmod(path.stat().st_mode & ~_OTHERS_WRITE)
+    except StorageFault as fault:
+        raise StorageFault(f"{fault}; $MPIROBUST_CACHE names another folder") from fault
     return path
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether `path` is a file of this user or of root, and no other user may write to it."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid in (os.geteuid(), 0) and not found.st_mode & _OTHERS_WRITE

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import mpirobust
+from mpirobust.files import printable
 
 _LIBRARIES = ("numpy", "scipy", "h5py", "msgspec")
 
@@ -21,7 +23,7 @@ def provenance(comm_versions: dict[str, str], hosts: list[str]) -> dict[str, str
         **{f"version_{name}": text for name, text in versions.items()},
         "hosts": " ".join(hosts),
         "git_commit": git_commit(Path(mpirobust.__file__).parent.parent),
-        "command": " ".join(sys.argv),
+        "command": printable(shlex.join(sys.argv)),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -14,6 +14,7 @@ from mpirobust.components import Field, component
 from mpirobust.data.partitions.base import Partition
 from mpirobust.data.partitions.iid import IID
 from mpirobust.errors import DataFault
+from mpirobust.files import expanded
 from mpirobust.shard import Shard
 from mpirobust.types import Rows, Vector
 
@@ -44,23 +45,37 @@ class Places:
 
     @classmethod
     def for_plan(cls, plan: Path) -> Places:
-        data = os.environ.get("MPIROBUST_DATA")
-        home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        cache = os.environ.get("MPIROBUST_CACHE") or str(Path(home) / "mpirobust")
-        return cls(plan.parent, Path(data) if data else None, Path(cache))
+        cache = _folder("MPIROBUST_CACHE")
+        if cache is None:
+            cache = (_folder("XDG_CACHE_HOME") or Path.home() / ".cache") / "mpirobust"
+        return cls(plan.parent, _folder("MPIROBUST_DATA"), cache)
 
     def find(self, name: str, key: str) -> Path:
         """Return the file called `name`: beside the plan, else below $MPIROBUST_DATA, else in the cache.
 
         Raises:
-            DataFault: it is in none of them; the message lists the paths that were tried.
+            DataFault: it is in none of them, and the message lists the paths that were tried; or one cannot be read.
         """
-        tried = [(folder / name).absolute() for folder in (self.plan, self.data, self.cache) if folder]
-        for path in tried:
-            if path.is_file():
-                return path
+        try:
+            folders = [folder for folder in (self.plan, self.data, self.cache) if folder]
+            tried = list(dict.fromkeys((folder / expanded(name)).absolute() for folder in folders))
+            for path in tried:
+                if path.is_file():
+                    return path
+        except ValueError as error:
+            raise DataFault(f"{key}: {error}") from error
+        except OSError as error:
+            raise DataFault(f"{key}: {error.filename or name} cannot be read ({error.strerror})") from error
         hint = "" if self.data else " ($MPIROBUST_DATA is not set)"
         raise DataFault(f"{key}: no file {name!r}; looked for " + ", ".join(map(str, tried)) + hint)
+
+
+def _folder(variable: str) -> Path | None:
+    """Return the folder that a variable of the environment names, if it does."""
+    try:
+        return expanded(name) if (name := os.environ.get(variable)) else None
+    except ValueError as error:
+        raise DataFault(f"${variable}: {error}") from error
 
 
 class Dataset(ABC):

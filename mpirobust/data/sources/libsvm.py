@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from mpirobust.components import Field, component
 from mpirobust.data.sources.base import Dataset, Places, Source
-from mpirobust.data.store import STORE_FORMAT, Store, ensure_store, is_store, write_csr_store
+from mpirobust.data.store import Store, ensure_store, is_store, place_in_cache, write_csr_store
 from mpirobust.data.table import Table
 from mpirobust.errors import DataFault
 
@@ -64,9 +63,7 @@ def _prepared(path: Path, features: int | None, cache: Path) -> tuple[Path, int]
 
 def _cached(path: Path, features: int | None, cache: Path) -> Path:
     """Return the store for the text at `path`, parsed now if the cache does not hold it."""
-    seen = path.stat()
-    key = f"{STORE_FORMAT} {path.resolve()} {seen.st_size} {seen.st_mtime_ns} {features}"
-    store = cache / "stores" / f"{path.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.h5"
+    store = place_in_cache(cache, [path], str(features))
     return ensure_store(store, lambda: write_csr_store(store, *_parse(path, features), str(path)))
 
 

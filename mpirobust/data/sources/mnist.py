@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import zlib
 from math import prod
 from pathlib import Path
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from mpirobust.components import component
 from mpirobust.data.sources.base import Dataset, Places, Source
-from mpirobust.data.store import STORE_FORMAT, Store, ensure_store, write_pixel_store
+from mpirobust.data.store import Store, ensure_store, place_in_cache, write_pixel_store
 from mpirobust.data.table import Table
 from mpirobust.errors import DataFault
 
@@ -43,9 +42,7 @@ class MNIST(Source):
 
 def _prepared(images: Path, labels: Path, cache: Path) -> Path:
     """Return the store for a pair of files, parsed now if the cache does not hold it."""
-    seen = [f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in (images, labels)]
-    key = hashlib.sha256(f"{STORE_FORMAT} {seen}".encode()).hexdigest()[:16]
-    store = cache / "stores" / f"{images.name.partition('.')[0]}-{key}.h5"
+    store = place_in_cache(cache, [images, labels], "")
 
     def build() -> None:
         pixels, numbers = read_idx(images, 3), read_idx(labels, 1)
