@@ -273,7 +273,8 @@ def _outcome() -> int:
     except MemoryError as error:
         code = _leave(Exit.STORAGE, f"mpirobust: {_label()}not enough memory: {error}")
     except OSError as error:
-        code = _leave(Exit.STORAGE, f"mpirobust: {_label()}{error}")
+        where = f"{error.filename}: {error.strerror}" if error.filename else error
+        code = _leave(Exit.STORAGE, f"mpirobust: {_label()}{where}")
     except Exception:
         code = _leave(Exit.INTERNAL, f"mpirobust: {_label()}internal error\n{traceback.format_exc()}")
     return code

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mpirobust.errors import DataFault, SetupFault, StorageFault
-from mpirobust.files import printable
+from mpirobust.files import open_regular, printable
 from mpirobust.hdf5 import open_sealed, whole, write_sealed
 from mpirobust.types import Rows
 
@@ -30,7 +30,11 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def is_store(path: Path) -> bool:
-    """Return whether `path` is meant to be a store: some HDF5 file, and not text."""
+    """Return whether `path` is meant to be a store: some HDF5 file, and not text; raise `DataFault`."""
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        raise DataFault(f"{path}: cannot be read ({error.strerror})") from error
     return bool(h5py.is_hdf5(path))
 
 
@@ -173,11 +177,17 @@ def place_in_cache(cache: Path, files: Sequence[Path], reading: str) -> Path:
         reading: what the rows depend on besides the files.
 
     Raises:
-        DataFault: others may replace the stores in this cache.
+        DataFault: the cache cannot be read, or others may replace what is in it.
     """
     stores = cache / "stores"
-    if stores.exists() and stores.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-        raise DataFault(f"{stores}: all users may write to it; chmod o-w, or give $MPIROBUST_CACHE another folder")
+    try:
+        replaceable = stores.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH
+    except FileNotFoundError:
+        replaceable = False
+    except OSError as error:
+        raise DataFault(f"{stores}: cannot be read ({error.strerror}); $MPIROBUST_CACHE names another cache") from error
+    if replaceable:
+        raise DataFault(f"{stores}: all users may write to it; chmod o-w, or name another cache in $MPIROBUST_CACHE")
     seen = [(each, each.stat()) for each in files]
     key = [f"{each.resolve()} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns}" for each, at in seen]
     name = hashlib.sha256(os.fsencode(" ".join([str(STORE_FORMAT), *key, reading]))).hexdigest()[:16]
@@ -201,12 +211,12 @@ def ensure_store(path: Path, build: Callable[[], None]) -> Path:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise DataFault(f"{path}: not a store of this user; move it away, or set $MPIROBUST_CACHE") from error
+        raise DataFault(f"{path}: not a store of this user; $MPIROBUST_CACHE names another cache") from error
     try:
         build()
         path.chmod(path.stat().st_mode & ~_OTHERS_WRITE)
     except StorageFault as fault:
-        raise StorageFault(f"{fault}; $MPIROBUST_CACHE names another folder") from fault
+        raise StorageFault(f"{fault}; $MPIROBUST_CACHE names another cache") from fault
     return path
 
 

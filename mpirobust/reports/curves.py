@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
-from mpirobust.files import write_whole
+from mpirobust.files import printable, write_whole
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import open_trace
 
@@ -35,7 +35,13 @@ def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
     with figure([out], metric, against, "linear" if metric == "test_accuracy" else "log") as axes:
         for path in paths:
             folder = path if path.is_dir() else path.parent
-            axes.plot(*curve(folder, metric, against), label=folder.name)
+            axes.plot(*curve(folder, metric, against), label=_as_label(folder.name))
+
+
+def _as_label(name: str) -> str:
+    """Return the name as Matplotlib shows it: `$` begins no formula, and a label with `_` in front is not hidden."""
+    name = printable(name).replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name
 
 
 def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArray[np.float64]]:

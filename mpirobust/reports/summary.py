@@ -30,8 +30,12 @@ def summary(path: Path) -> dict[str, Any]:
         SetupFault: there is no readable trace.
     """
     path = path / TRACE if path.is_dir() else path
-    if not path.exists():
-        raise SetupFault(f"no run at {path}")
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise SetupFault(f"no run at {path}") from error
+    except OSError as error:
+        raise SetupFault(f"{path}: cannot be read ({error.strerror})") from error
     with open_trace(path) as file:
         rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
         kept = rounds["kept"][:]

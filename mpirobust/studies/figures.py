@@ -128,6 +128,6 @@ def _rows(figure: Figure, label: str, found: Outcome) -> list[dict[str, object]]
 
 def _write(path: Path, text: str) -> None:
     def write(scratch: Path) -> None:
-        scratch.write_text(text)
+        scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     write_whole(path, write)
