@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tests.support.sealing import resealed
 M, DIM = 6, 8
 ID = "0123abcd"
 SCHEMA = checkpoint.Schema(Iterate, ID)
+STRICT = checkpoint.Schema(Iterate, ID, workers=M, rounds=30, memories=["residual"], byzantine=[1])
 FEEDBACKS: dict[str, Feedback] = {**components("feedback"), "of this test": Marina(chance=0.0)}
 
 
@@ -301,3 +303,110 @@ def test_a_scratch_file_is_no_checkpoint(tmp_path: Path) -> None:
     save(tmp_path, 5)
     (tmp_path / ".checkpoint-000000010.h5.abc.part").write_bytes(b"half")
     assert newest(tmp_path) == (5, [])
+
+
+def _put(name: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
+    def lie(file: Any) -> None:
+        old = file[name][()]
+        del file[name]
+        if (new := change(old)) is not None:
+            file[name] = new
+
+    return lie
+
+
+def _say(name: str, value: object) -> Callable[[Any], None]:
+    return lambda file: file.attrs.__setitem__(name, value)
+
+
+def _nan_at(*where: int) -> Callable[[Any], Any]:
+    def change(old: Any) -> Any:
+        old[where] = np.nan
+        return old
+
+    return change
+
+
+# What is sealed and not so: the checksum fits, and the checkpoint is passed over all the same.
+LIES: dict[str, tuple[Callable[[Any], None], str]] = {
+    "an earlier round": (_say("round", 9), "is the checkpoint of round 9"),
+    "a negative round": (_say("round", -5), "is the checkpoint of round -5"),
+    "a huge round": (_say("round", 2**62), "is the checkpoint of round"),
+    "a broken round": (_say("round", 10.5), "not a whole checkpoint"),
+    "other workers": (_say("workers", M + 1), "of another type or length"),
+    "x of NaN": (_put("state/x", _nan_at(3)), "state/x is not finite"),
+    "x big-endian": (_put("state/x", lambda old: old.astype(">f8")), "state/x is not of type"),
+    "x in half": (_put("state/x", lambda old: old.astype("<f2")), "state/x is not of type"),
+    "x longer": (_put("state/x", lambda old: np.append(old, 1.0)), "state/x is not of length"),
+    "a short count": (_put("state/t", lambda old: np.int16(old)), "state/t is not of type"),
+    "a memory for more": (_put("memory/residual", lambda old: np.resize(old, (9, DIM))), "of 9 workers, not of 6"),
+    "a memory for fewer": (_put("memory/residual", lambda old: old[:4]), "of 4 workers, not of 6"),
+    "a memory of NaN": (_put("memory/residual", _nan_at(2, 1)), "memory/residual of worker 2 is not finite"),
+    "a memory big-endian": (_put("memory/residual", lambda old: old.astype(">f8")), "is not 8 numbers for each"),
+    "no memory": (_put("memory/residual", lambda _: None), "not a whole checkpoint"),
+    "another memory of NaN": (lambda file: file.create_dataset("memory/x", data=np.full((M, DIM), np.nan)), "memory/x"),
+    "no norms": (_put("tail/rounds/norms", lambda _: None), "not a whole checkpoint"),
+    "norms of others": (
+        _put("tail/rounds/norms", lambda old: old[:, :-1]),
+        "rounds/norms is of another type or length",
+    ),
+    "norms cut": (_put("tail/rounds/norms", lambda old: old[:-1]), "rounds/norms is of another type or length"),
+    "a tail of other rounds": (_put("tail/rounds/round", lambda old: old + 1), "rounds of the tail are not the last"),
+    "a tail with a gap": (_put("tail/rounds/round", lambda old: old - [1, 0]), "rounds of the tail are not the last"),
+    "a tail that goes back": (_put("tail/rounds/round", lambda old: old[::-1].copy()), "are not in order"),
+    "losses in words": (_put("tail/audits/loss", lambda old: old > 0), "audits/loss is of another type or length"),
+    "audits to come": (_put("tail/audits/round", lambda old: old + 5), "rounds of the tail are not the last"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_sealed_lie_is_passed_over(lie: str, tmp_path: Path) -> None:
+    save(tmp_path, 5)
+    bad = save(tmp_path, 10)
+    tell, reason = LIES[lie]
+    with resealed(bad) as file:
+        tell(file)
+    found, (why,) = checkpoint.newest(tmp_path, STRICT, DIM)
+    assert found == checkpoint_path(tmp_path, 5)
+    assert why.startswith(f"{bad}: ")
+    assert reason in why
+
+
+def test_a_checkpoint_of_a_round_that_no_run_has_done_is_passed_over(tmp_path: Path) -> None:
+    """Its name and its round agree, and its tail begins after all rounds that a trace of this plan can have."""
+    save(tmp_path, 5)
+    far = checkpoint_path(tmp_path, 2**62)
+    checkpoint.save(tmp_path, checkpoint.Snapshot(2**62, state(5), Trace(M, np.array([1]), {}).tail()), ID, {})
+    assert far.exists()
+    found, (why,) = checkpoint.newest(tmp_path, STRICT, DIM)
+    assert found == checkpoint_path(tmp_path, 5)
+    assert f"round {2**62} of 6 workers is not of this run" in why
+
+
+def test_a_run_that_has_done_more_rounds_than_it_is_to_do_now_goes_on(tmp_path: Path) -> None:
+    """The rounds of a plan may be fewer on resume: the checkpoint is not thrown away for it."""
+    path = save(tmp_path, 25)
+    assert checkpoint.newest(tmp_path, replace(STRICT, rounds=24), DIM) == (path, [])
+
+
+def test_the_memory_of_a_byzantine_worker_may_overflow(tmp_path: Path) -> None:
+    path = save(tmp_path, 5)
+    with resealed(path) as file:
+        file["memory/residual"][1] = np.inf
+    assert checkpoint.newest(tmp_path, STRICT, DIM) == (path, [])
+
+
+def test_a_checkpoint_says_what_it_is(tmp_path: Path) -> None:
+    with h5py.File(save(tmp_path, 5)) as file:
+        assert {name: file.attrs[name] for name in ("round", "workers", "plan_id")} == {
+            "round": 5,
+            "workers": M,
+            "plan_id": ID,
+        }
+
+
+def test_one_of_an_earlier_version_says_less(tmp_path: Path) -> None:
+    path = save(tmp_path, 5)
+    with resealed(path) as file:
+        del file.attrs["workers"]
+    assert checkpoint.newest(tmp_path, STRICT, DIM) == (path, [])

@@ -6,11 +6,16 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+import tomli_w
 
+from mpirobust.errors import SetupFault
 from mpirobust.records.trace import Trace
+from mpirobust.reports.curves import curve
 from mpirobust.reports.summary import as_text, summary
+from tests.support.alone import command_alone
 from tests.support.sealing import resealed
 
 _PLAN = '[aggregator]\nkind = "mean"\n'
@@ -84,3 +89,71 @@ def test_files_of_earlier_versions_have_neither(tmp_path: Path) -> None:
     figures = summary(tmp_path)
     assert (figures["escape_rounds"], figures["first_hit"]) == (0, None)
     assert (figures["lambda_min"], figures["second_order"]) == (None, None)
+
+
+# What is sealed and does not fit the rest of the trace.
+_UNFIT: dict[str, tuple[str, Any]] = {
+    "norms of two workers": ("rounds/norms", np.ones((3, 2))),
+    "norms of one round": ("rounds/norms", np.ones((1, 3))),
+    "norms in one row": ("rounds/norms", np.ones(9)),
+    "kept as numbers": ("rounds/kept", np.ones((3, 3))),
+    "one round, no table": ("rounds/round", np.int64(3)),
+    "rounds that begin late": ("rounds/round", np.array([2, 3, 4])),
+    "rounds with a gap": ("rounds/round", np.array([1, 3, 4])),
+    "more rounds than rows": ("rounds/round", np.arange(1, 10)),
+    "bytes in halves": ("rounds/bytes_up", np.full(3, 0.5)),
+    "seconds big-endian": ("rounds/elapsed", np.ones(3, ">f8")),
+    "audits of a later round": ("audits/round", np.array([7])),
+    "audits of a negative round": ("audits/round", np.array([-1])),
+    "losses without audits": ("audits/loss", np.zeros(4)),
+    "workers that are not there": ("workers/byzantine", np.array([-7, 99])),
+    "workers past the last": ("workers/byzantine", np.array([3])),
+    "a worker twice": ("workers/byzantine", np.array([1, 1])),
+    "half a worker": ("workers/byzantine", np.array([0.5])),
+    "one worker, no list": ("workers/byzantine", np.int64(1)),
+    "an iterate of matrices": ("model/x", np.zeros((2, 2))),
+    "an iterate of words": ("model/x", np.array([True, False])),
+}
+
+
+@pytest.mark.parametrize("unfit", _UNFIT)
+def test_tables_that_do_not_fit_each_other_are_one_fault(
+    unfit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(tmp_path / "run.h5", [False] * 3)
+    name, instead = _UNFIT[unfit]
+    with resealed(tmp_path / "run.h5") as file:
+        del file[name]
+        file[name] = instead
+    assert command_alone("inspect", str(tmp_path)) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"mpirobust: {tmp_path}/run.h5: not a whole trace (")
+    assert (said.err.count("\n"), said.out) == (1, "")
+    with pytest.raises(SetupFault, match="not a whole trace"):
+        curve(tmp_path, "loss", "round")
+    assert command_alone("report", str(tmp_path)) == 0
+    assert "not done: " in (table := capsys.readouterr().out)
+    assert "damaged" in table
+
+
+@pytest.mark.parametrize(("name", "value"), [("rounds", 4), ("rounds", 2**62), ("rounds", "many")])
+def test_another_number_of_rounds_than_rows_is_a_fault(tmp_path: Path, name: str, value: object) -> None:
+    told(tmp_path / "run.h5", [False] * 3)
+    with resealed(tmp_path / "run.h5") as file:
+        file.attrs[name] = value
+    with pytest.raises(SetupFault, match="the rounds are not 1, 2, 3"):
+        summary(tmp_path)
+
+
+def test_another_number_of_workers_than_in_the_plan_is_a_fault(tmp_path: Path) -> None:
+    told(tmp_path / "run.h5", [False] * 3)
+    with h5py.File(tmp_path / "run.h5") as file:
+        assert file["rounds/norms"].shape == (3, 3)
+    for workers, fits in ((3, True), (4, False)):
+        with resealed(tmp_path / "run.h5") as file:
+            file.attrs["plan"] = tomli_w.dumps({"workers": workers, "aggregator": {"kind": "mean"}})
+        if fits:
+            assert summary(tmp_path)["workers"] == workers
+        else:
+            with pytest.raises(SetupFault, match="its plan has another number of workers"):
+                summary(tmp_path)
