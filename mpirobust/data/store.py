@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,8 @@ def ensure_store(path: Path, build: Callable[[], None]) -> Path:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise DataFault(f"{path}: not a store of this user; $MPIROBUST_CACHE names another cache") from error
+    with suppress(OSError):  # `build` meets it again, and says so
+        path.parent.mkdir(0o755, parents=True, exist_ok=True)
     try:
         build()
         path.chmod(path.stat().st_mode & ~_OTHERS_WRITE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from mpirobust.data import store as stores
 from mpirobust.data.sources.base import Places
 from mpirobust.data.sources.libsvm import LibSVM
-from mpirobust.data.store import Store, is_store, write_csr_store
-from mpirobust.errors import DataFault
+from mpirobust.data.store import Store, is_store, write_csr_store, write_pixel_store
+from mpirobust.errors import DataFault, StorageFault
+from tests.support.sealing import resealed
+from tests.support.strangers import PRECIOUS, STRANGERS
 
 ROWS, FEATURES = 9, 5
 DENSE = np.random.default_rng(0).standard_normal((ROWS, FEATURES)) * (
@@ -204,3 +208,151 @@ def test_a_damaged_store_in_the_cache_is_built_anew(tmp_path: Path) -> None:
         made.write_bytes(damaged)
         assert source.prepare(places) == [made]
         assert made.read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["indptr", "indices", "data", "labels", "pixels"])
+def test_the_center_computes_the_digest(name: str, tmp_path: Path) -> None:
+    """Other rows under the digest of the old ones, and a seal that fits."""
+    path = tmp_path / "store.h5"
+    if name == "pixels":
+        write_pixel_store(path, np.arange(6, dtype=np.uint8).reshape(2, 3), np.arange(2.0), "somewhere")
+    else:
+        write_csr_store(path, sparse.csr_array(DENSE), np.arange(ROWS, dtype=float), "somewhere")
+    Store(path, verify=True).close()
+    with resealed(path) as file:
+        old = file[name][:]
+        file[name][:] = np.sort(old)[::-1] if name == "indices" else old + (name != "indptr")
+        if name == "indptr":
+            file["indptr"][1] = 1
+    with pytest.raises(DataFault, match="its digest is not that of its rows"):
+        Store(path, verify=True)
+
+
+def test_the_digest_of_many_blocks_is_that_of_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_BLOCK", 24)
+    Store(path, verify=True).close()
+
+
+class TestCache:
+    """A store in the cache is taken if it is this user's, nobody else can write to it, and its rows are its own."""
+
+    @pytest.fixture
+    def places(self, tmp_path: Path) -> Places:
+        (tmp_path / "rows.svm").write_text("1 1:2 2:3\n-1 2:1\n")
+        return Places(tmp_path, None, tmp_path / "cache")
+
+    def prepared(self, places: Places) -> tuple[Path, str]:
+        """The store, and the digest of its rows."""
+        source = LibSVM(path="rows.svm")
+        (path,) = source.prepare(places)
+        dataset = source.open([path], seed=1)
+        dataset.close()
+        return path, dataset.facts.digest
+
+    def test_is_made_for_this_user_alone_to_write(self, places: Places) -> None:
+        mask = os.umask(0)
+        try:
+            path, _ = self.prepared(places)
+        finally:
+            os.umask(mask)
+        assert path.stat().st_mode & 0o777 == 0o644
+        made = path.stat().st_ino
+        assert self.prepared(places)[0].stat().st_ino == made
+
+    def test_other_rows_under_its_digest_are_made_anew(self, places: Places) -> None:
+        path, digest = self.prepared(places)
+        with resealed(path) as file:
+            file["data"][:] = -file["data"][:]
+        assert self.prepared(places) == (path, digest)
+        Store(path, verify=True).close()
+
+    @pytest.mark.parametrize("mode", [0o666, 0o664, 0o646])
+    def test_one_that_others_can_write_to_is_not_read(self, mode: int, places: Places) -> None:
+        path, digest = self.prepared(places)
+        path.write_bytes(PRECIOUS)
+        path.chmod(mode)
+        private, found = self.prepared(places)
+        assert private.name == f"{path.stem}-{os.geteuid()}.h5"
+        assert found == digest
+        assert path.read_bytes() == PRECIOUS
+        private.chmod(mode)
+        assert self.prepared(places) == (private, digest)
+        assert private.stat().st_mode & 0o022 == 0
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+    def test_one_of_another_user_is_not_read(self, places: Places) -> None:
+        path, digest = self.prepared(places)
+        with resealed(path) as file:
+            file["data"][:] = -file["data"][:]
+        os.chown(path, 65534, -1)
+        private, found = self.prepared(places)
+        assert (private != path, found) == (True, digest)
+
+    def test_one_of_another_user_that_cannot_be_replaced_is_refused(
+        self, places: Places, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As in a folder in which everybody may make files and nobody may remove those of others."""
+        self.prepared(places)
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(stores, "_is_own", lambda _: False)
+        monkeypatch.setattr(Path, "unlink", refuse)
+        with pytest.raises(DataFault, match=r"not a store of this user; \$MPIROBUST_CACHE names another cache"):
+            self.prepared(places)
+
+    @pytest.mark.parametrize("stranger", STRANGERS)
+    def test_something_else_of_its_name_is_not_read(self, stranger: str, places: Places) -> None:
+        path, digest = self.prepared(places)
+        path.unlink()
+        STRANGERS[stranger](path)
+        private, found = self.prepared(places)
+        assert (private.is_symlink(), private.is_file(), found) == (False, True, digest)
+        assert private != path
+        private.unlink()
+        STRANGERS[stranger](private)
+        if stranger == "folder":
+            with pytest.raises(DataFault, match="not a store of this user"):
+                self.prepared(places)
+        else:
+            assert self.prepared(places) == (private, digest)
+
+    def test_a_folder_in_which_all_users_may_replace_files_is_refused(self, places: Places) -> None:
+        path, _ = self.prepared(places)
+        path.parent.chmod(0o777)
+        with pytest.raises(DataFault, match="stores: all users may write to it; chmod o-w, or name another cache"):
+            self.prepared(places)
+        path.parent.chmod(0o1777)
+        assert self.prepared(places)[0] == path
+
+    def test_text_that_changes_with_its_size_and_time_kept_is_read_anew(self, places: Places) -> None:
+        """`rsync -t` and `cp -p` give a file any time of change; the time that the system keeps tells."""
+        text = places.plan / "rows.svm"
+        path, digest = self.prepared(places)
+        seen = text.stat()
+        while text.stat().st_ctime_ns == seen.st_ctime_ns:
+            text.write_text("1 1:2 2:4\n-1 2:1\n")
+        os.utime(text, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        assert (text.stat().st_size, text.stat().st_mtime_ns) == (seen.st_size, seen.st_mtime_ns)
+        other, found = self.prepared(places)
+        assert other != path
+        assert found != digest
+
+    def test_a_cache_that_cannot_be_written_names_the_variable(
+        self, places: Places, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise OSError(30, os.strerror(30))
+
+        monkeypatch.setattr("tempfile.mkstemp", fail)
+        with pytest.raises(StorageFault, match=r"Read-only file system; \$MPIROBUST_CACHE names another cache"):
+            self.prepared(places)
+
+    def test_a_path_of_any_bytes_has_a_store(self, places: Places) -> None:
+        folder = places.plan / os.fsdecode(b"rows\xff \n")
+        folder.mkdir()
+        (places.plan / "rows.svm").rename(folder / "rows.svm")
+        path, _ = self.prepared(Places(folder, None, places.cache))
+        with h5py.File(path) as file:
+            assert file.attrs["source"].endswith("rows\\xff \n/rows.svm")
