@@ -192,7 +192,7 @@ def place_in_cache(cache: Path, files: Sequence[Path], reading: str) -> Path:
     seen = [(each, each.stat()) for each in files]
     key = [f"{each.resolve()} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns}" for each, at in seen]
     name = hashlib.sha256(os.fsencode(" ".join([str(STORE_FORMAT), *key, reading]))).hexdigest()[:16]
-    path = stores / f"{files[0].name}-{name}.h5"
+    path = stores / f"{files[0].name[:40]}-{name}.h5"
     return path if _is_own(path) or not os.path.lexists(path) else path.with_stem(f"{path.stem}-{os.geteuid()}")
 
 

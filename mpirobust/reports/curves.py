@@ -15,6 +15,7 @@ from mpirobust.errors import SetupFault
 from mpirobust.files import printable, write_whole
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import open_trace
+from mpirobust.terminal import plain
 
 LABELS = {
     "distance": "distance to the solution",
@@ -40,7 +41,7 @@ def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
 
 def _as_label(name: str) -> str:
     """Return the name as Matplotlib shows it: `$` begins no formula, and a label with `_` in front is not hidden."""
-    name = printable(name).replace("$", r"\$")
+    name = plain(printable(name)).replace("$", r"\$")
     return f" {name}" if name.startswith("_") else name
 
 

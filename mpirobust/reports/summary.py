@@ -29,8 +29,8 @@ def summary(path: Path) -> dict[str, Any]:
     Raises:
         SetupFault: there is no readable trace.
     """
-    path = path / TRACE if path.is_dir() else path
     try:
+        path = path / TRACE if path.is_dir() else path
         path.stat()
     except FileNotFoundError as error:
         raise SetupFault(f"no run at {path}") from error
