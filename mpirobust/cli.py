@@ -161,15 +161,19 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
     from mpirobust.files import write_csv
     from mpirobust.reports import run_table
     from mpirobust.reports import scaling as comparison
+    from mpirobust.reports.curves import expect_drawable
 
+    drawn = [path for path in out if path.suffix != ".csv"]
+    if drawn:
+        expect_drawable(drawn)
     runs = run_table.rows(run_table.folders(paths))
     found = comparison.scaling(runs)
     show(comparison.as_text(found, runs))
     for path in out:
-        if path.suffix == ".csv":
+        if path not in drawn:
             write_csv(path, comparison.table(found))
-        else:
-            comparison.draw(found, path)
+    for path in drawn:
+        comparison.draw(found, path)
     if found.apart:
         raise SetupFault(f"the number of ranks must not matter, but {found.apart}: other processors or versions?")
     return Exit.OK

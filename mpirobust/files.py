@@ -39,6 +39,15 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             scratch.unlink(missing_ok=True)
 
 
+def expect_writable(folder: Path) -> None:
+    """Raise `StorageFault` unless files can be created in `folder`, or where it would be created."""
+    try:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise StorageFault(f"cannot write to {folder}: {_reason(error)}") from error
+
+
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write rows, the first of them the head, to the CSV file `path`; raises `StorageFault`."""
 
