@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 
@@ -22,19 +22,26 @@ _FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
-def _end_of(limit: str | None) -> float | None:
-    from mpirobust.time_limit import end_of
+class _Limit(NamedTuple):
+    """The time at which the job must have ended, if at all, and where it comes from."""
+
+    ends: float | None
+    origin: str
+
+
+def _limit_of(limit: str | None) -> _Limit:
+    from mpirobust.time_limit import end_of, origin_of
 
     try:
-        return end_of(limit)
+        return _Limit(end_of(limit), origin_of(limit))
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
 
 _LIMIT = click.option(
-    *("--time-limit", "ends"),
+    "--time-limit",
     metavar="TIME",
-    callback=lambda _, __, limit: _end_of(limit),
+    callback=lambda _, __, limit: _limit_of(limit),
     help="Save and end within 4h, 30m, 90s or HH:MM:SS; none: never (default: the limit of the SLURM job, if any).",
 )
 
@@ -57,7 +64,7 @@ def cli(context: click.Context) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace the run in the output folder.")
 @_LIMIT
 def run(
-    plan: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, overwrite: bool, ends: float | None
+    plan: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, overwrite: bool, time_limit: _Limit
 ) -> int:
     """Run PLAN: alone, or on the ranks that mpirun or srun started."""
     if resume and overwrite:
@@ -68,7 +75,8 @@ def run(
     from mpirobust.run import experiment
     from mpirobust.run.setup import RunRequest
 
-    code, folder = experiment.run(RunRequest(plan, overrides, out, resume, overwrite, ends=ends), comm)
+    ends, limit = time_limit
+    code, folder = experiment.run(RunRequest(plan, overrides, out, resume, overwrite, ends=ends, limit=limit), comm)
     if comm.is_root:
         show(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:
@@ -185,7 +193,7 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the figures (default: figures/NAME).")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/studies"), show_default=True)
 @_LIMIT
-def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
+def figures(name: str, seeds: int | None, out: Path | None, runs: Path, time_limit: _Limit) -> int:
     """Run and draw the figures of a paper: NAME is a folder of families, or p1 for configs/p1.
 
     Alone or under mpirun. What is in the folder --runs already is not run again.
@@ -195,7 +203,7 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: fl
     from mpirobust.studies.family import locate
 
     folder = comm.all_or_fail(lambda: locate(name))
-    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, comm, ends))
+    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, comm, *time_limit))
 
 
 @cli.command()
@@ -204,12 +212,12 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: fl
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for picture and table (default: figures/<name>).")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/studies"), show_default=True)
 @_LIMIT
-def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
+def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, time_limit: _Limit) -> int:
     """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
     comm = _comm()
     from mpirobust.studies import matrix as study
 
-    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, comm, ends))
+    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, comm, *time_limit))
 
 
 def _told(code: int) -> int:

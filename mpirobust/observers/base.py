@@ -73,7 +73,8 @@ class RunContext:
         memories: the names of the feedback memories, which a checkpoint contains.
         memories_nbytes: the size of all of them, in bytes.
         ends: when the session must have ended, on `time.monotonic`; None for never.
-        quiet: whether to write nothing to the terminal.
+        limit: where `ends` comes from, for messages.
+        quiet: whether to write no notes and no progress to the terminal.
         interrupted: returns whether the system has asked the run to end.
     """
 
@@ -86,6 +87,7 @@ class RunContext:
     memories: Sequence[str] = ()
     memories_nbytes: int = 0
     ends: float | None = None
+    limit: str = ""
     quiet: bool = False
     interrupted: Callable[[], bool] = lambda: False
 

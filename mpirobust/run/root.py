@@ -76,6 +76,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
         sources=dict(plan.record().sources),
         quiet=request.quiet,
         ends=request.ends,
+        limit=request.limit,
     )
 
 
@@ -155,6 +156,7 @@ def _watches(setup: RunSetup, rank_setup: RankSetup, trace: Trace, interrupted: 
         memories=[memory.name for memory in plan.feedback.memories()],
         memories_nbytes=len(plan.feedback.memories()) * 8 * plan.workers * rank_setup.x0.size,
         ends=setup.ends,
+        limit=setup.limit,
         quiet=setup.quiet,
         interrupted=interrupted,
     )

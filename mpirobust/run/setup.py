@@ -35,6 +35,7 @@ class RunRequest:
         resume, overwrite: whether to continue or to replace a run in this folder.
         quiet: whether to print no notes and no progress.
         ends: when the job must have ended, on `time.monotonic` of the center's machine; None for never.
+        limit: where `ends` comes from, for messages.
     """
 
     plan: Path
@@ -44,6 +45,7 @@ class RunRequest:
     overwrite: bool = False
     quiet: bool = False
     ends: float | None = None
+    limit: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class RunSetup:
         checkpoint: the file to continue from; '' to begin at round 0.
         beside: the folder of the plan, for kinds in files beside it.
         sources: the SHA-256 of the source of each kind from outside, by its table.
-        quiet, ends: as in the request.
+        quiet, ends, limit: as in the request.
     """
 
     plan: dict[str, Any]
@@ -70,6 +72,7 @@ class RunSetup:
     sources: dict[str, str]
     quiet: bool
     ends: float | None
+    limit: str
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,13 @@ class Figure:
 
 
 def figures(
-    folder: Path, out: Path, runs: Path, seeds: int | None, comm: Communicator, ends: float | None = None
+    folder: Path,
+    out: Path,
+    runs: Path,
+    seeds: int | None,
+    comm: Communicator,
+    ends: float | None = None,
+    limit: str = "",
 ) -> int:
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
@@ -51,7 +57,7 @@ def figures(
         expect_drawable([picture for figure in planned for picture in _pictures(figure, out)])
         return [each for figure in planned for column in figure.jobs.values() for each in column]
 
-    code = carry_out(jobs, comm, ends)
+    code = carry_out(jobs, comm, ends, limit)
     if code == Exit.OK:
         comm.on_root(lambda: report(planned, out))
     return code

@@ -30,7 +30,15 @@ class Cell:
     jobs: list[Job]
 
 
-def matrix(path: Path, out: Path, runs: Path, seeds: int | None, comm: Communicator, ends: float | None = None) -> int:
+def matrix(
+    path: Path,
+    out: Path,
+    runs: Path,
+    seeds: int | None,
+    comm: Communicator,
+    ends: float | None = None,
+    limit: str = "",
+) -> int:
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
     Args:
@@ -49,7 +57,7 @@ def matrix(path: Path, out: Path, runs: Path, seeds: int | None, comm: Communica
         expect_drawable(_pictures(stem))
         return [each for cell in cells for each in cell.jobs]
 
-    code = carry_out(jobs, comm, ends)
+    code = carry_out(jobs, comm, ends, limit)
     if code == Exit.OK:
         comm.on_root(lambda: _report(load_matrix(path), cells, stem))
     return code
