@@ -124,11 +124,14 @@ def data(plan: Path, overrides: tuple[str, ...]) -> int:
 @click.option("--status", "only_status", is_flag=True, help="One word, for scripts.")
 def inspect(path: Path, as_json: bool, only_status: bool) -> int:
     """The summary of the run at PATH (a run.h5 or its folder), finished or not."""
-    from mpirobust.reports.summary import as_text, summary
+    from mpirobust.records.writer import Writer
+    from mpirobust.reports.summary import as_text, said_of_writer, summary
 
     figures = summary(path)
     if only_status:
         show(figures["status"])
+        if figures["writer"] not in (None, Writer.ALIVE):
+            say(f"note: {said_of_writer(figures)}")
         return Exit.OK
     show(json.dumps(figures, indent=2, allow_nan=False) if as_json else as_text(figures, path))
     return Exit.OK

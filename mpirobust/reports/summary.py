@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,15 @@ from numpy.typing import NDArray
 from mpirobust.errors import SetupFault
 from mpirobust.observers.base import Status
 from mpirobust.records.layout import PHASES, TRACE, open_record
+from mpirobust.records.writer import Writer, writer_of
 
 DONE = {Status.FINISHED, Status.CONVERGED, Status.DIVERGED}
+
+_WRITERS = {
+    Writer.ALIVE: "a process holds run.lock",
+    Writer.GONE: "no process holds run.lock: the run was killed, and --resume continues it",
+    Writer.UNKNOWN: "that a process of another host holds run.lock could not be seen from here, or there are no locks",
+}
 
 
 def summary(path: Path) -> dict[str, Any]:
@@ -23,7 +31,8 @@ def summary(path: Path) -> dict[str, Any]:
     `byzantine_kept_mean` is the mean number of Byzantine workers kept per round;
     `kept_mean` that of all workers. Figures of the objective are those of the last audit; `second_order` is the
     smallest ε for which they say second-order stationary to (ε, √ε). `escape_rounds` were spent on getting away
-    from saddle points, the first of them after `first_hit` rounds.
+    from saddle points, the first of them after `first_hit` rounds. `writer` says whether a process still holds
+    the lock of a run with status `running`; `host` was that of the center, and `written` is the time of the last write.
 
     Raises:
         SetupFault: there is no readable trace.
@@ -32,6 +41,8 @@ def summary(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise SetupFault(f"no run at {path}")
     with open_record(path, "run") as file:
+        host = next(iter(str(file.attrs.get("hosts", "")).split()), "")
+        running = file.attrs["status"] == Status.RUNNING
         rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
         kept = rounds["kept"][:]
         escape = rounds["escape"][:] if "escape" in rounds else np.zeros(len(kept), dtype=bool)
@@ -41,6 +52,9 @@ def summary(path: Path) -> dict[str, Any]:
         objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
         figures: dict[str, Any] = {
             "status": str(file.attrs["status"]),
+            "writer": str(writer_of(path.parent, host)) if running else None,
+            "host": host,
+            "written": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
             "rounds": done,
             "escape_rounds": int(escape.sum()),
             "first_hit": int(escape.argmax()) if escape.any() else None,
@@ -65,6 +79,8 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
     """Return the summary as text."""
     plan = figures["plan"]
     lines = [f"{figures['status']} after {figures['rounds']} rounds, {figures['seconds']:.2f} s"]
+    if figures["writer"] is not None:
+        lines.append(f"  {'writer':<16}{said_of_writer(figures)}")
     for key, label in [
         ("loss", "loss"),
         ("gradient_norm", "gradient norm"),
@@ -94,6 +110,12 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         lines.append(f"  {'workers absent':<16}{figures['absent']} of {figures['workers']} in the last round")
     lines.append(f"  {'files':<16}{path}")
     return "\n".join(lines)
+
+
+def said_of_writer(figures: dict[str, Any]) -> str:
+    """Return as text whether a process is still writing the run, whose status is `running`."""
+    last = f"last written on {figures['host'] or 'an unnamed host'} at {figures['written']}"
+    return f"{figures['writer']}: {_WRITERS[Writer(figures['writer'])]}; {last}"
 
 
 def _mean_kept(kept: NDArray[np.bool_]) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpirobust.records.run_folder import lock
 from mpirobust.records.trace import Trace
+from mpirobust.reports.run_table import rows
 from mpirobust.reports.summary import as_text, summary
+from tests.support.alone import command_alone
 from tests.support.sealing import resealed
 
 _PLAN = '[aggregator]\nkind = "mean"\n'
@@ -84,3 +89,36 @@ def test_files_of_earlier_versions_have_neither(tmp_path: Path) -> None:
     figures = summary(tmp_path)
     assert (figures["escape_rounds"], figures["first_hit"]) == (0, None)
     assert (figures["lambda_min"], figures["second_order"]) == (None, None)
+
+
+@pytest.mark.parametrize(("hosts", "writer"), [(platform.node(), "not held"), ("another-host " * 3, "unknown")])
+def test_a_run_that_was_killed_is_not_said_to_run(
+    hosts: str, writer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = Trace(2, np.zeros(0, np.intp), {"plan": _PLAN, "hosts": hosts})
+    trace.write(tmp_path / "run.h5", "running", 0, np.zeros(2))
+    (tmp_path / "run.lock").touch()
+    assert command_alone("inspect", str(tmp_path)) == 0
+    told = next(line.split() for line in capsys.readouterr().out.splitlines() if "writer" in line)
+    assert " ".join(told).startswith(f"writer {writer}: ")
+    assert f"last written on {hosts.split()[0]} at 20" in " ".join(told)
+    assert command_alone("inspect", str(tmp_path), "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["status"], figures["writer"], figures["host"]) == ("running", writer, hosts.split()[0])
+    assert command_alone("inspect", str(tmp_path), "--status") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "running\n"  # scripts compare this word
+    assert shown.err.startswith(f"note: {writer}: ")
+    assert rows([tmp_path])[0].unfinished() == f"{tmp_path}: running ({writer})"
+
+
+def test_a_run_that_is_being_written_is_alive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = Trace(2, np.zeros(0, np.intp), {"plan": _PLAN, "hosts": "another-host"})
+    with lock(tmp_path):
+        trace.write(tmp_path / "run.h5", "running", 0, np.zeros(2))
+        assert summary(tmp_path)["writer"] == "alive"
+        assert command_alone("inspect", str(tmp_path), "--status") == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("running\n", "")
+    trace.write(tmp_path / "run.h5", "finished", 0, np.zeros(2))
+    assert summary(tmp_path)["writer"] is None
