@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -120,12 +119,12 @@ def data(plan: Path, overrides: tuple[str, ...]) -> int:
 
 @cli.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--json", "in_json", is_flag=True, help="Machine-readable.")
 @click.option("--status", "only_status", is_flag=True, help="One word, for scripts.")
-def inspect(path: Path, as_json: bool, only_status: bool) -> int:
+def inspect(path: Path, in_json: bool, only_status: bool) -> int:
     """The summary of the run at PATH (a run.h5 or its folder), finished or not."""
     from mpirobust.records.writer import Writer
-    from mpirobust.reports.summary import as_text, said_of_writer, summary
+    from mpirobust.reports.summary import as_json, as_text, said_of_writer, summary
 
     figures = summary(path)
     if only_status:
@@ -133,7 +132,7 @@ def inspect(path: Path, as_json: bool, only_status: bool) -> int:
         if figures["writer"] not in (None, Writer.ALIVE):
             say(f"note: {said_of_writer(figures)}")
         return Exit.OK
-    show(json.dumps(figures, indent=2, allow_nan=False) if as_json else as_text(figures, path))
+    show(as_json(figures) if in_json else as_text(figures, path))
     return Exit.OK
 
 

@@ -30,7 +30,7 @@ class Status(StrEnum):
     RUNNING = "running"  # also after the run was killed
     FINISHED = "finished"  # all rounds done
     CONVERGED = "converged"  # a [stop] rule was met
-    DIVERGED = "diverged"
+    DIVERGED = "diverged"  # numbers are not finite, or the loss at the end is absurd
     INTERRUPTED = "interrupted"
     LOST = "lost"  # more workers are Byzantine or absent than the rule tolerates
 
@@ -111,10 +111,10 @@ class Watch:
         Called after every round, when the state has advanced.
         """
 
-    def final_queries(self, moment: Moment, status: Status) -> None:
-        """Query the workers once more.
+    def final_queries(self, moment: Moment, status: Status) -> Status | None:
+        """Query the workers once more; return a status to end the run with instead of `status`.
 
-        Called once, after the last round. If too many workers are lost in it, the run ends as LOST instead of `status`.
+        Called once, after the last round. If too many workers are lost in it, the run ends as LOST.
         """
 
     def after_last_round(self, moment: Moment, status: Status) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from datetime import UTC, datetime
+from math import isfinite, isinf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,7 @@ def summary(path: Path) -> dict[str, Any]:
         escape = rounds["escape"][:] if "escape" in rounds else np.zeros(len(kept), dtype=bool)
         done = len(kept)
         phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
-        objective = {name: _last(audits[name]) for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
-        objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
+        objective = _objective(audits)
         figures: dict[str, Any] = {
             "status": str(file.attrs["status"]),
             "writer": str(writer_of(path.parent, host)) if running else None,
@@ -59,6 +59,7 @@ def summary(path: Path) -> dict[str, Any]:
             "escape_rounds": int(escape.sum()),
             "first_hit": int(escape.argmax()) if escape.any() else None,
             **objective,
+            "loss_at_start": _loss_at_start(audits),
             "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
             "bytes_up": int(rounds["bytes_up"][:].sum()),
             "bytes_down": int(rounds["bytes_down"][:].sum()),
@@ -71,14 +72,23 @@ def summary(path: Path) -> dict[str, Any]:
             "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
             "plan": tomllib.loads(file.attrs["plan"]),
         }
-        json.dumps([figures, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
+        others = {key: figures[key] for key in figures.keys() - objective.keys()}
+        json.dumps([others, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
         return figures
+
+
+def as_json(figures: dict[str, Any]) -> str:
+    """Return the summary as JSON, which has no numbers that are not finite: they are "inf", "-inf" and "nan"."""
+    strange = {key: str(value) for key, value in figures.items() if isinstance(value, float) and not isfinite(value)}
+    return json.dumps({**figures, **strange}, indent=2, allow_nan=False)
 
 
 def as_text(figures: dict[str, Any], path: Path) -> str:
     """Return the summary as text."""
     plan = figures["plan"]
     lines = [f"{figures['status']} after {figures['rounds']} rounds, {figures['seconds']:.2f} s"]
+    if figures["status"] == Status.DIVERGED and figures["loss_at_start"] is not None:
+        lines[0] += f"; the loss at the start was {figures['loss_at_start']:.6g}"
     if figures["writer"] is not None:
         lines.append(f"  {'writer':<16}{said_of_writer(figures)}")
     for key, label in [
@@ -89,7 +99,7 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         ("lambda_min", "lambda_min"),
     ]:
         if figures[key] is not None:
-            lines.append(f"  {label:<16}{figures[key]:.6g}")
+            lines.append(f"  {label:<16}{figures[key]:.6g}{' (overflowed)' if isinf(figures[key]) else ''}")
     if figures["second_order"] is not None:
         lines.append(f"  second-order stationary to (ε, √ε) with ε = {figures['second_order']:.3g}")
     if figures["escape_rounds"]:
@@ -124,10 +134,20 @@ def _mean_kept(kept: NDArray[np.bool_]) -> float | None:
 
 def _second_order(gradient_norm: float | None, lambda_min: float | None) -> float | None:
     """Return the smallest ε with ||∇f|| <= ε and λ_min >= -√ε (P2 §1, Preliminaries)."""
-    if gradient_norm is None or lambda_min is None:
+    if gradient_norm is None or lambda_min is None or not isfinite(gradient_norm) or not isfinite(lambda_min):
         return None
     return max(gradient_norm, min(lambda_min, 0.0) ** 2)
 
 
-def _last(column: Any) -> float | None:
-    return float(column[-1]) if len(column) and np.isfinite(column[-1]) else None
+def _objective(audits: Any) -> dict[str, float | None]:
+    """Return the figures of the last audit; None for those that it does not have. They need not be finite."""
+    columns = {name: audits[name] for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
+    columns["lambda_min"] = audits.get("lambda_min", ())
+    last = {name: float(column[-1]) if len(column) else None for name, column in columns.items()}
+    missing = {name for name, value in last.items() if value is not None and isnan(value)} - {"loss", "gradient_norm"}
+    return {name: None if name in missing else value for name, value in last.items()}
+
+
+def _loss_at_start(audits: Any) -> float | None:
+    known = len(audits["round"]) and audits["round"][0] == 0 and np.isfinite(audits["loss"][0])
+    return float(audits["loss"][0]) if known else None

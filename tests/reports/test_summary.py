@@ -14,7 +14,7 @@ import pytest
 from mpirobust.records.run_folder import lock
 from mpirobust.records.trace import Trace
 from mpirobust.reports.run_table import rows
-from mpirobust.reports.summary import as_text, summary
+from mpirobust.reports.summary import as_json, as_text, summary
 from tests.support.alone import command_alone
 from tests.support.sealing import resealed
 
@@ -122,3 +122,13 @@ def test_a_run_that_is_being_written_is_alive(tmp_path: Path, capsys: pytest.Cap
     assert (shown.out, shown.err) == ("running\n", "")
     trace.write(tmp_path / "run.h5", "finished", 0, np.zeros(2))
     assert summary(tmp_path)["writer"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(np.inf, "inf (overflowed)"), (-np.inf, "-inf (overflowed)"), (nan, "nan"), (1e183, "1e+183")]
+)
+def test_what_is_not_finite_is_shown_as_what_it_is(value: float, shown: str, tmp_path: Path) -> None:
+    figures = told(tmp_path / "run.h5", [False], gradient_norm=value)
+    assert f"  {'gradient norm':<16}{shown}\n" in as_text(figures, tmp_path)
+    found = json.loads(as_json(figures), parse_constant=pytest.fail)["gradient_norm"]
+    assert found == (value if np.isfinite(value) else str(value))
