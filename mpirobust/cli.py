@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
@@ -17,7 +17,7 @@ from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, 
 from mpirobust.terminal import bearing_streams, say, show
 
 _PLAN = click.argument("plan", type=click.Path(path_type=Path))
-_FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a job execute
+_FOR_MANY = ("run", "resume", "figures", "matrix")  # the commands that all processes of a job execute
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
@@ -68,6 +68,28 @@ def run(
     """Run PLAN: alone, or on the ranks that mpirun or srun started."""
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
+    return _carried_out(plan, overrides, out, time_limit, resume=resume, overwrite=overwrite)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_SET
+@click.option(
+    *("--allow-kind", "allowed"),
+    metavar="KIND",
+    multiple=True,
+    help="Import this kind that the plan names: module:Class, or path/to/file.py:Class.",
+)
+@_LIMIT
+def resume(folder: Path, overrides: tuple[str, ...], allowed: tuple[str, ...], time_limit: _Limit) -> int:
+    """Go on with the run in FOLDER, by the plan in its run.h5: alone, or on the ranks that mpirun or srun started."""
+    out = folder.parent if folder.is_file() else folder
+    return _carried_out(None, overrides, out, time_limit, resume=True, allowed=allowed)
+
+
+def _carried_out(
+    plan: Path | None, overrides: tuple[str, ...], out: Path | None, time_limit: _Limit, **how: Any
+) -> int:
     comm = _comm()
     from mpirobust.records.layout import TRACE
     from mpirobust.reports.summary import as_text, summary
@@ -75,7 +97,7 @@ def run(
     from mpirobust.run.setup import RunRequest
 
     ends, limit = time_limit
-    code, folder = experiment.run(RunRequest(plan, overrides, out, resume, overwrite, ends=ends, limit=limit), comm)
+    code, folder = experiment.run(RunRequest(plan, overrides, out, ends=ends, limit=limit, **how), comm)
     if comm.is_root:
         show(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:

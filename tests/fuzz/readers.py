@@ -122,7 +122,7 @@ def trace(path: Path) -> None:
         lambda: as_json(summary(path)).encode(),
         lambda: as_text(summary(path), path).encode(),
         lambda: Trace(M, np.array([1]), {}).restore(path, Trace(M, np.array([1]), {}).tail(), 5),
-        lambda: run_folder.check_continues(path.parent, _plan().record()),
+        lambda: run_folder.check_continues(path.parent, run_folder.former_run(path.parent), _plan().record()),
         lambda: curve(path.parent, "loss", "bytes"),
         lambda: curve(path.parent, "loss", "seconds"),
     ]
