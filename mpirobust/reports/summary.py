@@ -42,7 +42,7 @@ def summary(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise SetupFault(f"no run at {path}")
     with open_record(path, "run") as file:
-        host = next(iter(str(file.attrs.get("hosts", "")).split()), "")
+        host = next((name for name in str(file.attrs.get("hosts", "")).split() if not name.startswith("#")), "")
         running = file.attrs["status"] == Status.RUNNING
         rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
         kept = rounds["kept"][:]
@@ -124,7 +124,7 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
 
 def said_of_writer(figures: dict[str, Any]) -> str:
     """Return as text whether a process is still writing the run, whose status is `running`."""
-    last = f"last written on {figures['host'] or 'an unnamed host'} at {figures['written']}"
+    last = f"last written on {figures['host'] or 'an unknown host'} at {figures['written']}"
     return f"{figures['writer']}: {_WRITERS[Writer(figures['writer'])]}; {last}"
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,10 @@ from mpirobust.aggregators.base import Oracle
 from mpirobust.attacks.base import MessageAttack
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
+from mpirobust.comm.communicator import named
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import DataFault, Exit, Fault, PlanFault, SetupFault
+from mpirobust.numerics import blas
 from mpirobust.observers.base import RunContext, Status, Watch
 from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, run_folder
@@ -118,21 +119,23 @@ def _stores(plan: Plan, plan_file: str, request: RunRequest) -> list[Path]:
         raise DataFault(f"{fault}; {where}: mpirobust run PLAN --out {request.out} --resume takes another") from fault
 
 
-def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], hosts: list[str]) -> Start:
+def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], places: Sequence[Sequence[str]]) -> Start:
     """Lock the folder and load the checkpoint. The older run is deleted here, after everything else is validated.
 
     Args:
         versions: of the MPI library and its binding, for the trace.
-        hosts: the machine of each rank, for the trace.
+        places: the machine of each rank and the kernels of its BLAS (`numerics/blas.py`), for the trace.
 
     Raises:
         Fault: the folder or what it holds cannot be used.
     """
     plan, folder = rank_setup.plan, Path(setup.folder)
     lock = run_folder.lock(folder)
-    facts = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, **provenance(versions, hosts)}
-    if setup.plan_file:
-        facts["plan_file"] = os.fsencode(setup.plan_file).decode(errors="backslashreplace")
+    hosts, kernels = zip(*places, strict=True)
+    own = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, "blas": blas.merged(kernels)}
+    facts = own | provenance(versions, hosts, setup.plan_file, plan.records)
+    if blas.mixed(facts["blas"]) and not setup.quiet:
+        say(f"note: the ranks use different kernels of BLAS, so the bits depend on who hosts whom: {_by_rank(kernels)}")
     if sources := plan.record().sources:
         facts["sources"] = "\n".join(f"{table} {digest}" for table, digest in sources.items())
     trace = Trace(plan.workers, plan.byzantine(), facts)
@@ -142,10 +145,20 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ho
     with open_record(folder / TRACE, "run", verify=False) as file:  # `prepare` has verified both files
         if file.attrs["data_digest"] != rank_setup.facts.digest:
             raise SetupFault(f"the data have changed since the run in {folder} began; choose another --out")
+        before = str(file.attrs.get("blas", ""))
+    if blas.differ(before, facts["blas"]) and not setup.quiet:
+        changed = f"BLAS used {before}, and now uses {facts['blas']}"
+        say(f"note: {changed}: the bits may be others than those of a run without this break")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)
     run_folder.prune(folder, after=found.round)  # the damaged ones, which `prepare` passed over
     return Start(lock, found, trace)
+
+
+def _by_rank(kernels: Sequence[str]) -> str:
+    """Return the kernels, each with the ranks that use them, as text."""
+    users = {text: [rank for rank, own in enumerate(kernels) if own == text] for text in dict.fromkeys(kernels)}
+    return "; ".join(f"{named('rank', ranks)}: {text}" for text, ranks in users.items())
 
 
 def run_rounds(

@@ -130,7 +130,8 @@ def test_a_run_without_the_key_is_one_of_equal_weights(tmp_path: Path) -> None:
     assert "weigh" not in plan.identity()
     text = regression_plan().toml().replace('weigh = "equal"\n', "")
     assert "weigh" not in text
-    write_sealed(tmp_path / TRACE, "run", FORMAT, lambda file: file.attrs.update(plan=text, status="finished", rounds=0))
+    facts = {"plan": text, "status": "finished", "rounds": 0}
+    write_sealed(tmp_path / TRACE, "run", FORMAT, lambda file: file.attrs.update(facts))
     check_continues(tmp_path, former_run(tmp_path), plan)
     with pytest.raises(SetupFault, match="weigh was 'equal', is 'rows'"):
         check_continues(tmp_path, former_run(tmp_path), other)
