@@ -12,7 +12,9 @@ import hashlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
@@ -83,7 +85,28 @@ class Origin:
     sha256: str
 
 
+_allowed: ContextVar[Set[str] | None] = ContextVar("allowed", default=None)  # None: all
 _origins: dict[type, Origin] = {}  # of the classes that were loaded from outside
+
+
+@contextmanager
+def only(allowed: Iterable[str]) -> Iterator[None]:
+    """Refuse to import, inside, any kind from outside the package but these.
+
+    Args:
+        allowed: as a plan writes them, but with files relative to the working directory: who allows a file names it.
+    """
+    token = _allowed.set({_absolute(kind, None) for kind in allowed})
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def _absolute(kind: str, beside: Path | None) -> str:
+    """Return the kind with its file, if it is in one, as an absolute path."""
+    module, _, name = kind.rpartition(":")
+    return f"{((beside or Path()) / module).resolve()}:{name}" if module.endswith(".py") else kind
 
 
 def kinds(room: Room) -> list[str]:
@@ -130,6 +153,9 @@ def _only_component(module: ModuleType, where: str) -> type:
 
 def _outside(room: Room, kind: str, module_name: str, name: str, where: str, beside: Path | None) -> type:
     """Return the class `name` of a module that is not of this package."""
+    allowed = _allowed.get()
+    if allowed is not None and (own := _absolute(kind, beside)) not in allowed:
+        raise PlanFault(f"{where}.kind", f"{kind!r} is code from outside mpirobust; to run it, give --allow-kind {own}")
     try:
         module = _module_beside(module_name, beside) if module_name.endswith(".py") else import_module(module_name)
         cls = getattr(module, name)

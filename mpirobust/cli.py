@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
@@ -31,23 +30,30 @@ class _AnyPath(click.Path):
 
 _PATH = _AnyPath()
 _PLAN = click.argument("plan", type=_PATH)
-_FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a job execute
+_FOR_MANY = ("run", "resume", "figures", "matrix")  # the commands that all processes of a job execute
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
-def _end_of(limit: str | None) -> float | None:
-    from mpirobust.time_limit import end_of
+class _Limit(NamedTuple):
+    """The time at which the job must have ended, if at all, and where it comes from."""
+
+    ends: float | None
+    origin: str
+
+
+def _limit_of(limit: str | None) -> _Limit:
+    from mpirobust.time_limit import end_of, origin_of
 
     try:
-        return end_of(limit)
+        return _Limit(end_of(limit), origin_of(limit))
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
 
 _LIMIT = click.option(
-    *("--time-limit", "ends"),
+    "--time-limit",
     metavar="TIME",
-    callback=lambda _, __, limit: _end_of(limit),
+    callback=lambda _, __, limit: _limit_of(limit),
     help="Save and end within 4h, 30m, 90s or HH:MM:SS; none: never (default: the limit of the SLURM job, if any).",
 )
 
@@ -70,18 +76,41 @@ def cli(context: click.Context) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace the run in the output folder.")
 @_LIMIT
 def run(
-    plan: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, overwrite: bool, ends: float | None
+    plan: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, overwrite: bool, time_limit: _Limit
 ) -> int:
     """Run PLAN: alone, or on the ranks that mpirun or srun started."""
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
+    return _carried_out(plan, overrides, out, time_limit, resume=resume, overwrite=overwrite)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_SET
+@click.option(
+    *("--allow-kind", "allowed"),
+    metavar="KIND",
+    multiple=True,
+    help="Import this kind that the plan names: module:Class, or path/to/file.py:Class.",
+)
+@_LIMIT
+def resume(folder: Path, overrides: tuple[str, ...], allowed: tuple[str, ...], time_limit: _Limit) -> int:
+    """Go on with the run in FOLDER, by the plan in its run.h5: alone, or on the ranks that mpirun or srun started."""
+    out = folder.parent if folder.is_file() else folder
+    return _carried_out(None, overrides, out, time_limit, resume=True, allowed=allowed)
+
+
+def _carried_out(
+    plan: Path | None, overrides: tuple[str, ...], out: Path | None, time_limit: _Limit, **how: Any
+) -> int:
     comm = _comm()
     from mpirobust.records.layout import TRACE
     from mpirobust.reports.summary import as_text, summary
     from mpirobust.run import experiment
     from mpirobust.run.setup import RunRequest
 
-    code, folder = experiment.run(RunRequest(plan, overrides, out, resume, overwrite, ends=ends), comm)
+    ends, limit = time_limit
+    code, folder = experiment.run(RunRequest(plan, overrides, out, ends=ends, limit=limit, **how), comm)
     if comm.is_root:
         show(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:
@@ -125,17 +154,20 @@ def data(plan: Path, overrides: tuple[str, ...]) -> int:
 
 @cli.command()
 @click.argument("path", type=_PATH)
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--json", "in_json", is_flag=True, help="Machine-readable.")
 @click.option("--status", "only_status", is_flag=True, help="One word, for scripts.")
-def inspect(path: Path, as_json: bool, only_status: bool) -> int:
+def inspect(path: Path, in_json: bool, only_status: bool) -> int:
     """The summary of the run at PATH (a run.h5 or its folder), finished or not."""
-    from mpirobust.reports.summary import as_text, summary
+    from mpirobust.records.writer import Writer
+    from mpirobust.reports.summary import as_json, as_text, said_of_writer, summary
 
     figures = summary(path)
     if only_status:
         show(figures["status"])
+        if figures["writer"] not in (None, Writer.ALIVE):
+            say(f"note: {said_of_writer(figures)}")
         return Exit.OK
-    show(json.dumps(figures, indent=2, allow_nan=False) if as_json else as_text(figures, path))
+    show(as_json(figures) if in_json else as_text(figures, path))
     return Exit.OK
 
 
@@ -174,15 +206,19 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
     from mpirobust.files import write_csv
     from mpirobust.reports import run_table
     from mpirobust.reports import scaling as comparison
+    from mpirobust.reports.curves import expect_drawable
 
+    drawn = [path for path in out if path.suffix != ".csv"]
+    if drawn:
+        expect_drawable(drawn)
     runs = run_table.rows(run_table.folders(paths))
     found = comparison.scaling(runs)
     show(comparison.as_text(found, runs))
     for path in out:
-        if path.suffix == ".csv":
+        if path not in drawn:
             write_csv(path, comparison.table(found))
-        else:
-            comparison.draw(found, path)
+    for path in drawn:
+        comparison.draw(found, path)
     if found.apart:
         raise SetupFault(f"the number of ranks must not matter, but {found.apart}: other processors or versions?")
     return Exit.OK
@@ -194,7 +230,7 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
 @click.option("--out", type=_PATH, help="Folder for the figures (default: figures/NAME).")
 @click.option("--runs", type=_PATH, default=Path("runs/studies"), show_default=True)
 @_LIMIT
-def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
+def figures(name: str, seeds: int | None, out: Path | None, runs: Path, time_limit: _Limit) -> int:
     """Run and draw the figures of a paper: NAME is a folder of families, or p1 for configs/p1.
 
     Alone or under mpirun. What is in the folder --runs already is not run again.
@@ -204,7 +240,7 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: fl
     from mpirobust.studies.family import locate
 
     folder = comm.all_or_fail(lambda: locate(name))
-    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, comm, ends))
+    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, comm, *time_limit))
 
 
 @cli.command()
@@ -213,12 +249,12 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, ends: fl
 @click.option("--out", type=_PATH, help="Folder for picture and table (default: figures/<name>).")
 @click.option("--runs", type=_PATH, default=Path("runs/studies"), show_default=True)
 @_LIMIT
-def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, ends: float | None) -> int:
+def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, time_limit: _Limit) -> int:
     """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
     comm = _comm()
     from mpirobust.studies import matrix as study
 
-    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, comm, ends))
+    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, comm, *time_limit))
 
 
 def _told(code: int) -> int:

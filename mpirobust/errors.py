@@ -11,7 +11,7 @@ class Exit(IntEnum):
     OK = 0
     INTERNAL = 1  # a bug: a traceback is printed
     SETUP = 2  # plan, data, arguments or ranks: nothing was computed
-    DIVERGED = 3  # the iterate or the audited loss is no longer finite; the trace is whole
+    DIVERGED = 3  # numbers are no longer finite, or the loss at the end is absurd; the trace is whole
     WORKER = 4  # a rank failed inside a round; the job was aborted
     STORAGE = 5  # a file could not be written, or there is not enough memory
     LOST = 6  # more ranks failed than the run may lose; --resume continues with all of them

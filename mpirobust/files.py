@@ -62,6 +62,15 @@ def _replaceable(path: Path) -> os.stat_result | None:
     return old
 
 
+def expect_writable(folder: Path) -> None:
+    """Raise `StorageFault` unless files can be created in `folder`, or where it would be created."""
+    try:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise StorageFault(f"cannot write to {folder}: {_reason(error)}") from error
+
+
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write rows, the first of them the head, to the CSV file `path`, in UTF-8; raises as `write_whole`."""
 

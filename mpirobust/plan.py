@@ -30,6 +30,7 @@ from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
 from mpirobust.problems.base import Loss
 from mpirobust.records.plan_record import PlanRecord
+from mpirobust.records.provenance import Records
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Layout, OnFailure, Rows
@@ -64,6 +65,7 @@ class Plan:
     audit: Audits = Field(default_factory=Audits)
     checkpoint: Checkpoints = Field(default_factory=Checkpoints)
     stop: StopRules = Field(default_factory=StopRules)
+    records: Records = Field(default_factory=Records)
     observers: dict[str, Observer] = Field(default_factory=dict)
 
     @classmethod
@@ -173,8 +175,13 @@ class Plan:
         return max(lengths), min(lengths) == max(lengths) and all(each.fixed_length() for each in compressors)
 
     def table(self) -> dict[str, Any]:
-        """Return the table from which `of` makes this plan, with all defaults."""
+        """Return the table from which `of` makes this plan, with all defaults.
+
+        [records] is left out if it has its defaults: the text of earlier plans, and the names made from it, stay.
+        """
         table = catalog.table_of(self)
+        if self.records == Records():
+            del table["records"]
         observers = {name: catalog.with_kind(each) for name, each in table.pop(_OBSERVERS).items()}
         return {**table, **({_OBSERVERS: observers} if observers else {})}
 
@@ -193,7 +200,7 @@ class Plan:
 
 
 # Tables of one class. `[observers.audit]` and `[observers.checkpoint]` are other names of two of them.
-_SECTIONS: dict[str, type] = {"audit": Audits, "checkpoint": Checkpoints, "stop": StopRules}
+_SECTIONS: dict[str, type] = {"audit": Audits, "checkpoint": Checkpoints, "stop": StopRules, "records": Records}
 
 
 def free_keys(plan: Plan | type[Plan] = Plan) -> frozenset[str]:

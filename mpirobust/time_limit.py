@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from time import monotonic, time
 
 MARGIN = 2.0  # seconds that no estimate covers: the summary, the end of the other processes
+_SLURM = "SLURM_JOB_END_TIME"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -26,9 +28,30 @@ def end_of(limit: str | None, environment: Mapping[str, str] = os.environ) -> fl
         ValueError: `limit` is none of these.
     """
     if limit is None:
-        end = environment.get("SLURM_JOB_END_TIME", "")
+        end = environment.get(_SLURM, "")
         return monotonic() + int(end) - time() if end.isdecimal() else None
     return None if limit == "none" else monotonic() + _seconds(limit)
+
+
+def origin_of(limit: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """Return where the limit that `end_of` finds for the same arguments comes from, for messages."""
+    end = environment.get(_SLURM, "")
+    if limit is None and end.isdecimal():
+        return f"{_SLURM} = {end} ({datetime.fromtimestamp(int(end), UTC):%F %T} UTC)"
+    return f"--time-limit {limit}"
+
+
+def shortage(left: float, need: float, origin: str) -> str:
+    """Return why nothing is begun, and what to do.
+
+    Args:
+        left, need: seconds until the end, negative after it, and those that a round may take with all that is saved.
+        origin: of the limit, as `origin_of` returns it; "" if unknown.
+    """
+    if left < 0 and origin.startswith(_SLURM):
+        return f"{origin} is the end of a job that is over: unset the variable, or give --time-limit none"
+    time = f"{max(left, 0):.1f} s are left, {need:.1f} s may be needed"
+    return f"no round fits into {origin or 'the time limit'}: {time}; give more time, or no start gets any further"
 
 
 def _seconds(limit: str) -> float:

@@ -449,7 +449,7 @@ class TestObservers:
 
     def test_free_keys(self) -> None:
         always = {"algorithm.rounds", "checkpoint.every", "on_failure"}
-        always |= {"stop.gradient_norm", "stop.loss", "stop.curvature"}
+        always |= {"stop.gradient_norm", "stop.loss", "stop.curvature"} | {"records.command", "records.hosts"}
         for name in ("progress", "recorder"):
             always |= {f"observers.{name}.kind", f"observers.{name}.every_seconds"}
         plan = Plan.of(TABLE)

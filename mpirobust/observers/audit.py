@@ -17,12 +17,15 @@ from mpirobust.types import Vector
 if TYPE_CHECKING:
     from mpirobust.records.trace import Trace
 
+_ABSURD = 1e6  # times the loss at the start, or times 1 if that is smaller: no method is as far above its start
+
 
 @component
 class Audits(Observer):
     """Evaluates the honest objective; ends a run that has diverged or meets a rule of [stop].
 
-    The start, the end and every `every` rounds are audited. The run has diverged if the audited loss is not finite.
+    The start, the end and every `every` rounds are audited. The run has diverged if the audited loss is not finite. It
+    has also diverged, but is not ended, if the loss at the end is above F0 + 1e6 max(1, |F0|) with F0 that of round 0.
 
     Attributes:
         every: rounds from audit to audit.
@@ -60,17 +63,18 @@ class Auditor(Watch):
     def after_round(self, moment: Moment) -> Status | None:
         return self._timed_audit(moment) if self._due(moment.round) else None
 
-    def final_queries(self, moment: Moment, status: Status) -> None:
+    def final_queries(self, moment: Moment, status: Status) -> Status | None:
         if status is Status.INTERRUPTED:
-            return  # a resumed run must have the same rows as an undisturbed one
+            return None  # a resumed run must have the same rows as an undisturbed one
         if self._last() < moment.round and not moment.cluster.depleted:
             self._audit(moment)
         if moment.cluster.depleted:
-            return
+            return None
         row = self._trace.audits.rows[-1]
         if self._plan.curvature_every is not None and isnan(row["lambda_min"]):
             lambda_min = moment.cluster.lambda_min(moment.state.x)
             row["lambda_min"] = nan if moment.cluster.depleted else lambda_min
+        return Status.DIVERGED if self._has_diverged() else None
 
     def _due(self, round: int) -> bool:
         return round % self._plan.every == 0 and self._last() < round
@@ -111,6 +115,12 @@ class Auditor(Watch):
             return Status.DIVERGED
         converged = self._stop.met(row["loss"], row["gradient_norm"], row["lambda_min"])
         return Status.CONVERGED if converged else None
+
+    def _has_diverged(self) -> bool:
+        """Return whether the newest audited loss is not finite or far above that of round 0, if that was audited."""
+        first, last = self._trace.audits.rows[[0, -1]]
+        start, end = float(first["loss"]), float(last["loss"])
+        return not isfinite(end) or (first["round"] == 0 and end > start + _ABSURD * max(1.0, abs(start)))
 
     def _measures_curvature(self, round: int, gradient_norm: float) -> bool:
         every = self._plan.curvature_every

@@ -31,7 +31,7 @@ class Status(StrEnum):
     RUNNING = "running"  # also after the run was killed
     FINISHED = "finished"  # all rounds done
     CONVERGED = "converged"  # a [stop] rule was met
-    DIVERGED = "diverged"
+    DIVERGED = "diverged"  # numbers are not finite, or the loss at the end is absurd
     INTERRUPTED = "interrupted"
     LOST = "lost"  # more workers are Byzantine or absent than the rule tolerates
 
@@ -74,7 +74,8 @@ class RunContext:
         memories: of the feedback, as a checkpoint contains them.
         memories_nbytes: the size of all of them, in bytes.
         ends: when the session must have ended, on `time.monotonic`; None for never.
-        quiet: whether to write nothing to the terminal.
+        limit: where `ends` comes from, for messages.
+        quiet: whether to write no notes and no progress to the terminal.
         interrupted: returns whether the system has asked the run to end.
     """
 
@@ -87,6 +88,7 @@ class RunContext:
     memories: Sequence[Half] = ()
     memories_nbytes: int = 0
     ends: float | None = None
+    limit: str = ""
     quiet: bool = False
     interrupted: Callable[[], bool] = lambda: False
 
@@ -110,10 +112,10 @@ class Watch:
         Called after every round, when the state has advanced.
         """
 
-    def final_queries(self, moment: Moment, status: Status) -> None:
-        """Query the workers once more.
+    def final_queries(self, moment: Moment, status: Status) -> Status | None:
+        """Query the workers once more; return a status to end the run with instead of `status`.
 
-        Called once, after the last round. If too many workers are lost in it, the run ends as LOST instead of `status`.
+        Called once, after the last round. If too many workers are lost in it, the run ends as LOST.
         """
 
     def after_last_round(self, moment: Moment, status: Status) -> None:

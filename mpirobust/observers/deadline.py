@@ -11,7 +11,8 @@ import numpy as np
 
 from mpirobust.components import component
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
-from mpirobust.time_limit import MARGIN
+from mpirobust.terminal import say
+from mpirobust.time_limit import MARGIN, shortage
 
 if TYPE_CHECKING:
     from mpirobust.records.trace import Trace
@@ -27,7 +28,7 @@ class Deadline(Observer):
     def start(self, run: RunContext) -> DeadlineWatch | None:
         if run.ends is None:
             return None
-        return DeadlineWatch(run.ends, run.trace, run.memories_nbytes, monotonic)
+        return DeadlineWatch(run.ends, run.trace, run.memories_nbytes, monotonic, run.limit)
 
 
 class DeadlineWatch(Watch):
@@ -42,13 +43,17 @@ class DeadlineWatch(Watch):
         ends: when the job must have ended, in seconds on `clock`.
         memories_nbytes: size of a checkpoint without the state, in bytes.
         clock: returns seconds since any fixed instant.
+        limit: where `ends` comes from, for messages.
     """
 
-    def __init__(self, ends: float, trace: Trace, memories_nbytes: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, ends: float, trace: Trace, memories_nbytes: int, clock: Callable[[], float], limit: str = ""
+    ) -> None:
         self._ends = ends
         self._trace = trace
         self._memories_nbytes = memories_nbytes
         self._clock = clock
+        self._limit = limit
         self._now = 0.0  # when the earlier observers had finished with the last moment
         self._written = trace.seconds_writing
         self._longest = {"round": 0.0, "audit": 0.0, "record": 0.0, "checkpoint": 0.0}
@@ -64,7 +69,10 @@ class DeadlineWatch(Watch):
             self._note("checkpoint", (state + self._memories_nbytes) / _BYTES_PER_SECOND)
         self._now = self._clock()
         self._note_observers(moment)
-        return self._judge()
+        status = self._judge()
+        if status is not None:
+            say(shortage(self._ends - self._now, self._need(), self._limit))
+        return status
 
     def after_round(self, moment: Moment) -> Status | None:
         before, self._now = self._now, self._clock()
@@ -83,10 +91,12 @@ class DeadlineWatch(Watch):
         self._longest[phase] = max(self._longest[phase], seconds)
 
     def _judge(self) -> Status | None:
-        """Interrupt unless there is time for a round with all phases that may be due, and then for the end.
+        return Status.INTERRUPTED if self._now + self._need() > self._ends else None
+
+    def _need(self) -> float:
+        """Return the seconds for a round with all phases that may be due, and then for the end.
 
         A round may have an audit, the trace and a checkpoint; the end has the trace and a checkpoint.
         """
         save = self._longest["record"] + self._longest["checkpoint"]
-        need = _SLACK * (self._longest["round"] + self._longest["audit"] + 2 * save) + MARGIN
-        return Status.INTERRUPTED if self._now + need > self._ends else None
+        return _SLACK * (self._longest["round"] + self._longest["audit"] + 2 * save) + MARGIN

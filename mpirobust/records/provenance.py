@@ -5,27 +5,57 @@ from __future__ import annotations
 import platform
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
 import mpirobust
+from mpirobust.components import component
 from mpirobust.files import printable
 
 _LIBRARIES = ("numpy", "scipy", "h5py", "msgspec")
 
 
-def provenance(comm_versions: dict[str, str], hosts: list[str]) -> dict[str, str]:
-    """Return attributes for the trace: versions, hosts by rank, git commit, command line and start time in UTC."""
+@component
+class Records:
+    """What the trace says of where and how it was made.
+
+    Attributes:
+        command: whether it has the command line and the path of the plan.
+        hosts: whether it has the names of the hosts; otherwise `#1`, `#2` and so on.
+    """
+
+    free_on_resume: ClassVar[frozenset[str]] = frozenset({"command", "hosts"})
+
+    command: bool = True
+    hosts: bool = True
+
+
+def provenance(
+    comm_versions: Mapping[str, str], hosts: Sequence[str], plan_file: str, records: Records
+) -> dict[str, str]:
+    """Return attributes for the trace: versions, hosts by rank, git commit, command line and start time in UTC.
+
+    Args:
+        plan_file: the path of the plan; '' if it is not known.
+        records: what to leave out.
+    """
     versions = {"mpirobust": mpirobust.__version__, "python": platform.python_version(), **comm_versions}
     versions |= {name: version(name) for name in _LIBRARIES}
-    return {
+    numbers = {host: f"#{number}" for number, host in enumerate(dict.fromkeys(hosts), start=1)}
+    facts = {
         **{f"version_{name}": text for name, text in versions.items()},
-        "hosts": " ".join(hosts),
+        "hosts": " ".join(hosts if records.hosts else [numbers[host] for host in hosts]),
         "git_commit": git_commit(Path(mpirobust.__file__).parent.parent),
-        "command": printable(shlex.join(sys.argv)),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if records.command:
+        facts["command"] = printable(shlex.join(sys.argv))
+        if plan_file:
+            facts["plan_file"] = printable(plan_file)
+    return facts
 
 
 def git_commit(checkout: Path) -> str:

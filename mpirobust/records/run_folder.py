@@ -7,10 +7,12 @@ import fcntl
 import os
 import stat
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from itertools import count, takewhile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.files import sync
@@ -139,18 +141,50 @@ def prune(folder: Path, after: int = -1) -> None:
         raise StorageFault(f"cannot remove {error.filename}: {error.strerror}") from error
 
 
-def check_continues(folder: Path, plan: PlanRecord) -> None:
-    """Raise `SetupFault` unless the run in `folder` is of this plan."""
+@dataclass(frozen=True)
+class Former:
+    """What the trace says of the run that was begun in a folder.
+
+    Attributes:
+        status, rounds: as in the trace.
+        plan: the effective plan.
+        sources: as in `PlanRecord`.
+        plan_file: the file of the plan, absolute; '' if that is not recorded.
+    """
+
+    status: str
+    rounds: int
+    plan: Mapping[str, Any]
+    sources: Mapping[str, str]
+    plan_file: str
+
+    def begun_with(self) -> int:
+        """Return the rounds that the plan asked for."""
+        rounds = self.plan.get("algorithm", {}).get("rounds")
+        return rounds if isinstance(rounds, int) else self.rounds
+
+
+def former_run(folder: Path) -> Former:
+    """Return what the trace in `folder` says; raise `SetupFault` if there is none, or it is damaged."""
     if not (folder / TRACE).exists():
         raise SetupFault(f"{folder} has checkpoints and no {TRACE}: not to be continued; --overwrite replaces them")
     with open_record(folder / TRACE, "run") as file:
-        before = dict(plan.added) | dict(flat(tomllib.loads(file.attrs["plan"])))
-        former = dict(line.split(" ", 1) for line in file.attrs.get("sources", "").splitlines())
+        plan = tomllib.loads(file.attrs["plan"])
+        sources = dict(line.split(" ", 1) for line in file.attrs.get("sources", "").splitlines())
+        plan_file = str(file.attrs.get("plan_file", ""))
+        if "\0" in plan_file:
+            raise ValueError("plan_file is no path")
+        return Former(str(file.attrs["status"]), int(file.attrs["rounds"]), plan, sources, plan_file)
+
+
+def check_continues(folder: Path, former: Former, plan: PlanRecord) -> None:
+    """Raise `SetupFault` unless the run `former` in `folder` is of this plan."""
+    before = dict(plan.added) | dict(flat(former.plan))
     now = dict(flat(plan.table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in plan.free]
     if wrong:
         raise SetupFault(f"{folder} holds a run of another plan: {'; '.join(wrong)}; choose another --out")
-    changed = ", ".join(sorted(name for name, digest in plan.sources.items() if former.get(name) != digest))
+    changed = ", ".join(sorted(name for name, digest in plan.sources.items() if former.sources.get(name) != digest))
     if changed:
         raise SetupFault(f"the source of {changed} has changed since the run in {folder} began; choose another --out")

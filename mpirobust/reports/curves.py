@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.errors import SetupFault
-from mpirobust.files import printable, write_whole
+from mpirobust.errors import SetupFault, StorageFault
+from mpirobust.files import expect_writable, printable, write_whole
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import open_trace
 from mpirobust.terminal import plain
@@ -66,8 +67,7 @@ def figure(out: Sequence[Path], metric: str, against: str, scale: str, title: st
     """Axes for a metric, saved to every path of `out` at the end of the block.
 
     Raises:
-        SetupFault: matplotlib is not installed.
-        StorageFault: a file cannot be written.
+        Fault: as `expect_drawable`.
     """
     with canvas(out, (6.5, 3.7)) as (_, (axes,)):
         axes.set_title(title, fontsize="medium")
@@ -84,23 +84,49 @@ def figure(out: Sequence[Path], metric: str, against: str, scale: str, title: st
         axes.legend(fontsize="small", **beside)
 
 
+def expect_drawable(out: Sequence[Path]) -> None:
+    """Raise unless pictures can be written to the paths `out`. Call this before work that would be lost otherwise.
+
+    Raises:
+        SetupFault: matplotlib is not installed, or a path names no kind of picture.
+        StorageFault: a file cannot be written.
+    """
+    os.environ.pop("MPLBACKEND", None)  # names a window, perhaps of a notebook that is not installed; none is opened
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SetupFault(f"figures need matplotlib ({error}): pip install '.[plot]' in the checkout") from error
+    kinds = Figure().canvas.get_supported_filetypes()
+    for path in out:
+        if _kind_of(path) not in kinds:
+            raise SetupFault(f"{path}: unknown kind of picture; choose .png, .pdf or .svg")
+    for folder in {path.parent for path in out}:
+        expect_writable(folder)
+
+
 @contextmanager
 def canvas(
     out: Sequence[Path], inches: tuple[float, float], grid: tuple[int, int] = (1, 1), dpi: int = 160
 ) -> Iterator[tuple[Any, list[Any]]]:
     """A drawing and its panels, row by row, saved as `figure` says."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise SetupFault("figures need matplotlib: pip install '.[plot]' in the checkout") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    expect_drawable(out)
+    from matplotlib.figure import Figure  # not pyplot, which looks for a window
 
-    drawing, axes = pyplot.subplots(*grid, figsize=inches, layout="constrained", squeeze=False)
+    drawing = Figure(figsize=inches, layout="constrained")
+    axes = drawing.subplots(*grid, squeeze=False)
     yield drawing, list(axes.flat)
     for path in out:
-        kind = path.suffix.removeprefix(".")
-        if kind not in drawing.canvas.get_supported_filetypes():
-            raise SetupFault(f"{path}: unknown kind of picture; choose .png, .pdf or .svg")
-        write_whole(path, partial(drawing.savefig, dpi=dpi, format=kind))
-    pyplot.close(drawing)
+        write_whole(path, partial(_save, drawing, _kind_of(path), dpi))
+
+
+def _kind_of(path: Path) -> str:
+    return path.suffix.removeprefix(".").lower()
+
+
+def _save(drawing: Any, kind: str, dpi: int, path: Path) -> None:
+    try:
+        drawing.savefig(path, dpi=dpi, format=kind)
+    except OSError:
+        raise
+    except Exception as error:  # of fonts, of sizes, of a library below: runs and tables are worth more than a picture
+        raise StorageFault(f"cannot draw: {type(error).__name__}: {error}") from error

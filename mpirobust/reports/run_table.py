@@ -46,7 +46,8 @@ class RunRow:
         if self.status in DONE:
             return ""
         asked = self.plan.get("algorithm.rounds")
-        how = f"{self.status} after {self.rounds} of {asked} rounds" if asked is not None else self.status
+        status = f"{self.status} ({self.figures['writer']})" if self.figures.get("writer") else self.status
+        how = f"{status} after {self.rounds} of {asked} rounds" if asked is not None else status
         log = self.folder / _LOG
         return f"{self.folder}: {how}{f'; its log is {log}' if log.exists() else ''}"
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
+from mpirobust.numerics import blas
 from mpirobust.plan import Plan, free_keys
 from mpirobust.records.layout import PHASES, TRACE
 from mpirobust.records.plan_record import PlanRecord
@@ -32,6 +33,7 @@ class Size:
         nodes: on which the processes were.
         phases: of a round. Their sum is about `seconds`, no more: the median of a sum is not the sum of the medians.
         nbytes: sent up in a round, all workers together.
+        kernels: of BLAS, as `numerics/blas.py` writes them; '' in files of earlier versions.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Size:
     seconds: float
     phases: dict[str, float]
     nbytes: int
+    kernels: str
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,12 @@ def as_text(found: Scaling, runs: Sequence[RunRow]) -> str:
     text.append(f"seconds of a round: medians without the first {WARM_UP} rounds, audits and checkpoints")
     if found.strong and not found.apart and len(found.sizes) > 1:
         text.append("same numbers on all sizes: norms, kept workers, bytes and iterate to the last bit")
+    first, *others = found.sizes
+    text += [
+        f"other kernels of BLAS: {first.folder} used {first.kernels}, {size.folder} {size.kernels}"
+        for size in others
+        if blas.differ(size.kernels, first.kernels)
+    ]
     if not found.strong:
         text.append("weak scaling: efficiency is the time of the smallest over the time")
     text += [f"left out: {what}" for run in runs if (what := run.unfinished())]
@@ -152,13 +161,13 @@ def _size(run: RunRow) -> Size:
     with open_trace(run.folder / TRACE) as file:
         steps = {step: file[f"rounds/seconds_{step}"][WARM_UP:] for step in _STEPS}
         nbytes = file["rounds/bytes_up"][WARM_UP:]
-        hosts = str(file.attrs["hosts"]).split()
+        hosts, kernels = str(file.attrs["hosts"]).split(), str(file.attrs.get("blas", ""))
     if nbytes.size < _LEAST:
         raise SetupFault(f"{run.folder}: {run.rounds} rounds are too few to time; at least {WARM_UP + _LEAST}")
     seconds = float(np.median(sum(steps.values())))
     phases = {step: float(np.median(column)) for step, column in steps.items()}
     workers = int(run.figures["workers"])
-    return Size(run.folder, len(hosts), len(set(hosts)), workers, seconds, phases, int(np.median(nbytes)))
+    return Size(run.folder, len(hosts), len(set(hosts)), workers, seconds, phases, int(np.median(nbytes)), kernels)
 
 
 def _apart(runs: Sequence[RunRow]) -> str:

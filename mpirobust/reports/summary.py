@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
+from datetime import UTC, datetime
+from math import isfinite, isinf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,15 @@ from mpirobust.errors import SetupFault
 from mpirobust.observers.base import Status
 from mpirobust.records.layout import PHASES, TRACE
 from mpirobust.records.tables import open_trace
+from mpirobust.records.writer import Writer, writer_of
 
 DONE = {Status.FINISHED, Status.CONVERGED, Status.DIVERGED}
+
+_WRITERS = {
+    Writer.ALIVE: "a process holds run.lock",
+    Writer.GONE: "no process holds run.lock: the run was killed, and --resume continues it",
+    Writer.UNKNOWN: "that a process of another host holds run.lock could not be seen from here, or there are no locks",
+}
 
 
 def summary(path: Path) -> dict[str, Any]:
@@ -24,7 +33,8 @@ def summary(path: Path) -> dict[str, Any]:
     `byzantine_kept_mean` is the mean number of Byzantine workers kept per round;
     `kept_mean` that of all workers. Figures of the objective are those of the last audit; `second_order` is the
     smallest ε for which they say second-order stationary to (ε, √ε). `escape_rounds` were spent on getting away
-    from saddle points, the first of them after `first_hit` rounds.
+    from saddle points, the first of them after `first_hit` rounds. `writer` says whether a process still holds
+    the lock of a run with status `running`; `host` was that of the center, and `written` is the time of the last write.
 
     Raises:
         SetupFault: there is no readable trace.
@@ -37,19 +47,24 @@ def summary(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SetupFault(f"{path}: cannot be read ({error.strerror})") from error
     with open_trace(path) as file:
+        host = next((name for name in str(file.attrs.get("hosts", "")).split() if not name.startswith("#")), "")
+        running = file.attrs["status"] == Status.RUNNING
         rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
         kept = rounds["kept"][:]
         escape = rounds["escape"][:] if "escape" in rounds else np.zeros(len(kept), dtype=bool)
         done = len(kept)
         phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
-        objective = {name: _last(audits[name]) for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
-        objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
+        objective = _objective(audits)
         figures: dict[str, Any] = {
             "status": str(file.attrs["status"]),
+            "writer": str(writer_of(path.parent, host)) if running else None,
+            "host": host,
+            "written": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
             "rounds": done,
             "escape_rounds": int(escape.sum()),
             "first_hit": int(escape.argmax()) if escape.any() else None,
             **objective,
+            "loss_at_start": _loss_at_start(audits),
             "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
             "bytes_up": int(rounds["bytes_up"][:].sum()),
             "bytes_down": int(rounds["bytes_down"][:].sum()),
@@ -62,16 +77,27 @@ def summary(path: Path) -> dict[str, Any]:
             "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
             "plan": tomllib.loads(file.attrs["plan"]),
         }
-        json.dumps([figures, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
+        others = {key: figures[key] for key in figures.keys() - objective.keys()}
+        json.dumps([others, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
         if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
             raise ValueError("its plan has another number of workers")
         return figures
+
+
+def as_json(figures: dict[str, Any]) -> str:
+    """Return the summary as JSON, which has no numbers that are not finite: they are "inf", "-inf" and "nan"."""
+    strange = {key: str(value) for key, value in figures.items() if isinstance(value, float) and not isfinite(value)}
+    return json.dumps({**figures, **strange}, indent=2, allow_nan=False)
 
 
 def as_text(figures: dict[str, Any], path: Path) -> str:
     """Return the summary as text."""
     plan = figures["plan"]
     lines = [f"{figures['status']} after {figures['rounds']} rounds, {figures['seconds']:.2f} s"]
+    if figures["status"] == Status.DIVERGED and figures["loss_at_start"] is not None:
+        lines[0] += f"; the loss at the start was {figures['loss_at_start']:.6g}"
+    if figures["writer"] is not None:
+        lines.append(f"  {'writer':<16}{said_of_writer(figures)}")
     for key, label in [
         ("loss", "loss"),
         ("gradient_norm", "gradient norm"),
@@ -80,7 +106,7 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         ("lambda_min", "lambda_min"),
     ]:
         if figures[key] is not None:
-            lines.append(f"  {label:<16}{figures[key]:.6g}")
+            lines.append(f"  {label:<16}{figures[key]:.6g}{' (overflowed)' if isinf(figures[key]) else ''}")
     if figures["second_order"] is not None:
         lines.append(f"  second-order stationary to (ε, √ε) with ε = {figures['second_order']:.3g}")
     if figures["escape_rounds"]:
@@ -103,16 +129,32 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
     return "\n".join(lines)
 
 
+def said_of_writer(figures: dict[str, Any]) -> str:
+    """Return as text whether a process is still writing the run, whose status is `running`."""
+    last = f"last written on {figures['host'] or 'an unknown host'} at {figures['written']}"
+    return f"{figures['writer']}: {_WRITERS[Writer(figures['writer'])]}; {last}"
+
+
 def _mean_kept(kept: NDArray[np.bool_]) -> float | None:
     return float(kept.sum(axis=1).mean()) if len(kept) else None
 
 
 def _second_order(gradient_norm: float | None, lambda_min: float | None) -> float | None:
     """Return the smallest ε with ||∇f|| <= ε and λ_min >= -√ε (P2 §1, Preliminaries)."""
-    if gradient_norm is None or lambda_min is None:
+    if gradient_norm is None or lambda_min is None or not isfinite(gradient_norm) or not isfinite(lambda_min):
         return None
     return max(gradient_norm, min(lambda_min, 0.0) ** 2)
 
 
-def _last(column: Any) -> float | None:
-    return float(column[-1]) if len(column) and np.isfinite(column[-1]) else None
+def _objective(audits: Any) -> dict[str, float | None]:
+    """Return the figures of the last audit; None for those that it does not have. They need not be finite."""
+    columns = {name: audits[name] for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
+    columns["lambda_min"] = audits.get("lambda_min", ())
+    last = {name: float(column[-1]) if len(column) else None for name, column in columns.items()}
+    missing = {name for name, value in last.items() if value is not None and isnan(value)} - {"loss", "gradient_norm"}
+    return {name: None if name in missing else value for name, value in last.items()}
+
+
+def _loss_at_start(audits: Any) -> float | None:
+    known = len(audits["round"]) and audits["round"][0] == 0 and np.isfinite(audits["loss"][0])
+    return float(audits["loss"][0]) if known else None

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mpirobust.cluster.connect import connect
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.cluster.worker_loop import serve
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, ReportedFault
+from mpirobust.numerics import blas
 from mpirobust.run.setup import RunRequest, RunSetup, build_rank
 from mpirobust.run.stop_signals import StopSignals
 
@@ -31,14 +31,15 @@ def run(request: RunRequest, comm: Communicator, signals: StopSignals | None = N
     Raises:
         Fault: see `errors`; one rank raises the message and the others `ReportedFault`.
     """
-    threadpool_limits(1)  # sums must not depend on how many threads share them
+    blas.limit_threads()
     # Overflow is no error of NumPy's here: it is reported as the status DIVERGED.
     with nullcontext(signals) if signals else StopSignals() as signals, np.errstate(over="ignore", invalid="ignore"):
         setup = RunSetup(**json.loads(comm.on_root(lambda: _prepared(request, comm.size))))
         placement = assign_workers(setup.plan["workers"], comm.size)
         rank_setup = comm.all_or_fail(lambda: build_rank(setup, placement[comm.rank], comm.survives))
         cluster = comm.all_or_fail(lambda: connect(comm, rank_setup.group, placement))
-        hosts = [name.decode() for name in comm.gather_bytes(platform.node().encode())]
+        kernels = blas.limit_threads()  # also of the libraries that the kinds of the plan have loaded
+        places = [each.decode().split("\n") for each in comm.gather_bytes(f"{platform.node()}\n{kernels}".encode())]
         if cluster is None:
             comm.all_or_fail(lambda: None)  # the counterpart of the root's `restore` below: all wait for its outcome
             code = serve(comm, rank_setup.group, placement)
@@ -48,7 +49,7 @@ def run(request: RunRequest, comm: Communicator, signals: StopSignals | None = N
 
         from mpirobust.run import root
 
-        start = comm.all_or_fail(lambda: root.restore(setup, rank_setup, comm.versions(), hosts))
+        start = comm.all_or_fail(lambda: root.restore(setup, rank_setup, comm.versions(), places))
         with start.lock:
             return root.run_rounds(setup, rank_setup, cluster, lambda: signals.asked, start), Path(setup.folder)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +13,10 @@ from mpirobust.aggregators.base import Oracle
 from mpirobust.attacks.base import MessageAttack
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
+from mpirobust.comm.communicator import named
 from mpirobust.data.sources.base import Places
-from mpirobust.errors import Exit, Fault, PlanFault, SetupFault
+from mpirobust.errors import DataFault, Exit, Fault, PlanFault, SetupFault
+from mpirobust.numerics import blas
 from mpirobust.observers.base import RunContext, Status, Watch
 from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, run_folder
@@ -22,7 +24,7 @@ from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
 from mpirobust.records.tables import open_trace
 from mpirobust.records.trace import Trace
-from mpirobust.run import rounds
+from mpirobust.run import resuming, rounds
 from mpirobust.run.setup import RankSetup, RunRequest, RunSetup
 from mpirobust.terminal import say
 
@@ -50,52 +52,94 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
     Raises:
         SetupFault: the plan, its data, the folder, or the number of ranks do not fit.
     """
-    plan, notes = load_plan(request.plan, request.overrides)
+    former = None if request.plan else _former_in(request.out)
+    plan, notes, plan_file = _requested(request, former)
     schema = _schema(plan)
     assign_workers(plan.workers, size)
-    for note in notes if not request.quiet else ():
-        say(f"note: {note}")
-    folder = run_folder.choose_folder(request.out, request.plan.stem, request.resume, request.overwrite)
+    folder = run_folder.choose_folder(request.out, Path(plan_file).stem, request.resume, request.overwrite)
     if run_folder.holds_run(folder):
         run_folder.lock(folder).close()  # without the lock, a file that another run is writing could look damaged
     resumes = request.resume and run_folder.holds_run(folder)
     if resumes:
-        run_folder.check_continues(folder, plan.record())
-    stores = plan.data.prepare(Places.for_plan(request.plan))
+        former = former or run_folder.former_run(folder)
+        run_folder.check_continues(folder, former, plan.record())
+    stores = _stores(plan, plan_file, request)
     found = None
-    if resumes:
-        with open_trace(folder / TRACE, plan.workers, verify=False) as trace:  # `check_continues` has verified it
+    if former and resumes:
+        with open_trace(folder / TRACE, plan.workers, verify=False) as trace:  # `former_run` has verified it
             written, dim = trace["rounds/round"].size, trace["model/x"].size
         schema = replace(schema, rounds=max(plan.algorithm.rounds, written))
         found, damaged = checkpoint.newest(folder, schema, dim)
         for why in damaged:
             say(f"note: passed over {why}")
+        notes.append(resuming.note_on(folder, former, plan.record(), at_checkpoint=found is not None))
+    elif request.resume:
+        notes.append(f"{folder} holds no run to resume: a new one begins")
+    for note in notes if not request.quiet else ():
+        if note:
+            say(f"note: {note}")
     return RunSetup(
         plan=plan.table(),
         stores=[str(path) for path in stores],
         folder=str(folder),
         resumes=resumes,
         checkpoint=str(found) if found else "",
-        beside=str(request.plan.parent),
+        plan_file=plan_file,
         sources=dict(plan.record().sources),
         quiet=request.quiet,
         ends=request.ends,
+        limit=request.limit,
     )
 
 
-def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], hosts: list[str]) -> Start:
+def _former_in(folder: Path | None) -> run_folder.Former:
+    """Return the run in a folder that is to be resumed by its own plan."""
+    if folder is None or not run_folder.holds_run(folder):
+        raise SetupFault(f"{folder} holds no run to resume")
+    run_folder.lock(folder).close()
+    return run_folder.former_run(folder)
+
+
+def _requested(request: RunRequest, former: run_folder.Former | None) -> tuple[Plan, list[str], str]:
+    """Return the plan, notes on its overrides, and its file, absolute, or '' if that is not known."""
+    if former is not None and request.out is not None:
+        plan, notes = resuming.stored_plan(former, request.overrides, request.allowed, request.out)
+        return plan, notes, former.plan_file
+    assert request.plan is not None
+    if run_folder.holds_run(request.plan) or request.plan.name == TRACE:
+        raise SetupFault(f"{request.plan} is a run and no plan; mpirobust resume {request.plan} continues it")
+    plan, notes = load_plan(request.plan, request.overrides)
+    return plan, notes, str(request.plan.absolute())
+
+
+def _stores(plan: Plan, plan_file: str, request: RunRequest) -> list[Path]:
+    """Return the files of the data; raise `DataFault`."""
+    try:
+        return plan.data.prepare(Places.for_plan(Path(plan_file)))
+    except DataFault as fault:
+        if request.plan is not None:
+            raise
+        where = f"the plan was {plan_file}" if plan_file else "run.h5 does not say where the plan was"
+        raise DataFault(f"{fault}; {where}: mpirobust run PLAN --out {request.out} --resume takes another") from fault
+
+
+def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], places: Sequence[Sequence[str]]) -> Start:
     """Lock the folder and load the checkpoint. The older run is deleted here, after everything else is validated.
 
     Args:
         versions: of the MPI library and its binding, for the trace.
-        hosts: the machine of each rank, for the trace.
+        places: the machine of each rank and the kernels of its BLAS (`numerics/blas.py`), for the trace.
 
     Raises:
         Fault: the folder or what it holds cannot be used.
     """
     plan, folder = rank_setup.plan, Path(setup.folder)
     lock = run_folder.lock(folder)
-    facts = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, **provenance(versions, hosts)}
+    hosts, kernels = zip(*places, strict=True)
+    own = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, "blas": blas.merged(kernels)}
+    facts = own | provenance(versions, hosts, setup.plan_file, plan.records)
+    if blas.mixed(facts["blas"]) and not setup.quiet:
+        say(f"note: the ranks use different kernels of BLAS, so the bits depend on who hosts whom: {_by_rank(kernels)}")
     if sources := plan.record().sources:
         facts["sources"] = "\n".join(f"{table} {digest}" for table, digest in sources.items())
     trace = Trace(plan.workers, plan.byzantine(), facts)
@@ -105,10 +149,20 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ho
     with open_record(folder / TRACE, "run", verify=False) as file:  # `prepare` has verified both files
         if file.attrs["data_digest"] != rank_setup.facts.digest:
             raise SetupFault(f"the data have changed since the run in {folder} began; choose another --out")
+        before = str(file.attrs.get("blas", ""))
+    if blas.differ(before, facts["blas"]) and not setup.quiet:
+        changed = f"BLAS used {before}, and now uses {facts['blas']}"
+        say(f"note: {changed}: the bits may be others than those of a run without this break")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)
     run_folder.prune(folder, after=found.round)  # the damaged ones, which `prepare` passed over
     return Start(lock, found, trace)
+
+
+def _by_rank(kernels: Sequence[str]) -> str:
+    """Return the kernels, each with the ranks that use them, as text."""
+    users = {text: [rank for rank, own in enumerate(kernels) if own == text] for text in dict.fromkeys(kernels)}
+    return "; ".join(f"{named('rank', ranks)}: {text}" for text, ranks in users.items())
 
 
 def run_rounds(
@@ -159,6 +213,7 @@ def _watches(setup: RunSetup, rank_setup: RankSetup, trace: Trace, interrupted: 
         memories=saved,
         memories_nbytes=len(saved) * 8 * plan.workers * rank_setup.x0.size,
         ends=setup.ends,
+        limit=setup.limit,
         quiet=setup.quiet,
         interrupted=interrupted,
     )

@@ -51,8 +51,7 @@ def loop(
         pass  # the round is discarded: state and memories are those before it
 
     status = status or Status.FINISHED
-    for watch in watches:
-        watch.final_queries(moment, status)
+    status = _first([watch.final_queries(moment, status) for watch in watches]) or status
     if cluster.depleted and status is not Status.DIVERGED:
         status = Status.LOST
     for watch in watches:

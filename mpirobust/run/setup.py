@@ -29,21 +29,25 @@ class RunRequest:
     """The request of the command line.
 
     Attributes:
-        plan: the path of the plan.
+        plan: the path of the plan; None for that of the run in the folder `out`, which is then resumed.
         overrides: `key=value` assignments.
         out: the folder of the output; None to choose one.
         resume, overwrite: whether to continue or to replace a run in this folder.
         quiet: whether to print no notes and no progress.
         ends: when the job must have ended, on `time.monotonic` of the center's machine; None for never.
+        limit: where `ends` comes from, for messages.
+        allowed: the kinds from outside the package that may be imported if `plan` is None; see `catalog.only`.
     """
 
-    plan: Path
+    plan: Path | None
     overrides: Sequence[str] = ()
     out: Path | None = None
     resume: bool = False
     overwrite: bool = False
     quiet: bool = False
     ends: float | None = None
+    limit: str = ""
+    allowed: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,9 @@ class RunSetup:
         folder: the output folder.
         resumes: whether it holds a run to continue.
         checkpoint: the file to continue from; '' to begin at round 0.
-        beside: the folder of the plan, for kinds in files beside it.
+        plan_file: the plan, absolute, for files beside it; '' if it is not known: they are in the working directory.
         sources: the SHA-256 of the source of each kind from outside, by its table.
-        quiet, ends: as in the request.
+        quiet, ends, limit: as in the request.
     """
 
     plan: dict[str, Any]
@@ -66,10 +70,11 @@ class RunSetup:
     folder: str
     resumes: bool
     checkpoint: str
-    beside: str
+    plan_file: str
     sources: dict[str, str]
     quiet: bool
     ends: float | None
+    limit: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def build_rank(setup: RunSetup, mine: Sequence[int], survives: bool) -> RankSetu
     Raises:
         SetupFault: the data or the checkpoint cannot be read.
     """
-    plan = Plan.of(setup.plan, Path(setup.beside))
+    plan = Plan.of(setup.plan, Path(setup.plan_file).parent)
     _expect_same_sources(plan, setup.sources)
     stores = [Path(store) for store in setup.stores]
     with closing(plan.data.open(stores, plan.seed)) as dataset:

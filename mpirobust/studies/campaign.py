@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.comm.communicator import Communicator
@@ -20,7 +21,7 @@ from mpirobust.run import experiment
 from mpirobust.run.setup import RunRequest
 from mpirobust.run.stop_signals import StopSignals
 from mpirobust.terminal import say
-from mpirobust.time_limit import passed
+from mpirobust.time_limit import MARGIN, passed, shortage
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,17 @@ def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
     return Job(plan, tuple(overrides), effective.workers, runs / name)
 
 
-def carry_out(plan_jobs: Callable[[], Sequence[Job]], comm: Communicator, ends: float | None = None) -> int:
+def carry_out(
+    plan_jobs: Callable[[], Sequence[Job]],
+    comm: Communicator,
+    ends: float | None = None,
+    limit: str = "",
+) -> int:
     """Run the jobs of `plan_jobs` (called at the center) on all ranks; return the exit code.
 
     A finished job is passed over, and an interrupted one continues. A run that diverges is a
-    result like any other. A signal or the time `ends` (as in `RunRequest`) ends the run at hand after a round,
-    with a checkpoint.
+    result like any other. A signal or the time `ends` ends the run at hand after a round, with a checkpoint; `ends`
+    and `limit` are as in `RunRequest`.
 
     Raises:
         Fault: of a plan, its data, or a run.
@@ -58,11 +64,11 @@ def carry_out(plan_jobs: Callable[[], Sequence[Job]], comm: Communicator, ends: 
     with StopSignals() as signals:
         for at, (plan, overrides, name) in enumerate(todo, start=1):
             folder, label = Path(name), f"[{at}/{len(todo)}] {' '.join(overrides)}"
-            match comm.on_root(partial(_next, folder, label, signals.asked or passed(ends))):
+            match comm.on_root(partial(_next, folder, label, signals.asked, ends, limit)):
                 case b"stop":
                     return Exit.INTERRUPTED
                 case b"run":
-                    request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends)
+                    request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit)
                     code, _ = experiment.run(request, comm, signals)
                     if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
@@ -70,8 +76,11 @@ def carry_out(plan_jobs: Callable[[], Sequence[Job]], comm: Communicator, ends: 
     return Exit.OK
 
 
-def _next(folder: Path, label: str, stop: bool) -> bytes:
+def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) -> bytes:
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
+    if not stop and ends is not None and passed(ends):
+        say(shortage(ends - monotonic(), MARGIN, limit))
+        stop = True
     if stop:
         return b"stop"
     say(label)

@@ -10,6 +10,7 @@ from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import write_csv, write_whole
 from mpirobust.reports.bands import draw_bands
+from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.summary import summary
 from mpirobust.studies import claims, races
 from mpirobust.studies.campaign import Job, carry_out, job
@@ -30,7 +31,13 @@ class Figure:
 
 
 def figures(
-    folder: Path, out: Path, runs: Path, seeds: int | None, comm: Communicator, ends: float | None = None
+    folder: Path,
+    out: Path,
+    runs: Path,
+    seeds: int | None,
+    comm: Communicator,
+    ends: float | None = None,
+    limit: str = "",
 ) -> int:
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
@@ -47,37 +54,64 @@ def figures(
 
     def jobs() -> list[Job]:
         planned.extend(_planned(folder, runs, seeds))
+        expect_drawable([picture for figure in planned for picture in _pictures(figure, out)])
         return [each for figure in planned for column in figure.jobs.values() for each in column]
 
-    code = carry_out(jobs, comm, ends)
+    code = carry_out(jobs, comm, ends, limit)
     if code == Exit.OK:
         comm.on_root(lambda: report(planned, out))
     return code
 
 
 def report(planned: Sequence[Figure], out: Path) -> bytes:
-    """Draw the figures and write the tables of the runs, which are all finished, at the center."""
-    rows, said = [], []
-    for figure in planned:
-        family = figure.family
-        metrics = {family.metric, *(case.metric or family.metric for claim in family.claims for case in claim.cases)}
-        measured = {(label, metric): _outcome(figure, label, metric) for label in figure.jobs for metric in metrics}
-        pictures = [out / f"{figure.name}{suffix}" for suffix in _SUFFIXES]
-        curves = {label: measured[label, family.metric] for label in figure.jobs}
-        bands = {_legend(label, found): (found.at, found.values) for label, found in curves.items()}
-        draw_bands(bands, pictures, family.title, family.metric, family.against, family.scale)
-        rows += [each for label, found in curves.items() for each in _rows(figure, label, found)]
-        said += [f"\n## {family.title}\n", f"![{family.title}]({figure.name}.png)\n"]
-        if family.claims:
-            said += ["| the paper says | verdict | measured: medians over the seeds |", "| --- | --- | --- |"]
-            said += [claims.row(claim, family.metric, measured) for claim in family.claims]
-        if family.races:
-            folders = {label: [each.folder for each in column] for label, column in figure.jobs.items()}
-            said += ["", *races.HEAD]
-            said += [races.row(race, folders[race.curve], folders[race.against]) for race in family.races]
-    _write(out / "claims.md", "\n".join(["# What was claimed and what was measured", *said]) + "\n")
+    """Write the tables of the runs, which are all finished, and then draw the figures, at the center.
+
+    A fault in a claim or a picture leaves the tables that come before it.
+    """
+    measured = [_measured(figure) for figure in planned]
+    curves = [
+        {label: found[label, figure.family.metric] for label in figure.jobs}
+        for figure, found in zip(planned, measured, strict=True)
+    ]
+    rows = [
+        each
+        for figure, own in zip(planned, curves, strict=True)
+        for label, found in own.items()
+        for each in _rows(figure, label, found)
+    ]
     write_csv(out / "values.csv", [list(rows[0]), *(list(row.values()) for row in rows)])
+    said = [line for figure, found in zip(planned, measured, strict=True) for line in _claims(figure, found)]
+    _write(out / "claims.md", "\n".join(["# What was claimed and what was measured", *said]) + "\n")
+    for figure, own in zip(planned, curves, strict=True):
+        family = figure.family
+        bands = {_legend(label, found): (found.at, found.values) for label, found in own.items()}
+        draw_bands(bands, _pictures(figure, out), family.title, family.metric, family.against, family.scale)
     return b""
+
+
+def _measured(figure: Figure) -> dict[tuple[str, Metric], Outcome]:
+    """Return the outcome of each curve in the metric of the family and in those of its claims."""
+    family = figure.family
+    metrics = {family.metric, *(case.metric or family.metric for claim in family.claims for case in claim.cases)}
+    return {(label, metric): _outcome(figure, label, metric) for label in figure.jobs for metric in metrics}
+
+
+def _claims(figure: Figure, measured: claims.Measured) -> list[str]:
+    """Return the section of one figure, in Markdown."""
+    family = figure.family
+    said = [f"\n## {family.title}\n", f"![{family.title}]({figure.name}.png)\n"]
+    if family.claims:
+        said += ["| the paper says | verdict | measured: medians over the seeds |", "| --- | --- | --- |"]
+        said += [claims.row(claim, family.metric, measured) for claim in family.claims]
+    if family.races:
+        folders = {label: [each.folder for each in column] for label, column in figure.jobs.items()}
+        said += ["", *races.HEAD]
+        said += [races.row(race, folders[race.curve], folders[race.against]) for race in family.races]
+    return said
+
+
+def _pictures(figure: Figure, out: Path) -> list[Path]:
+    return [out / f"{figure.name}{suffix}" for suffix in _SUFFIXES]
 
 
 def _planned(folder: Path, runs: Path, seeds: int | None) -> list[Figure]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit
 from mpirobust.files import write_csv
+from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.heatmap import draw_heatmaps
 from mpirobust.studies.campaign import Job, carry_out, job
 from mpirobust.studies.family import Matrix, load_matrix
@@ -29,7 +30,15 @@ class Cell:
     jobs: list[Job]
 
 
-def matrix(path: Path, out: Path, runs: Path, seeds: int | None, comm: Communicator, ends: float | None = None) -> int:
+def matrix(
+    path: Path,
+    out: Path,
+    runs: Path,
+    seeds: int | None,
+    comm: Communicator,
+    ends: float | None = None,
+    limit: str = "",
+) -> int:
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
     Args:
@@ -41,14 +50,16 @@ def matrix(path: Path, out: Path, runs: Path, seeds: int | None, comm: Communica
         Fault: of the matrix, a plan, a run or a file.
     """
     cells: list[Cell] = []
+    stem = out / path.stem
 
     def jobs() -> list[Job]:
         cells.extend(_cells(path, load_matrix(path), runs, seeds))
+        expect_drawable(_pictures(stem))
         return [each for cell in cells for each in cell.jobs]
 
-    code = carry_out(jobs, comm, ends)
+    code = carry_out(jobs, comm, ends, limit)
     if code == Exit.OK:
-        comm.on_root(lambda: _report(load_matrix(path), cells, out / path.stem))
+        comm.on_root(lambda: _report(load_matrix(path), cells, stem))
     return code
 
 
@@ -76,8 +87,6 @@ def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> bytes:
         table = np.array([[found[attack, rule, code.label].final.mean() for rule in rules] for attack in attacks])
         tables[code.label] = np.vstack([table, table.max(axis=0)])
     start = float(np.median([each.values[:, 0] for each in found.values()]))
-    pictures = [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]
-    draw_heatmaps(tables, [*attacks, WORST], rules, pictures, matrix.title, matrix.metric, start)
 
     rows: list[list[object]] = [["code", "rule", "attack", "seed", matrix.metric, "run"]]
     for cell in cells:
@@ -85,4 +94,9 @@ def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> bytes:
         for seed, value, each in zip(matrix.seeds, finals, cell.jobs, strict=False):
             rows.append([cell.code, cell.rule, cell.attack, seed, value, each.folder.name])
     write_csv(stem.with_suffix(".csv"), rows)
+    draw_heatmaps(tables, [*attacks, WORST], rules, _pictures(stem), matrix.title, matrix.metric, start)
     return b""
+
+
+def _pictures(stem: Path) -> list[Path]:
+    return [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]

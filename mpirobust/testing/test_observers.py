@@ -75,9 +75,9 @@ class Calls(Watch):
         self.made.append(("after_round", moment.round))
         return self.inner.after_round(moment)
 
-    def final_queries(self, moment: Moment, status: Status) -> None:
+    def final_queries(self, moment: Moment, status: Status) -> Status | None:
         self.made.append(("final_queries", moment.round))
-        self.inner.final_queries(moment, status)
+        return self.inner.final_queries(moment, status)
 
     def after_last_round(self, moment: Moment, status: Status) -> None:
         self.made.append(("after_last_round", moment.round))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from mpirobust.records import checkpoint, run_folder
 from mpirobust.records.layout import TRACE, checkpoint_path
 from mpirobust.records.trace import Trace
 from mpirobust.reports.curves import curve
-from mpirobust.reports.summary import as_text, summary
+from mpirobust.reports.summary import as_json, as_text, summary
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from tests.support.launching import CONFIGS
 
@@ -120,10 +119,10 @@ def kept(path: Path) -> None:
 def trace(path: Path) -> None:
     """Every reader of a trace, each on its own: a later one must not lean on an earlier one's refusal."""
     readers: list[Callable[[], object]] = [
-        lambda: json.dumps(summary(path), allow_nan=False),
+        lambda: as_json(summary(path)).encode(),
         lambda: as_text(summary(path), path).encode(),
         lambda: Trace(M, np.array([1]), {}).restore(path, Trace(M, np.array([1]), {}).tail(), 5),
-        lambda: run_folder.check_continues(path.parent, _plan().record()),
+        lambda: run_folder.check_continues(path.parent, run_folder.former_run(path.parent), _plan().record()),
         lambda: curve(path.parent, "loss", "bytes"),
         lambda: curve(path.parent, "loss", "seconds"),
     ]

@@ -191,7 +191,7 @@ def test_cubic_newton_goes_on_from_between_its_rounds(two_rounds: str, plan: Pat
 def test_what_is_remembered_goes_on_on_other_ranks(
     feedback: str, ranks: tuple[int | None, int | None], plan: Path, tmp_path: Path
 ) -> None:
-    """Of rule, attacker and feedback: from round 9, when the checkpoint of round 12 is lost."""
+    """Of rule, attacker and feedback: from round 9, when the checkpoint of round 12 is lost; also by `resume`."""
     undisturbed, folder = tmp_path / "undisturbed", tmp_path / "resumed"
     rule = 'kind = "nnm"\nbeta = 0.2\nrule = { kind = "centered-clipping", radius = 0.5, start = "previous" }'
     text = _PLAN.format(rounds=12).replace('kind = "norm-trim"\nbeta = 0.2', rule).replace("every = 30", "every = 3")
@@ -204,7 +204,10 @@ def test_what_is_remembered_goes_on_on_other_ranks(
             f"{group}/{name}" for group in ("rule/0", "attack") for name in kept[group]
         }
     (folder / "checkpoint-000000012.h5").unlink()
-    done = mpirobust("run", str(plan), "--out", str(folder), "--resume", ranks=ranks[1])
+    again = (
+        ("resume", str(folder)) if feedback == "difference" else ("run", str(plan), "--out", str(folder), "--resume")
+    )
+    done = mpirobust(*again, ranks=ranks[1])
     assert done.returncode == 0, done.stderr
     assert "passed over" not in done.stderr
     assert_same(undisturbed, folder)

@@ -18,8 +18,9 @@ from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
 from mpirobust.run.experiment import run
 from mpirobust.run.setup import RunRequest
+from mpirobust.studies.campaign import carry_out, job
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
-from mpirobust.time_limit import MARGIN, end_of, passed
+from mpirobust.time_limit import MARGIN, end_of, origin_of, passed, shortage
 from tests.support.launching import mpirobust
 from tests.support.small_studies import lay_out
 from tests.support.traces import assert_same
@@ -180,6 +181,43 @@ def test_nothing_begins_after_the_end() -> None:
     assert not passed(None)
     assert not passed(monotonic() + 3600)
     assert passed(monotonic() + MARGIN / 2)
+
+
+OVER = "SLURM_JOB_END_TIME = 1000000000 (2001-09-09 01:46:40 UTC) is the end of a job that is over: unset the variable"
+
+
+@pytest.mark.parametrize(
+    ("limit", "end", "said"),
+    [
+        (None, "1000000000", OVER),
+        ("1s", "1000000000", "no round fits into --time-limit 1s: "),  # the option wins
+        ("0s", "", "no round fits into --time-limit 0s: 0.0 s are left, "),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "resume", "study"])
+def test_where_no_round_fits_the_limit_is_named(
+    command: str, limit: str | None, end: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, environment = plan(tmp_path, 5), {"SLURM_JOB_END_TIME": end}
+    ends, origin = end_of(limit, environment), origin_of(limit, environment)
+    if command == "study":
+        todo = [job(path, [], tmp_path / "runs")]
+        assert carry_out(lambda: todo, LocalCommunicator(), ends, origin) == 75
+        assert not todo[0].folder.exists()
+    for _ in range({"run": 1, "resume": 2, "study": 0}[command]):
+        capsys.readouterr()
+        request = RunRequest(path, out=tmp_path / "run", resume=True, quiet=True, ends=ends, limit=origin)
+        assert run(request, LocalCommunicator())[0] == 75
+    text = capsys.readouterr().err
+    assert text.count(said) == 1
+    assert "give more time" in text or "--time-limit none" in text
+
+
+def test_a_job_that_is_not_over_is_not_said_to_be() -> None:
+    origin = origin_of(None, {"SLURM_JOB_END_TIME": "1000000000"})
+    assert "no round fits into SLURM_JOB_END_TIME = 1000000000 (2001" in shortage(1.0, 2.5, origin)
+    assert "1.0 s are left, 2.5 s may be needed" in shortage(1.0, 2.5, origin)
+    assert "over" not in shortage(1.0, 2.5, origin)
 
 
 _PLAN = """

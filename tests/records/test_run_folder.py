@@ -12,7 +12,7 @@ import tomli_w
 from mpirobust.errors import SetupFault
 from mpirobust.records.layout import TRACE, checkpoint_path
 from mpirobust.records.plan_record import PlanRecord
-from mpirobust.records.run_folder import check_continues, choose_folder, lock, prune
+from mpirobust.records.run_folder import check_continues, choose_folder, former_run, lock, prune
 from mpirobust.records.trace import Trace
 
 
@@ -40,7 +40,7 @@ def test_a_folder_with_a_run_is_refused_unless_told(tmp_path: Path, name: str) -
 def test_checkpoints_without_a_trace_are_not_continued(tmp_path: Path) -> None:
     checkpoint_path(tmp_path, 10).touch()
     with pytest.raises(SetupFault, match=r"has checkpoints and no run\.h5"):
-        check_continues(tmp_path, PlanRecord({}, set(), {}))
+        check_continues(tmp_path, former_run(tmp_path), PlanRecord({}, set(), {}))
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def test_another_plan_is_not_continued(now: dict[str, Any], says: str, tmp_path:
     before = {"a": 1, "b": {"c": 2}}
     trace = Trace(1, np.zeros(0, np.intp), {"plan": tomli_w.dumps(before)})
     trace.write(tmp_path / TRACE, "running", 0, np.zeros(1))
-    check_continues(tmp_path, PlanRecord(before, set(), {}))
-    check_continues(tmp_path, PlanRecord(now, {"b.c", "b.d"}, {}))
+    check_continues(tmp_path, former_run(tmp_path), PlanRecord(before, set(), {}))
+    check_continues(tmp_path, former_run(tmp_path), PlanRecord(now, {"b.c", "b.d"}, {}))
     with pytest.raises(SetupFault, match=f"holds a run of another plan: {says}; choose another --out"):
-        check_continues(tmp_path, PlanRecord(now, set(), {}))
+        check_continues(tmp_path, former_run(tmp_path), PlanRecord(now, set(), {}))
 
 
 def test_only_one_run_at_a_time(tmp_path: Path) -> None:

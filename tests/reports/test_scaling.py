@@ -24,12 +24,13 @@ def run(
     rounds: int = 31,
     status: str = "finished",
     change: str = "",
+    kernels: str = "openblas 0.3.31 Haswell",
     **plan: Any,
 ) -> Path:
     """Every fifth round takes ten times as long, the first ones a hundred times; an audit, for ever."""
     keys = {"seed": 1, "workers": workers, "algorithm": {"rounds": 31}, "aggregator": {"kind": "mean"}, **plan}
     hosts = " ".join(f"h{process // 2}" for process in range(processes))
-    trace = Trace(workers, np.zeros(0, np.intp), {"plan": tomli_w.dumps(keys), "hosts": hosts})
+    trace = Trace(workers, np.zeros(0, np.intp), {"plan": tomli_w.dumps(keys), "hosts": hosts, "blas": kernels})
     for t in range(1, rounds + 1):
         row = trace.rounds.append()
         row["round"], row["bytes_up"], row["norms"], row["kept"] = t, 7 * workers, t, True
@@ -93,6 +94,14 @@ def test_other_numbers_are_noticed(change: str, rounds: int, says: str, tmp_path
     found = compare(folders[0], run(tmp_path / "c", 3, 1.0, rounds=rounds, change=change))
     assert says in found.apart
     assert "same numbers" not in as_text(found, [])
+
+
+def test_other_kernels_of_blas_are_named(tmp_path: Path) -> None:
+    sizes = [run(tmp_path / "a", 2, 1.0), run(tmp_path / "b", 3, 1.0)]
+    assert "BLAS" not in as_text(compare(*sizes), [])
+    sizes.append(run(tmp_path / "c", 4, 1.0, kernels="openblas 0.3.31 SkylakeX"))
+    said = f"{sizes[0]} used openblas 0.3.31 Haswell, {sizes[2]} openblas 0.3.31 SkylakeX"
+    assert as_text(compare(*sizes), []).count(f"other kernels of BLAS: {said}") == 1
 
 
 def test_keys_that_may_change_on_resuming_make_no_other_experiment(tmp_path: Path) -> None:

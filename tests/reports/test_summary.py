@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import pytest
 import tomli_w
 
 from mpirobust.errors import SetupFault
+from mpirobust.records.run_folder import lock
 from mpirobust.records.trace import Trace
 from mpirobust.reports.curves import curve
-from mpirobust.reports.summary import as_text, summary
+from mpirobust.reports.run_table import rows
+from mpirobust.reports.summary import as_json, as_text, summary
 from tests.support.alone import command_alone
 from tests.support.sealing import resealed
 
@@ -157,3 +161,46 @@ def test_another_number_of_workers_than_in_the_plan_is_a_fault(tmp_path: Path) -
         else:
             with pytest.raises(SetupFault, match="its plan has another number of workers"):
                 summary(tmp_path)
+
+
+@pytest.mark.parametrize(("hosts", "writer"), [(platform.node(), "not held"), ("another-host " * 3, "unknown")])
+def test_a_run_that_was_killed_is_not_said_to_run(
+    hosts: str, writer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = Trace(2, np.zeros(0, np.intp), {"plan": _PLAN, "hosts": hosts})
+    trace.write(tmp_path / "run.h5", "running", 0, np.zeros(2))
+    (tmp_path / "run.lock").touch()
+    assert command_alone("inspect", str(tmp_path)) == 0
+    told = next(line.split() for line in capsys.readouterr().out.splitlines() if "writer" in line)
+    assert " ".join(told).startswith(f"writer {writer}: ")
+    assert f"last written on {hosts.split()[0]} at 20" in " ".join(told)
+    assert command_alone("inspect", str(tmp_path), "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["status"], figures["writer"], figures["host"]) == ("running", writer, hosts.split()[0])
+    assert command_alone("inspect", str(tmp_path), "--status") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "running\n"  # scripts compare this word
+    assert shown.err.startswith(f"note: {writer}: ")
+    assert rows([tmp_path])[0].unfinished() == f"{tmp_path}: running ({writer})"
+
+
+def test_a_run_that_is_being_written_is_alive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = Trace(2, np.zeros(0, np.intp), {"plan": _PLAN, "hosts": "another-host"})
+    with lock(tmp_path):
+        trace.write(tmp_path / "run.h5", "running", 0, np.zeros(2))
+        assert summary(tmp_path)["writer"] == "alive"
+        assert command_alone("inspect", str(tmp_path), "--status") == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("running\n", "")
+    trace.write(tmp_path / "run.h5", "finished", 0, np.zeros(2))
+    assert summary(tmp_path)["writer"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(np.inf, "inf (overflowed)"), (-np.inf, "-inf (overflowed)"), (nan, "nan"), (1e183, "1e+183")]
+)
+def test_what_is_not_finite_is_shown_as_what_it_is(value: float, shown: str, tmp_path: Path) -> None:
+    figures = told(tmp_path / "run.h5", [False], gradient_norm=value)
+    assert f"  {'gradient norm':<16}{shown}\n" in as_text(figures, tmp_path)
+    found = json.loads(as_json(figures), parse_constant=pytest.fail)["gradient_norm"]
+    assert found == (value if np.isfinite(value) else str(value))

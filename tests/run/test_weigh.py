@@ -14,7 +14,7 @@ from mpirobust.errors import SetupFault
 from mpirobust.hdf5 import write_sealed
 from mpirobust.plan import Plan
 from mpirobust.records.layout import FORMAT, TRACE
-from mpirobust.records.run_folder import check_continues
+from mpirobust.records.run_folder import check_continues, former_run
 from mpirobust.reports.forecast import forecast
 from mpirobust.shard import Shard
 from mpirobust.testing.support.attack_rounds import run
@@ -130,10 +130,11 @@ def test_a_run_without_the_key_is_one_of_equal_weights(tmp_path: Path) -> None:
     assert "weigh" not in plan.identity()
     text = regression_plan().toml().replace('weigh = "equal"\n', "")
     assert "weigh" not in text
-    write_sealed(tmp_path / TRACE, "run", FORMAT, lambda file: file.attrs.update(plan=text))
-    check_continues(tmp_path, plan)
+    facts = {"plan": text, "status": "finished", "rounds": 0}
+    write_sealed(tmp_path / TRACE, "run", FORMAT, lambda file: file.attrs.update(facts))
+    check_continues(tmp_path, former_run(tmp_path), plan)
     with pytest.raises(SetupFault, match="weigh was 'equal', is 'rows'"):
-        check_continues(tmp_path, other)
+        check_continues(tmp_path, former_run(tmp_path), other)
 
 
 def test_the_key_is_in_the_effective_plan() -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import shutil
 import signal
+import sys
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+from mpirobust.errors import Exit
 from mpirobust.studies import figures
-from tests.support.alone import command_alone
+from tests.support.alone import command_alone, run_alone
 from tests.support.launching import finish, mpirobust, start
 from tests.support.small_studies import FAMILY, lay_out
+
+Captured: TypeAlias = pytest.CaptureFixture[str]
 
 
 def made(folder: Path, *more: str) -> list[str]:
@@ -131,6 +136,52 @@ def test_the_matrix_has_the_worst_case_last(tmp_path: Path) -> None:
     far = [float(row["distance"]) for row in rows if (row["rule"], row["attack"]) == ("mean", "noise")]
     near = [float(row["distance"]) for row in rows if (row["rule"], row["attack"]) == ("trim", "noise")]
     assert max(near) < min(far)
+
+
+def study(command: str, folder: Path) -> list[str]:
+    return [command, *{"figures": [str(folder), "--seeds", "1"], "matrix": [str(folder / "grid.toml")]}[command]]
+
+
+@pytest.mark.parametrize("command", ["figures", "matrix"])
+@pytest.mark.parametrize(("lacking", "code"), [("matplotlib", Exit.SETUP), ("folder", Exit.STORAGE)])
+def test_what_cannot_be_drawn_is_known_before_the_first_run(
+    lacking: str, code: int, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    out = tmp_path / "out"
+    if lacking == "matplotlib":
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    else:
+        out.write_text("a file where the folder should be")
+    arguments = study(command, lay_out(tmp_path / "study"))
+    assert command_alone(*arguments, "--out", str(out), "--runs", str(tmp_path / "runs")) == code
+    assert not (tmp_path / "runs").exists()
+    said = capsys.readouterr().err
+    assert said.count("mpirobust: ") == said.count("\n") == 1
+    assert ("pip install '.[plot]'" if lacking == "matplotlib" else f"cannot write to {out}") in said
+
+
+@pytest.mark.parametrize(("command", "tables"), [("figures", ["claims.md", "values.csv"]), ("matrix", ["grid.csv"])])
+def test_the_tables_are_written_whether_or_not_it_can_be_drawn(
+    command: str, tables: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise ValueError("no such font")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", failing)
+    arguments = study(command, lay_out(tmp_path / "study"))
+    out = tmp_path / "out"
+    assert command_alone(*arguments, "--out", str(out), "--runs", str(tmp_path / "runs")) == Exit.STORAGE
+    assert sorted(path.name for path in out.iterdir()) == tables
+    assert capsys.readouterr().err.count("mpirobust: cannot draw: ValueError: no such font") == 1
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "qtagg"])
+def test_it_is_drawn_whatever_backend_the_environment_names(backend: str, tmp_path: Path) -> None:
+    """In a process of its own: matplotlib reads this variable when it is first imported."""
+    run = run_alone(lay_out(tmp_path / "study") / "plan.toml", tmp_path / "run")
+    done = mpirobust("report", str(run), "--out", str(tmp_path / "x.PNG"), env={"MPLBACKEND": backend})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "x.PNG").read_bytes()[1:4] == b"PNG"
 
 
 def test_a_folder_without_figures(tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ SAME = [
 ]
 
 
-def assert_same(one: Path, other: Path) -> None:
-    """The run in the folder `other` is finished and has the numbers of the run in `one`."""
+def assert_same(one: Path, other: Path, status: str = "finished") -> None:
+    """The run in the folder `other` has this status and the numbers of the run in `one`."""
     with h5py.File(one / "run.h5") as expected, h5py.File(other / "run.h5") as found:
-        assert found.attrs["status"] == "finished"
+        assert found.attrs["status"] == status
         for column in SAME:
             np.testing.assert_array_equal(found[column][:], expected[column][:], err_msg=column)
 

@@ -1,0 +1,48 @@
+"""The BLAS of this process. It chooses its kernels by the processor, and other kernels round sums differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from threadpoolctl import ThreadpoolController
+
+
+def limit_threads() -> str:
+    """Limit every BLAS that is loaded to one thread, because sums must not depend on how many threads share them.
+
+    Returns:
+        each library with its version and the core type whose kernels it uses, as
+        `openblas 0.3.30 Haswell, openblas 0.3.31 Haswell`.
+    """
+    controller = ThreadpoolController()
+    controller.limit(limits=1)
+    blas = (library for library in controller.info() if library["user_api"] == "blas")
+    return merged(f"{each['internal_api']} {each['version']} {each.get('architecture', '-')}" for each in blas)
+
+
+def merged(texts: Iterable[str]) -> str:
+    """Return what several processes use, as one text of the same form."""
+    return ", ".join(sorted({each for text in texts for each in text.split(", ") if each}))
+
+
+def mixed(text: str) -> bool:
+    """Return whether a library has two core types in it."""
+    return any(len(cores) > 1 for cores in _core_types(text).values())
+
+
+def differ(one: str, other: str) -> bool:
+    """Return whether a library that is in both has other core types in the one than in the other.
+
+    A process need not have loaded every library. If the two have none in common, they differ unless one is unknown: ''.
+    """
+    first, second = _core_types(one), _core_types(other)
+    common = first.keys() & second.keys()
+    return any(first[each] != second[each] for each in common) or bool(first and second and not common)
+
+
+def _core_types(text: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for each in filter(None, text.split(", ")):
+        library, _, core = each.rpartition(" ")
+        found.setdefault(library, set()).add(core)
+    return found
