@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.launching import REPOSITORY, until
+from tests.support.launching import REPOSITORY, processes_with, until
 
 JOBS = REPOSITORY / "jobs"
 _CONSTANT = r"^readonly {}=[0-9]+ "
@@ -75,7 +75,7 @@ class Stage:
         script: str = "run.sbatch",
         env: Mapping[str, str] | None = None,
         meanwhile: Callable[[subprocess.Popen[bytes]], None] | None = None,
-        timeout: float = 20,
+        timeout: float = 10,
     ) -> Played:
         """Run a script to its end; fail if a process that it started is there afterwards.
 
@@ -103,9 +103,9 @@ class Stage:
                 if meanwhile is not None:
                     meanwhile(process)
                 code = process.wait(5 * timeout)
-                left = _marked(mark)
+                left = processes_with(mark)
             finally:
-                for pid in (process.pid, *_marked(mark)):
+                for pid in (process.pid, *processes_with(mark)):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 process.wait()
@@ -123,15 +123,3 @@ class Stage:
     def _lines(self, name: str) -> list[str]:
         path = self.folder / name
         return path.read_text().splitlines() if path.exists() else []
-
-
-def _marked(mark: str) -> dict[int, str]:
-    """The processes with this in their environment, and their commands."""
-    found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
-                found[int(process.name)] = (
-                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                )
-    return found

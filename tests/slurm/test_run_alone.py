@@ -161,6 +161,22 @@ def test_a_start_that_was_cut_off_is_repeated_once(stage: Stage, code: int) -> N
     assert "it came to no round: see above, or give more time" in played.text
 
 
+@pytest.mark.parametrize("code", [2, 3, 4, 5, 130])
+def test_a_fault_that_every_start_would_meet_is_final(stage: Stage, code: int) -> None:
+    _saved(stage, "running")
+    stage.rank(f"touch out/checkpoint-000000040.h5; exit {code}")
+    played = stage.play(*_OUT)
+    assert (played.code, played.requeued) == (code, []), played.text
+    assert "not requeued: another start would fail in the same way" in played.text
+
+
+def test_a_launcher_that_loses_the_run_and_returns_0_is_not_believed(stage: Stage) -> None:
+    _saved(stage, "running")
+    stage.rank("touch out/checkpoint-000000040.h5; exit 0")
+    played = stage.play(*_OUT)
+    assert (played.code, played.requeued) == (75, ["7"]), played.text
+
+
 @pytest.mark.parametrize("code", [1, 213])
 def test_a_run_that_began_and_was_cut_off_is_repeated(stage: Stage, code: int) -> None:
     """The same codes as those of a launcher that fails: that it began shows in its run file."""
