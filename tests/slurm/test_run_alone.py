@@ -203,7 +203,7 @@ def test_a_launcher_with_ranks_is_left_alone(stage: Stage) -> None:
     """Also one whose ranks come late and stay long, by the measure of the patience with one that has none."""
     _saved(stage, "finished")
     stage.stub("mpirun", f'{_MPIRUN}sleep 1.5\n"$@"\n')
-    stage.rank("sleep 2.5; exit 0")
+    stage.rank("exec env -i sleep 2.5")
     played = stage.play(*_OUT)
     assert played.code == 0
     assert "ending it" not in played.text
