@@ -35,6 +35,8 @@ _TIERS = {
     "crashes": "system",
     "hosts": "system",
     "slurm": "system",
+    "slurm/test_points.py": "unit",
+    "slurm/test_run_alone.py": "unit",
     "fuzz/test_guided.py": "system",
     "paper": "paper",
 }

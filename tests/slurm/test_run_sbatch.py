@@ -12,7 +12,7 @@ import pytest
 
 from tests.slurm.jobs import FAKE_CPUS, assert_same_bits, bring_end_in_sight, status, submit, write_plan
 from tests.slurm.sandbox import Sandbox
-from tests.support.launching import CONFIGS, ranks_in_job, until
+from tests.support.launching import CONFIGS, processes_with, ranks_in_job, until
 
 
 def test_a_rank_for_each_worker_and_the_center(cluster: Sandbox, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_rank_for_each_worker_and_the_center(cluster: Sandbox, tmp_path: Path)
 
 @pytest.mark.parametrize(("launcher", "ntasks"), [("mpirun", 5), ("srun", 1)])
 def test_requeued_before_the_limit(cluster: Sandbox, tmp_path: Path, launcher: str, ntasks: int) -> None:
-    """The signal of SLURM, by way of the script and either launcher: saved, requeued, the same bits."""
+    """The signal of SLURM, by way of the script and either launcher: saved, requeued, the same bits, nothing left."""
     plan = write_plan(tmp_path, rows=4000, rounds=10**6)
     out = tmp_path / "chosen"
     job = submit(cluster, tmp_path, plan.name, f"--out={out}", ntasks=ntasks, env={"MPIROBUST_LAUNCHER": launcher})
@@ -41,6 +41,11 @@ def test_requeued_before_the_limit(cluster: Sandbox, tmp_path: Path, launcher: s
     assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("COMPLETED", "0:0", "1"), job.text()
     assert "exit code 75" in job.text()
     assert_same_bits(out, plan, rounds)
+    until(lambda: not _left(tmp_path), 6, lambda: f"left behind: {_left(tmp_path)}")
+
+
+def _left(folder: Path) -> dict[int, str]:
+    return processes_with(f"SLURM_SUBMIT_DIR={folder}")
 
 
 # Rank 3 of 6 has four of the 20 workers, and two of the others are Byzantine.
@@ -67,20 +72,23 @@ def test_under_ulfm_a_job_goes_on_or_comes_back(cluster: Sandbox, tmp_path: Path
         assert_same_bits(out, plan, rounds)
 
 
-def test_a_signal_before_the_ranks_are_ready_does_not_end_them(cluster: Sandbox, tmp_path: Path) -> None:
-    """Ranks ignore the signal until they can obey it."""
-    plan = write_plan(tmp_path, rows=400, rounds=50)
+def test_a_signal_before_the_ranks_are_ready_reaches_them_later(cluster: Sandbox, tmp_path: Path) -> None:
+    """Ranks ignore the signal until they can obey it, and then obey it."""
+    plan = write_plan(tmp_path, rows=400, rounds=10**6)
     slow = tmp_path / "bin" / "mpirobust"
     slow.parent.mkdir()
-    slow.write_text('#!/bin/sh\n[ "$1" != run ] || sleep 3\nexec python -m mpirobust "$@"\n')
+    slow.write_text(
+        '#!/bin/sh\n[ "$1" != run ] || until grep -q asking *.log; do sleep 1; done\nexec python -m mpirobust "$@"\n'
+    )
     slow.chmod(0o755)
     env = {"MPIROBUST_LAUNCHER": "mpirun", "PATH": f"{slow.parent}{os.pathsep}{FAKE_CPUS['PATH']}"}
     job = submit(cluster, tmp_path, plan.name, "--out=out", ntasks=3, env=env)
     until(lambda: len(ranks_in_job(tmp_path)) == 3, 60, job.text)
     cluster.call("scancel", "--batch", "--signal=USR1", job.id)
+    bring_end_in_sight(job, tmp_path, tmp_path / "out", rows=400)
     facts = job.wait(60)
-    assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("COMPLETED", "0:0", "0"), job.text()
-    assert "SIGUSR1: asking for a checkpoint" in job.text()
+    assert (facts["JobState"], facts["ExitCode"], facts["Restarts"]) == ("COMPLETED", "0:0", "1"), job.text()
+    assert "exit code 75" in job.text()
 
 
 def test_a_wrong_plan_is_not_requeued(cluster: Sandbox, tmp_path: Path) -> None:
@@ -103,13 +111,16 @@ def test_a_wrong_setting_is_refused(cluster: Sandbox, tmp_path: Path, launcher: 
     assert said in job.text()
 
 
-def test_a_cancelled_job_saves_and_stays_away(cluster: Sandbox, tmp_path: Path) -> None:
-    """scancel: saved, and no requeue."""
+@pytest.mark.parametrize(("launcher", "ntasks"), [("mpirun", 3), ("srun", 1)])
+def test_a_cancelled_job_saves_and_stays_away(cluster: Sandbox, tmp_path: Path, launcher: str, ntasks: int) -> None:
+    """scancel: saved, no requeue, and a last line that says how to go on."""
     plan = write_plan(tmp_path, rows=400, rounds=10**6)
-    job = submit(cluster, tmp_path, plan.name, "--out=out", ntasks=1, env={"MPIROBUST_LAUNCHER": "srun"})
+    job = submit(cluster, tmp_path, plan.name, "--out=out", ntasks=ntasks, env={"MPIROBUST_LAUNCHER": launcher})
     until((tmp_path / "out" / "run.h5").exists, 60, job.text)
     cluster.call("scancel", job.id)
-    until(lambda: "exit code 75" in job.text(), 60, job.text)
+    until(lambda: "not requeued after SIGTERM; submit again with the same --out" in job.text(), 60, job.text)
+    rounds = status(tmp_path / "out")[1]
+    assert f"unfinished (interrupted); {rounds} rounds are saved" in job.text()
     facts = job.wait(60)
     assert (facts["JobState"], facts["Restarts"]) == ("CANCELLED", "0"), job.text()
     with h5py.File(tmp_path / "out" / "run.h5") as file:

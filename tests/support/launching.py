@@ -79,6 +79,17 @@ def ranks_in_job(folder: Path) -> dict[int, int]:
     return _ranks(pids, f"SLURM_SUBMIT_DIR={folder}")
 
 
+def processes_with(setting: str) -> dict[int, str]:
+    """The processes that have this in their environment, and their commands."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if setting.encode() in (process / "environ").read_bytes().split(b"\0"):
+                command = (process / "cmdline").read_bytes()
+                found[int(process.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
 def _ranks(pids: Iterable[int], setting: str = "") -> dict[int, int]:
     """Those of the processes that are ranks, by rank, and that have this in their environment."""
     found = {}
