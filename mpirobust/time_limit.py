@@ -10,6 +10,7 @@ from time import monotonic, time
 
 MARGIN = 2.0  # seconds that no estimate covers: the summary, the end of the other processes
 _SLURM = "SLURM_JOB_END_TIME"
+_LATEST = 2**37  # a time that can still be written as a date
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -37,7 +38,7 @@ def origin_of(limit: str | None, environment: Mapping[str, str] = os.environ) ->
     """Return where the limit that `end_of` finds for the same arguments comes from, for messages."""
     end = environment.get(_SLURM, "")
     if limit is None and end.isdecimal():
-        return f"{_SLURM} = {end} ({datetime.fromtimestamp(int(end), UTC):%F %T} UTC)"
+        return f"{_SLURM} = {end} ({datetime.fromtimestamp(min(int(end), _LATEST), UTC):%F %T} UTC)"
     return f"--time-limit {limit}"
 
 

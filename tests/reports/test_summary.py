@@ -25,14 +25,16 @@ from tests.support.sealing import resealed
 _PLAN = '[aggregator]\nkind = "mean"\n'
 
 
-def told(path: Path, escape: list[bool], gradient_norm: float = 0.5, lambda_min: float = nan) -> dict[str, Any]:
+def told(
+    path: Path, escape: list[bool], gradient_norm: float = 0.5, lambda_min: float = nan, distance: float = 0.0
+) -> dict[str, Any]:
     """The summary of a run with these rounds and this last audit."""
     trace = Trace(3, np.array([1]), {"plan": _PLAN})
     for t, escaping in enumerate(escape, start=1):
         row = trace.rounds.append()
         row["round"], row["escape"] = t, escaping
     audit = trace.audits.append()
-    audit["gradient_norm"], audit["lambda_min"] = gradient_norm, lambda_min
+    audit["gradient_norm"], audit["lambda_min"], audit["distance"] = gradient_norm, lambda_min, distance
     trace.write(path, "finished", len(escape), np.zeros(2))
     return summary(path)
 
@@ -200,7 +202,9 @@ def test_a_run_that_is_being_written_is_alive(tmp_path: Path, capsys: pytest.Cap
     ("value", "shown"), [(np.inf, "inf (overflowed)"), (-np.inf, "-inf (overflowed)"), (nan, "nan"), (1e183, "1e+183")]
 )
 def test_what_is_not_finite_is_shown_as_what_it_is(value: float, shown: str, tmp_path: Path) -> None:
-    figures = told(tmp_path / "run.h5", [False], gradient_norm=value)
-    assert f"  {'gradient norm':<16}{shown}\n" in as_text(figures, tmp_path)
+    figures = told(tmp_path / "run.h5", [False], gradient_norm=value, distance=value)
+    text = as_text(figures, tmp_path)
+    assert f"  {'gradient norm':<16}{shown}\n" in text
+    assert (f"  {'distance to w*':<16}{shown}\n" in text) is not np.isnan(value)  # nan: none is known
     found = json.loads(as_json(figures), parse_constant=pytest.fail)["gradient_norm"]
     assert found == (value if np.isfinite(value) else str(value))
