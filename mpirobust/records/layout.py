@@ -19,7 +19,6 @@ CHECKPOINTS = "checkpoint-*.h5"
 KEPT = 2  # the number of checkpoints that are kept: the newest may be damaged
 PHASES = tuple(each.name for each in fields(RoundTimes))  # columns `seconds_*` of the trace
 
-
 _NUMBERED = re.compile(r"checkpoint-([0-9]{9}|[1-9][0-9]{9,})\.h5")
 _SCRATCH = re.compile(rf"\.({re.escape(TRACE)}|{_NUMBERED.pattern})\..+\.part")
 

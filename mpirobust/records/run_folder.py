@@ -91,7 +91,7 @@ def lock(folder: Path) -> IO[str]:
         lock.close()
         raise SetupFault(f"another run is writing to {folder}; wait for it, or choose another folder") from error
     except OSError as error:
-        _note_no_locks(folder, error.strerror)
+        _note_no_locks(error.strerror)
     return lock
 
 
@@ -114,8 +114,8 @@ def _open_lock(folder: Path) -> IO[str]:
 
 
 @cache
-def _note_no_locks(folder: Path, reason: str) -> None:
-    say(f"note: no file locks here ({reason}): two jobs that write to {folder} cannot be told apart")
+def _note_no_locks(reason: str) -> None:
+    say(f"note: no file locks here ({reason}): two jobs that write to the same folder cannot be told apart")
 
 
 def prune(folder: Path, after: int = -1) -> None:

@@ -144,6 +144,17 @@ def test_checkpoints_are_in_the_order_of_their_rounds(tmp_path: Path) -> None:
     assert KEPT == 2
 
 
+def test_the_folder_itself_may_be_a_link_and_so_may_the_plan(plan: Path, tmp_path: Path) -> None:
+    """As to the scratch file system of a cluster."""
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "scratch")
+    (tmp_path / "linked.toml").symlink_to(plan)
+    run_alone(tmp_path / "linked.toml", tmp_path / "out", "algorithm.rounds=2")
+    run_alone(tmp_path / "linked.toml", tmp_path / "out", resume=True)
+    assert (tmp_path / "out").is_symlink()
+    assert list(checkpoints(tmp_path / "scratch")) == [4, 6]
+
+
 def test_own_files_are_replaced_whether_damaged_or_not(plan: Path, tmp_path: Path) -> None:
     out = run_alone(plan, tmp_path / "out")
     for path in (out / "run.h5", *checkpoints(out).values()):
@@ -222,10 +233,10 @@ def test_that_there_are_no_locks_is_said_once(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _take_locks_away(number, monkeypatch)
-    for _ in range(3):
-        run_folder.lock(tmp_path).close()
-    note = f"note: no file locks here ({os.strerror(number)}): two jobs that write to {tmp_path} cannot be told apart\n"
-    assert capsys.readouterr().err == note
+    for name in ("a", "a", "b"):
+        run_folder.lock(tmp_path / name).close()
+    said = "two jobs that write to the same folder cannot be told apart"
+    assert capsys.readouterr().err == f"note: no file locks here ({os.strerror(number)}): {said}\n"
 
 
 def test_without_locks_nothing_is_lost(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
