@@ -118,7 +118,9 @@ def test_real_targets_stay_as_they_are(places: Places) -> None:
 
 def test_too_many_classes_to_be_classes(places: Places) -> None:
     write(places, "".join(f"{row}.5 1:1\n" for row in range(1001)))
-    with pytest.raises(DataFault, match=r'1001 distinct labels; for real targets say targets = "real"'):
+    with pytest.raises(
+        DataFault, match=r'svm, line 1001: .*1001 distinct labels; for real targets say data\.targets = "real"'
+    ):
         dataset(LibSVM(path="rows.svm"), places)
 
 
@@ -169,12 +171,21 @@ class TestTestFile:
         np.testing.assert_array_equal(test.y, [0, 1])
         np.testing.assert_array_equal(data.train(np.arange(4)).X.toarray(), DENSE)
 
-    def test_may_not_have_more(self, places: Places) -> None:
+    def test_may_have_more(self, places: Places) -> None:
+        """As a1a.t, with 123 features to the 119 of a1a."""
         write(places, TEXT)
-        path = write(places, "-1 1:9\n+1 5:1\n", "rows.t")
+        write(places, "-1 1:9\n+1 6:1\n", "rows.t")
+        data = dataset(LibSVM(path="rows.svm", test="rows.t"), places)
+        assert data.facts.features == 6
+        np.testing.assert_array_equal(data.train(np.arange(4)).X.toarray(), np.pad(DENSE, ((0, 0), (0, 2))))
+        np.testing.assert_array_equal(data.test(np.arange(2)).X.toarray(), [[9, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1]])
+
+    def test_may_not_have_more_than_the_plan_says(self, places: Places) -> None:
+        write(places, TEXT)
+        path = write(places, "# rows\n-1 1:9\n\n+1 5:1\n+1 7:1\n", "rows.t")
         with pytest.raises(DataFault) as caught:
-            dataset(LibSVM(path="rows.svm", test="rows.t"), places)
-        assert str(caught.value) == f"{path}, line 2: feature index 5 is above data.features = 4"
+            dataset(LibSVM(path="rows.svm", test="rows.t", features=4), places)
+        assert str(caught.value) == f"{path}, line 4: feature 5 is above data.features = 4; the file needs 7"
 
     def test_labels_mean_what_they_mean_in_training(self, places: Places) -> None:
         write(places, TEXT)
@@ -185,8 +196,8 @@ class TestTestFile:
     @pytest.mark.parametrize("label", ["0", "2", "-3"])
     def test_may_not_have_labels_of_its_own(self, places: Places, label: str) -> None:
         write(places, TEXT)
-        write(places, f"-1 1:1\n{label} 1:1\n", "rows.t")
-        with pytest.raises(DataFault, match=f"row 2 has label {label}, unknown in training"):
+        path = write(places, f"# test set\n\n-1 1:1\n{label} 1:1\n", "rows.t")
+        with pytest.raises(DataFault, match=f"^{path}, line 4: label {label} is unknown in training"):
             dataset(LibSVM(path="rows.svm", test="rows.t"), places)
 
     def test_is_part_of_the_digest(self, places: Places) -> None:
@@ -205,20 +216,37 @@ def test_more_features_than_the_text_uses(places: Places) -> None:
 
 
 MALFORMED = {
-    "bad-number": ("1:abc", "could not convert"),
-    "no-number": ("1:", "could not convert"),
-    "no-colon": ("17", "need more than 1 value"),
-    "bad-index": ("a:1", "invalid literal"),
-    "index-zero": ("0:1", "Invalid index 0"),
-    "index-negative": ("-1:1", "Invalid index -1"),
-    "index-huge": ("99999999999:1", "too large"),
-    "unsorted": ("3:1 2:1", "sorted and unique"),
-    "twice": ("2:1 2:1", "sorted and unique"),
-    "nan": ("1:nan", "not finite"),
-    "inf": ("1:-inf", "not finite"),
-    "overflow": ("1:1e999", "not finite"),
-    "above-features": ("5:1", "feature index 5 is above data.features = 4"),
-    "binary": ("\x00\x01\x02", ""),
+    "bad-number": ("1:abc", "the value 'abc' of feature '1' is no finite number"),
+    "no-number": ("1:", "the value '' of feature '1' is no finite number"),
+    "no-number-after-a-blank": ("1: 2:1", "the value '2:1' of feature '1' is no finite number"),
+    "two-colons": ("1:2:3", "the value '2:3' of feature '1'"),
+    "two-points": ("1:1.2.3", "the value '1.2.3' of feature '1'"),
+    "half-an-exponent": ("1:1e", "the value '1e' of feature '1'"),
+    "fortran": ("1:1d5", "the value '1d5' of feature '1'"),
+    "thousands": ("1:1_000", "the value '1_000' of feature '1'"),
+    "index-thousands": ("1_0:1", "'1_0' is not the number of a feature"),
+    "comma": ("1:1,5", "the value '1,5' of feature '1'"),
+    "no-colon": ("17", "'17' is not index:value"),
+    "blank-before-colon": ("1 :17", "'1' is not index:value"),
+    "words-after": ("1:1 end", "'end' is not index:value"),
+    "bad-index": ("a:1", "'a' is not the number of a feature"),
+    "index-with-point": ("1.0:1", "'1.0' is not the number of a feature"),
+    "index-exponent": ("1e0:1", "'1e0' is not the number of a feature"),
+    "no-index": (":1", "'' is not the number of a feature"),
+    "glued": ("1:6.6e-0114:8.7e-01", "the value '6.6e-0114:8.7e-01' of feature '1'"),
+    "ranking": ("qid:3 1:1", "qid, as in data for ranking, is not supported"),
+    "index-zero": ("0:1", "there is a feature 0; the first one is 1"),
+    "index-negative": ("-1:1", "'-1' is not the number of a feature; the first one is 1"),
+    "index-huge": ("99999999999:1", "the number of a feature is above 2147483647"),
+    "unsorted": ("3:1 2:1", "the numbers of the features do not ascend"),
+    "twice": ("2:1 2:1", "the numbers of the features do not ascend"),
+    "nan": ("1:nan", "the value 'nan' of feature '1' is no finite number"),
+    "inf": ("1:-inf", "the value '-inf' of feature '1' is no finite number"),
+    "overflow": ("1:1e999", "a value is too large"),
+    "hexadecimal-overflow": ("1:0x1p9999", "the value 'inf' of feature '1'"),
+    "above-features": ("5:1", "feature 5 is above data.features = 4; the file needs 5"),
+    "binary": ("\x00\x01\x02", "this is no text"),
+    "latin-1": ("1:1 caf\xe9", "'caf\\xe9' is not index:value"),
 }
 
 
@@ -227,7 +255,7 @@ MALFORMED = {
 def test_malformed_line(places: Places, name: str, line: int) -> None:
     bad, reason = MALFORMED[name]
     lines = ["+1 1:1"] * (line - 1) + [f"-1 {bad}"] + ["+1 1:1"] * 3
-    path = write(places, "\n".join(lines) + "\n")
+    path = write(places, ("\n".join(lines) + "\n").encode("latin-1"))
     with pytest.raises(DataFault) as caught:
         LibSVM(path="rows.svm", features=4).prepare(places)
     assert str(caught.value).startswith(f"{path}, line {line}: ")
@@ -235,12 +263,23 @@ def test_malformed_line(places: Places, name: str, line: int) -> None:
     assert not list(places.cache.rglob("*.h5"))
 
 
-@pytest.mark.parametrize("label", ["abc", "nan", "inf", "1,2", "\x7fELF"])
+LABELS = {
+    "abc": "the label 'abc' is no finite number",
+    "nan": "the label 'nan' is no finite number",
+    "-inf": "the label '-inf' is no finite number",
+    "1e999": "the label is too large",
+    "1,2": "more than one label ('1,2'); a row can have only one",
+    "1:2": "no label before '1:2'",
+    "\x7fELF": "the label",
+}
+
+
+@pytest.mark.parametrize("label", LABELS)
 def test_malformed_label(places: Places, label: str) -> None:
     path = write(places, f"+1 1:1\n{label} 1:1\n")
     with pytest.raises(DataFault) as caught:
         LibSVM(path="rows.svm").prepare(places)
-    assert str(caught.value).startswith(f"{path}, line 2: ")
+    assert str(caught.value).startswith(f"{path}, line 2: {LABELS[label]}")
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -308,9 +347,8 @@ class TestStoreOfText:
 
 class TestPlaces:
     def test_beside_the_plan_before_data_before_cache(self, tmp_path: Path) -> None:
-        folders = [tmp_path / name for name in ("plan", "data", "cache")]
-        places = Places(*folders)
-        for folder in reversed(folders):
+        places = Places(tmp_path / "plan", tmp_path / "data", tmp_path / "cache")
+        for folder in (tmp_path / name for name in ("cache", "data", "plan")):
             folder.mkdir()
             (folder / "rows").touch()
             assert places.find("rows", "data.path") == folder / "rows"

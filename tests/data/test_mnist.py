@@ -43,7 +43,7 @@ def test_rows_and_labels(places: Places) -> None:
 
 
 _DAMAGE = {
-    "not gzip": (b"plain", "not a whole gzip file"),
+    "not IDX": (b"plain", "not an IDX file"),
     "gzip cut short": (gzip.compress(idx(IMAGES["train"]))[:-9], "not a whole gzip file"),
     "empty": (gzip.compress(b""), "not an IDX file"),
     "labels for images": (gzip.compress(idx(LABELS["train"])), "not an IDX file of bytes in 3 dimensions"),

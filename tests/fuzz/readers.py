@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from mpirobust.algorithms.first_order import Iterate
-from mpirobust.data.sources.libsvm import _parse
+from mpirobust.data.sources.libsvm import parse
 from mpirobust.data.sources.mnist import read_idx
 from mpirobust.data.store import Store, write_csr_store, write_pixel_store
 from mpirobust.errors import SetupFault
@@ -50,12 +50,12 @@ def libsvm(data: bytes, folder: Path) -> None:
     path.write_bytes(data[1:])
     features = (None, 4)[data[0] % 2]
     with or_one_fault(path):
-        X, labels = _parse(path, features)
+        X, labels = parse(path, features, 0, lambda: None)
         assert X.shape == (labels.size, features or X.shape[1])
         assert np.isfinite(X.data).all()
         assert np.isfinite(labels).all()
-        assert X.nnz <= len(data)
-        assert X.nnz == 0 or 0 <= X.indices.min() <= X.indices.max() < X.shape[1]
+        assert X.indices.size == X.data.size == X.indptr[-1] <= len(data)
+        assert X.indices.size == 0 or 0 <= X.indices.min() <= X.indices.max() < X.shape[1]
 
 
 def libsvm_seeds() -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +37,16 @@ class Facts:
 
 @dataclass(frozen=True)
 class Places:
-    """The folders in which files are looked up."""
+    """The folders in which files are looked up.
+
+    Attributes:
+        check: called now and then while data are prepared, which may take minutes; raises a `Fault` to end it.
+    """
 
     plan: Path
     data: Path | None
     cache: Path
+    check: Callable[[], None] = lambda: None
 
     @classmethod
     def for_plan(cls, plan: Path) -> Places:
@@ -49,16 +55,22 @@ class Places:
         cache = os.environ.get("MPIROBUST_CACHE") or str(Path(home) / "mpirobust")
         return cls(plan.parent, Path(data) if data else None, Path(cache))
 
-    def find(self, name: str, key: str) -> Path:
+    def find(self, name: str, key: str, *others: str) -> Path:
         """Return the file called `name`: beside the plan, else below $MPIROBUST_DATA, else in the cache.
+
+        Args:
+            key: of the plan, for the message.
+            others: names that are as good; each folder is looked through for all names.
 
         Raises:
             DataFault: it is in none of them; the message lists the paths that were tried.
         """
-        tried = [(folder / name).absolute() for folder in (self.plan, self.data, self.cache) if folder]
-        for path in tried:
-            if path.is_file():
-                return path
+        folders = [folder for folder in (self.plan, self.data, self.cache) if folder]
+        for folder in folders:
+            for each in (name, *others):
+                if (folder / each).is_file():
+                    return (folder / each).absolute()
+        tried = [(folder / name).absolute() for folder in folders]
         hint = "" if self.data else " ($MPIROBUST_DATA is not set)"
         raise DataFault(f"{key}: no file {name!r}; looked for " + ", ".join(map(str, tried)) + hint)
 
