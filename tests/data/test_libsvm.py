@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mpirobust.data import reading
+from mpirobust.data.sources import libsvm
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.data.sources.libsvm import LibSVM
 from mpirobust.errors import DataFault
@@ -155,6 +158,15 @@ class TestSplit:
         train, test = self.parts(places, 1, split)
         assert (len(train), len(test)) == (rows, 10 - rows)
 
+    @pytest.mark.parametrize(("split", "said"), [(0.999, True), (0.9, False)])
+    def test_without_a_row_for_the_test_is_told(
+        self, split: float, said: bool, places: Places, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write(places, self.text(10))
+        LibSVM(path="rows.svm", split=split).prepare(places)
+        note = f"note: data.split = {split} of 10 rows leaves no row for the test\n"
+        assert capsys.readouterr().err == (note if said else "")
+
     def test_or_a_file_but_not_both(self) -> None:
         with pytest.raises(ValueError, match="give split or test, not both"):
             LibSVM(path="rows.svm", split=0.5, test="rows.t")
@@ -213,6 +225,80 @@ def test_more_features_than_the_text_uses(places: Places) -> None:
     assert data.facts.features == 9
     X = data.train(np.arange(4)).X.toarray()
     np.testing.assert_array_equal(X, np.pad(DENSE, ((0, 0), (0, 5))))
+
+
+# What LIBSVM's own reader takes for the rows [1, 0.5] of label 1 and [0, -3] of label -1; and comments, empty lines.
+LIBERTIES = {
+    "plain": "1 1:1 2:0.5\n-1 2:-3\n",
+    "blank-after-colon": "+1   1:1.00   2: .50\n-1 2:   -3\n",
+    "tabs": "1\t1:1\t2:0.5\n-1\t2:\t-3\n",
+    "trailing-blanks": "1 1:1 2:0.5  \n-1 2:-3 \t\n",
+    "leading-blanks": "  1 1:1 2:0.5\n\t-1 2:-3\n",
+    "other-blanks": "1\v1:1\f2:0.5\n-1 2:-3\n",
+    "signs": "+1 +1:+1 +2:+0.5\n-1 2:-3\n",
+    "zeros-before": "01 001:01 02:00.5\n-1 02:-03\n",
+    "points": "1. 1:1. 2:.5\n-1. 2:-3.\n",
+    "exponents": "1e0 1:10E-1 2:5.e-001\n-.1e1 2:-.3e+1\n",
+    "underflow": "1 1:1 2:0.5\n-1 1:1e-999 2:-3\n",
+    "hexadecimal": "0x1 1:0x1p0 2:0X.8\n-0x1 2:-0x3\n",
+    "comments": "# rows\n1 1:1 2:0.5 # 3:4\n#\n-1 2:-3#\n",
+    "empty-lines": "\n\n1 1:1 2:0.5\n \t\n-1 2:-3\n\n",
+    "not-ended": "1 1:1 2:0.5\n-1 2:-3",
+    "windows": "1 1:1 2:0.5\r\n-1 2:-3\r\n",
+    "many-digits": "1 1:1.00000000000000000000000000001 2:0.5\n-1 2:-3\n",
+}
+
+
+@pytest.mark.parametrize("name", LIBERTIES)
+def test_what_libsvm_reads_is_read(name: str, places: Places) -> None:
+    write(places, LIBERTIES[name])
+    data = dataset(LibSVM(path="rows.svm"), places)
+    shard = data.train(np.arange(2))
+    np.testing.assert_array_equal(shard.X.toarray(), [[1, 0.5], [0, -3]])
+    np.testing.assert_array_equal(shard.y, [1, 0])
+
+
+@pytest.mark.parametrize("form", ["{!r}", "{:.17g}", "{:.3f}", "{:.9E}", "{:.25e}"])
+def test_numbers_are_those_that_python_reads(form: str, places: Places) -> None:
+    """To the last bit: stores that exist were made by Python's `float`."""
+    bits = np.random.default_rng(0).integers(0, 2**63, 4000, dtype=np.uint64)
+    numbers = bits.view(np.float64)
+    texts = [form.format(number) for number in numbers[np.isfinite(numbers)].tolist()]
+    write(places, "".join(f"0 1:{text}\n" for text in texts))
+    X = dataset(LibSVM(path="rows.svm"), places).train(np.arange(len(texts))).X
+    assert X.data.tobytes() == np.array(list(map(float, texts))).tobytes()
+
+
+def test_a_wrong_line_is_found_without_reading_each_line_by_itself(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explained = []
+    reason = libsvm._reason
+
+    def counted(line: bytes) -> str:
+        explained.append(line)
+        return reason(line)
+
+    monkeypatch.setattr(libsvm, "_reason", counted)
+    monkeypatch.setattr(reading, "_PIECE", 2**12)
+    path = write(places, "+1 1:1 2:1\n-1 1:2\n" * 5000 + "+1 1:6.6e-0114:8.7e-01\n")
+    with pytest.raises(DataFault, match=f"^{path}, line 10001: the value '6.6e-0114:8.7e-01' of feature '1'"):
+        LibSVM(path="rows.svm").prepare(places)
+    assert explained == [b"+1 1:6.6e-0114:8.7e-01"]
+
+
+def test_parsing_takes_less_than_three_times_the_rows(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PIECE", 2**16)  # small against the rows, as it is for large files
+    path = write(
+        places, "".join(f"{row % 2} " + " ".join(f"{at}:0.25" for at in range(1, 19)) + "\n" for row in range(10_000))
+    )
+    tracemalloc.start()
+    try:
+        rows, labels = libsvm.parse(path, None, 0, lambda: None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * (rows.data.nbytes + rows.indices.nbytes + rows.indptr.nbytes + labels.nbytes)
 
 
 MALFORMED = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from math import prod
+from tokenize import TokenError
 from typing import BinaryIO
 
 import numpy as np
@@ -28,8 +30,9 @@ def read_array(file: BinaryIO, where: str, nbytes: int, check: Check) -> NDArray
     """
     heads = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
-        shape, by_columns, dtype = heads[np.lib.format.read_magic(file)](file)
-    except (KeyError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError) as error:
+        with warnings.catch_warnings(action="ignore"):  # of files by Python 2
+            shape, by_columns, dtype = heads[np.lib.format.read_magic(file)](file)
+    except (KeyError, MemoryError, RecursionError, SyntaxError, TokenError, TypeError, ValueError) as error:
         raise DataFault(f"{where}: not an array of numbers in NumPy's format") from error
     if dtype.kind not in "biuf":
         raise DataFault(f"{where}: an array of type {dtype}; expected numbers")

@@ -86,7 +86,7 @@ class CSV(FileSource):
         return super()._place(path, row)  # the file has changed meanwhile
 
     def _layout(self, path: Path, lines: _Lines) -> _Layout:
-        delimiter = self.delimiter or _likely_delimiter(lines[: 2 if self.header is not False else 1][-1][1])
+        delimiter = self.delimiter or _likely_delimiter([line for _, line in lines[:2]])
         first = _fields(lines[0][1], delimiter)
         names = first if self.header or (self.header is None and not all(map(_is_number, first))) else []
         label = self.label
@@ -124,12 +124,18 @@ def _fields(line: str, delimiter: str) -> list[str]:
         return [line]
 
 
-def _likely_delimiter(line: str) -> str:
-    """Return the delimiter that makes the most numbers of a line, or the most fields if none makes only numbers."""
-    found = {delimiter: _fields(line, delimiter) for delimiter in _DELIMITERS}
-    return max(
-        _DELIMITERS, key=lambda each: (len(found[each]) > 1 and all(map(_is_number, found[each])), len(found[each]))
-    )
+def _likely_delimiter(lines: Sequence[str]) -> str:
+    """Return the delimiter of the first lines.
+
+    It makes numbers of the last one, if any does; else it makes equally many fields of all; else the most fields.
+    """
+
+    def merits(delimiter: str) -> tuple[bool, bool, int]:
+        rows = [_fields(line, delimiter) for line in lines]
+        several = len(rows[-1]) > 1
+        return several and all(map(_is_number, rows[-1])), several and len(rows[0]) == len(rows[-1]), len(rows[-1])
+
+    return max(_DELIMITERS, key=merits)
 
 
 def _is_number(text: str) -> bool:
