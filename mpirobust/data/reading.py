@@ -17,16 +17,17 @@ from typing import BinaryIO, NamedTuple, cast
 from mpirobust.errors import DataFault
 from mpirobust.terminal import say
 
-Check = Callable[[], None]
+Check = Callable[[], None]  # called between two pieces of a file; raises a `Fault` to end the reading
 
-MOST_PACKED = 1032  # bytes that one byte of a file by gzip can stand for (zlib's technical details)
+MOST_DEFLATED = 1032  # bytes that one byte can stand for (zlib's technical details)
 _PIECE = 2**22  # bytes that are unpacked and parsed at a time
 _QUIET = 10.0  # seconds without a word
 
-_UNPACK: dict[bytes, tuple[str, Callable[[BinaryIO], object]]] = {  # by the first bytes, whatever the name says
-    b"\x1f\x8b": ("gzip", gzip.open),
-    b"BZh": ("bzip2", bz2.open),
-    b"\xfd7zXZ\0": ("xz", lzma.open),
+# By the first bytes, whatever the name says: the packing, what unpacks it, and how many bytes one byte can stand for.
+_UNPACK: dict[bytes, tuple[str, Callable[[BinaryIO], object], int]] = {
+    b"\x1f\x8b": ("gzip", gzip.open, MOST_DEFLATED),
+    b"BZh": ("bzip2", bz2.open, 2**20),
+    b"\xfd7zXZ\0": ("xz", lzma.open, 2**14),
 }
 _REFUSED = {
     b"\x28\xb5\x2f\xfd": "packed by zstd",
@@ -62,13 +63,13 @@ def opened(path: Path) -> Iterator[Opened]:
         with path.open("rb") as raw:
             lead = raw.read(6)
             raw.seek(0)
-            packed, unpack = next((how for first, how in _UNPACK.items() if lead.startswith(first)), ("", None))
             size = os.fstat(raw.fileno()).st_size
+            packed, unpack, most = next((how for at, how in _UNPACK.items() if lead.startswith(at)), ("", None, 1))
             if unpack is None:
                 yield Opened(raw, raw, size)
             else:
                 with cast(BinaryIO, unpack(raw)) as content:
-                    yield Opened(content, raw, MOST_PACKED * size)
+                    yield Opened(content, raw, most * size)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         if packed and getattr(error, "errno", None) is None:
             raise DataFault(f"{path}: not a whole {packed} file ({error})") from error

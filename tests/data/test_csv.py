@@ -159,12 +159,19 @@ def test_the_test_set_has_the_columns_of_the_training_set(places: Places) -> Non
         source.prepare(places)
     assert str(caught.value) == f"{test}, line 4: label 2 is unknown in training"
     write(places, "class\n1\n", "test.csv")
-    with pytest.raises(DataFault, match="only one column"):
+    with pytest.raises(DataFault, match=r"test\.csv, line 1: only one column"):
         source.prepare(places)
     write(places, "a,class\n1,1\n", "test.csv")
     with pytest.raises(DataFault) as caught:
         source.prepare(places)
+    assert str(caught.value) == f"{test} has the columns a, class, {train} has a, b, class"
+    write(places, "1,1\n", "test.csv")
+    with pytest.raises(DataFault) as caught:
+        CSV(path="rows.csv", test="test.csv", label=-1).prepare(places)
     assert str(caught.value).startswith(f"{test} has 1 features, {train} has 2")
+    write(places, "b,a,class\n1,2,1\n", "test.csv")
+    with pytest.raises(DataFault, match="has the columns b, a, class"):
+        source.prepare(places)
     write(places, "a,b,class\n5,6,1\n", "test.csv")
     data = dataset(source, places)
     np.testing.assert_array_equal(data.test(np.arange(1)).X, [[5, 6]])

@@ -182,6 +182,8 @@ class TestTestFile:
         np.testing.assert_array_equal(test.X.toarray(), [[9, 0, 0, 0], [0, 0, 0, 0]])
         np.testing.assert_array_equal(test.y, [0, 1])
         np.testing.assert_array_equal(data.train(np.arange(4)).X.toarray(), DENSE)
+        stated = dataset(LibSVM(path="rows.svm", test="rows.t", features=4), places)
+        assert data.facts.digest == stated.facts.digest  # as it always was: runs that exist can be resumed
 
     def test_may_have_more(self, places: Places) -> None:
         """As a1a.t, with 123 features to the 119 of a1a."""

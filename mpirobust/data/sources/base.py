@@ -114,6 +114,8 @@ class Source(ABC):
     def prepare(self, places: Places) -> list[Path]:
         """Make sure that the stores exist, and return their paths. Called once, at the center.
 
+        What takes long calls `places.check()` now and then.
+
         Raises:
             DataFault: a file is missing or malformed.
         """

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mpirobust.components import component
 from mpirobust.data.reading import Check, text_blocks
 from mpirobust.data.sources._files import FileSource
-from mpirobust.data.store import write_dense_store
+from mpirobust.data.sources.base import Places
+from mpirobust.data.store import is_store, write_dense_store
 from mpirobust.errors import DataFault
 
 _DELIMITERS = (",", ";", "\t", "|", " ")
@@ -34,7 +35,7 @@ class _Layout:
 
 @component
 class CSV(FileSource):
-    """Text with a row of numbers on each line, packed or not, with a head of names or without; or a store of it.
+    """A row of numbers on each line, packed or not, with a head of names or without; or a store of it.
 
     `label` is the column of the labels: its name in the head, or its number, where 1 is the first column and -1 the
     last one. All other columns are features. Give either `split` (the share of the rows to train on, the rest is the
@@ -52,6 +53,19 @@ class CSV(FileSource):
             raise ValueError("label: the first column is 1, the last one -1")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise ValueError("delimiter: expected one character")
+
+    def prepare(self, places: Places) -> list[Path]:
+        if self.test is not None:
+            train, test = (self._files(places, test)[0] for test in (False, True))
+            names, others = self._names(train), self._names(test)
+            if names and others and names != others:
+                raise DataFault(f"{test} has the columns {', '.join(others)}, {train} has {', '.join(names)}")
+        return super().prepare(places)
+
+    def _names(self, path: Path) -> Sequence[str]:
+        """Return the names in the head of a file; nothing if there is none."""
+        lines = [] if is_store(path) else next(_filled(path, lambda: None), [])
+        return self._layout(path, lines).names if lines else []
 
     def _reading(self, width: int) -> str:
         return f"{self.label!r} {self.delimiter!r} {self.header}"

@@ -15,7 +15,7 @@ from mpirobust.data.store import write_dense_store
 
 @component
 class NPY(FileSource):
-    """Arrays of numbers that `numpy.save` stored, features and labels in a file each; or a store of them.
+    """Features and labels as arrays in a file each, as `numpy.save` stores them; or a store of both.
 
     `path` has the features, shape (n, ...), and `y` the labels, shape (n,). Give either `split` (the share of the rows
     to train on, the rest is the test set), or `test` and `y_test` (two more files), or neither for no test set. With

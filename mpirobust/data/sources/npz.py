@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.components import component
-from mpirobust.data.reading import MOST_PACKED, Check, opened
+from mpirobust.data.reading import MOST_DEFLATED, Check, opened
 from mpirobust.data.sources._arrays import as_rows, read_array
 from mpirobust.data.sources._files import FileSource
 from mpirobust.data.store import write_dense_store
@@ -18,7 +18,7 @@ from mpirobust.errors import DataFault
 
 @component
 class NPZ(FileSource):
-    """Arrays of numbers that `numpy.savez` or `savez_compressed` stored in one file; or a store of it.
+    """Features and labels as arrays in one file, as `numpy.savez` and `savez_compressed` store them; or a store of it.
 
     `X` and `y` are the names of the features, shape (n, ...), and the labels, shape (n,). Give either `split` (the
     share of the rows to train on, the rest is the test set), or `test` (a file of its own), or `X_test` and `y_test`
@@ -63,7 +63,7 @@ def _member(path: Path, name: str, check: Check) -> NDArray[np.float64]:
                 raise DataFault(f"{path}: no array {name!r}; it has: {', '.join(names)}")
             info = archive.infolist()[names.index(name)]
             with archive.open(info) as member:
-                nbytes = min(info.file_size, MOST_PACKED * info.compress_size)
+                nbytes = min(info.file_size, MOST_DEFLATED * info.compress_size)
                 return read_array(cast(BinaryIO, member), f"{path}, {name}", nbytes, check)
     except (BadZipFile, struct.error, NotImplementedError, RuntimeError, ValueError) as error:
         raise DataFault(f"{path}: not a whole npz file ({error})") from error
