@@ -9,7 +9,7 @@ Attributes of the file: `kind`, `format`, `features`, `source`, `digest`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,17 @@ class Store:
 
     def close(self) -> None:
         self._file.close()
+
+
+def place_in_cache(cache: Path, files: Sequence[Path], reading: str) -> Path:
+    """Return where the store for `files` is, or will be: its name changes with their paths, sizes and times.
+
+    Args:
+        reading: what the rows depend on besides the files.
+    """
+    seen = [f"{each.resolve()} {each.stat().st_size} {each.stat().st_mtime_ns}" for each in files]
+    key = hashlib.sha256(" ".join([str(STORE_FORMAT), *seen, reading]).encode()).hexdigest()[:16]
+    return cache / "stores" / f"{files[0].name}-{key}.h5"
 
 
 def ensure_store(path: Path, build: Callable[[], None]) -> Path:

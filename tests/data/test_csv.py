@@ -103,6 +103,7 @@ MALFORMED = {
     "decimal-comma": ("line 2: column 1 (a): '1,5' is no finite number", "a;b;c\n1,5;2,5;1\n3;4;5\n"),
     "few": ("line 2: 2 columns; the first line has 3", "1,2,3\n1,2\n1,2,3\n"),
     "many": ("line 2: 4 columns; the first line has 3", "1,2,3\n1,2,3,4\n1,2,3\n"),
+    "fewer-than-names": ("line 2: 2 columns; the first line has 3", "a,b,c\n1,2\n3,4\n"),
     "comma-at-the-end": ("line 2: 4 columns; the first line has 3", "a,b,c\n1,2,3,\n"),
     "one-column": ("line 1: only one column; is data.delimiter = ','", "1\n2\n"),
     "only-a-head": ("no rows", "a,b,c\n"),

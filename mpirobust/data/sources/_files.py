@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +9,7 @@ from typing import Annotated, Literal
 from mpirobust.components import Field, component
 from mpirobust.data.reading import Check
 from mpirobust.data.sources.base import Dataset, Places, Source
-from mpirobust.data.store import STORE_FORMAT, Store, ensure_store, is_store
+from mpirobust.data.store import Store, ensure_store, is_store, place_in_cache
 from mpirobust.data.table import RowFault, Table
 from mpirobust.errors import DataFault
 from mpirobust.terminal import say
@@ -68,9 +67,7 @@ class FileSource(Source):
         if is_store(path):
             Store(path, verify=True).close()
             return path
-        seen = [f"{each.resolve()} {each.stat().st_size} {each.stat().st_mtime_ns}" for each in files]
-        key = " ".join([str(STORE_FORMAT), *seen, self._reading(width)])
-        store = places.cache / "stores" / f"{path.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.h5"
+        store = place_in_cache(places.cache, files, self._reading(width))
 
         def build() -> None:
             try:

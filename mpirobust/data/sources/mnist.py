@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 from math import prod
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from mpirobust.components import component
 from mpirobust.data.reading import Check, opened
 from mpirobust.data.sources.base import Dataset, Places, Source
-from mpirobust.data.store import STORE_FORMAT, Store, ensure_store, write_pixel_store
+from mpirobust.data.store import Store, ensure_store, place_in_cache, write_pixel_store
 from mpirobust.data.table import Table
 from mpirobust.errors import DataFault
 
@@ -50,9 +49,7 @@ def _found(places: Places, lead: str, end: str) -> Path:
 
 def _prepared(images: Path, labels: Path, places: Places) -> Path:
     """Return the store for a pair of files, parsed now if the cache does not hold it."""
-    seen = [f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in (images, labels)]
-    key = hashlib.sha256(f"{STORE_FORMAT} {seen}".encode()).hexdigest()[:16]
-    store = places.cache / "stores" / f"{images.name.partition('.')[0]}-{key}.h5"
+    store = place_in_cache(places.cache, [images, labels], "")
 
     def build() -> None:
         pixels, numbers = read_idx(images, 3, places.check), read_idx(labels, 1, places.check)
