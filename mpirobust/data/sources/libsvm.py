@@ -67,9 +67,9 @@ class Matrix(NamedTuple):
 
 
 # What LIBSVM's reader takes, which splits at blanks and calls strtol and strtod; besides empty lines and comments.
-_DECIMAL = rb"[-+]?+(?=\.?[0-9])[0-9]*+\.?+[0-9]*+(?:[eE][-+]?+[0-9]++)?+"
+_DECIMAL = rb"[-+]?+(?=\.?+[0-9])[0-9]*+\.?+[0-9]*+(?:[eE][-+]?+[0-9]++)?+"
 _FEATURE = rb"\+?+[0-9]++:[ \t]*+%b" % _DECIMAL
-_LINES = re.compile(rb"(?:[ \t]*+(?:%b(?:[ \t]++%b)*+[ \t]*+)?\n)*+" % (_DECIMAL, _FEATURE))
+_LINES = re.compile(rb"(?:[ \t]*+(?:%b(?:[ \t]++%b)*+[ \t]*+)?+\n)*+" % (_DECIMAL, _FEATURE))
 _NUMBER = re.compile(_DECIMAL)
 _COMMENT = re.compile(rb"#[^\n]*")
 _HEXADECIMAL = re.compile(
