@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -182,7 +183,8 @@ class TestTestFile:
         np.testing.assert_array_equal(test.X.toarray(), [[9, 0, 0, 0], [0, 0, 0, 0]])
         np.testing.assert_array_equal(test.y, [0, 1])
         np.testing.assert_array_equal(data.train(np.arange(4)).X.toarray(), DENSE)
-        stated = dataset(LibSVM(path="rows.svm", test="rows.t", features=4), places)
+        elsewhere = replace(places, cache=places.cache / "other")
+        stated = dataset(LibSVM(path="rows.svm", test="rows.t", features=4), elsewhere)
         assert data.facts.digest == stated.facts.digest  # as it always was: runs that exist can be resumed
 
     def test_may_have_more(self, places: Places) -> None:
