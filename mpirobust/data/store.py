@@ -1,7 +1,8 @@
 """The HDF5 store: a data set prepared once, from which each rank reads only its own rows.
 
 Layout (format 1), all little-endian: `labels` (n,) float64; sparse rows as CSR in
-`indptr` (n + 1,) int64, `indices` int32, `data` float64; images as `pixels` (n, d) uint8.
+`indptr` (n + 1,) int64, `indices` int32, `data` float64; images as `pixels` (n, d) uint8; dense rows as
+`dense` (n, d) float64.
 Attributes of the file: `kind`, `format`, `features`, `source`, `digest`.
 """
 
@@ -29,6 +30,8 @@ STORE_FORMAT = 1
 _BLOCK = 2**24  # bytes of a store that are read at a time to compute its digest
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
+_DENSE = {"pixels": "|u1", "dense": "<f8"}  # the arrays of dense rows, and their types
+
 
 def is_store(path: Path) -> bool:
     """Return whether `path` is meant to be a store: some HDF5 file, and not text; raise `DataFault`."""
@@ -42,10 +45,10 @@ def is_store(path: Path) -> bool:
 def write_csr_store(path: Path, X: Any, labels: NDArray[np.float64], source: str) -> None:
     """Store a CSR matrix and its labels at `path`; raises `StorageFault`."""
     arrays = {
-        "indptr": X.indptr.astype("<i8"),
-        "indices": X.indices.astype("<i4"),
-        "data": X.data.astype("<f8"),
-        "labels": labels.astype("<f8"),
+        "indptr": X.indptr.astype("<i8", copy=False),
+        "indices": X.indices.astype("<i4", copy=False),
+        "data": X.data.astype("<f8", copy=False),
+        "labels": labels.astype("<f8", copy=False),
     }
     _write(path, arrays, X.shape, source)
 
@@ -53,6 +56,11 @@ def write_csr_store(path: Path, X: Any, labels: NDArray[np.float64], source: str
 def write_pixel_store(path: Path, pixels: NDArray[np.uint8], labels: NDArray[np.float64], source: str) -> None:
     """Store images, shape (n, d), and their labels at `path`; raises `StorageFault`."""
     _write(path, {"pixels": pixels, "labels": labels.astype("<f8")}, pixels.shape, source)
+
+
+def write_dense_store(path: Path, X: NDArray[np.float64], labels: NDArray[np.float64], source: str) -> None:
+    """Store dense rows, shape (n, d), and their labels at `path`; raises `StorageFault`."""
+    _write(path, {"dense": X.astype("<f8", copy=False), "labels": labels.astype("<f8", copy=False)}, X.shape, source)
 
 
 def _write(path: Path, arrays: dict[str, NDArray[Any]], shape: tuple[int, ...], source: str) -> None:
@@ -70,6 +78,12 @@ def _write(path: Path, arrays: dict[str, NDArray[Any]], shape: tuple[int, ...], 
 
 class Store:
     """An open store.
+
+    Attributes:
+        features: the number of columns; sparse rows may be given more, which are zero.
+        digest: a hash over the rows.
+        labels: shape (rows,), float64.
+        source: the file that the rows come from.
 
     Args:
         verify: look for damage first, and compute the digest, which reads the whole file twice: the center does it for
@@ -97,15 +111,16 @@ class Store:
     def _look_over(self) -> None:
         self.features = int(self._file.attrs["features"])
         self.digest = str(self._file.attrs["digest"])
+        self.source = str(self._file.attrs.get("source", self.path))
         self.labels: NDArray[np.float64] = self._array("labels", "<f8", 1)[:]
-        self._sparse = "pixels" not in self._file
+        self._dense = next((name for name in _DENSE if name in self._file), "")
         if self.features < 1 or not self.rows:
             raise ValueError("no rows, or no features")
-        if self._sparse:
+        if not self._dense:
             self._indptr: NDArray[np.int64] = self._array("indptr", "<i8", 1)[:]
             self._check_rows()
-        elif self._array("pixels", "|u1", 2).shape != (self.rows, self.features):
-            raise ValueError("pixels do not fit the labels")
+        elif self._array(self._dense, _DENSE[self._dense], 2).shape != (self.rows, self.features):
+            raise ValueError(f"{self._dense} do not fit the labels")
         if not np.isfinite(self.labels).all():
             raise ValueError("a label is not finite")
 
@@ -125,12 +140,16 @@ class Store:
     def _computed_digest(self) -> str:
         """Return the digest as `_write` makes it: the one that the file states may be that of other rows."""
         digest = hashlib.sha256(repr((self.rows, self.features)).encode())
-        for name in ("indptr", "indices", "data", "labels") if self._sparse else ("pixels", "labels"):
+        for name in (self._dense, "labels") if self._dense else ("indptr", "indices", "data", "labels"):
             array = self._file[name]
             step = max(1, _BLOCK * len(array) // max(1, array.nbytes))  # rows
             for start in range(0, len(array), step):
                 digest.update(array[start : start + step].data)
         return digest.hexdigest()
+
+    @property
+    def sparse(self) -> bool:
+        return not self._dense
 
     @property
     def rows(self) -> int:
@@ -139,15 +158,31 @@ class Store:
     @property
     def nbytes(self) -> int:
         """The bytes of all rows in memory: sparse ones with their transpose."""
-        return 8 * self.rows + (24 * int(self._indptr[-1]) if self._sparse else 4 * self.rows * self.features)
+        if not self._dense:
+            return 8 * self.rows + 24 * int(self._indptr[-1])
+        return 8 * self.rows + (4 if self._dense == "pixels" else 8) * self.rows * self.features
 
     def read(self, rows: Rows) -> Any:
-        """Return these ascending rows, shape (len(rows), features): a CSR matrix, or pixels from 0 to 1 as float32."""
+        """Return these ascending rows, shape (len(rows), features).
+
+        Sparse rows are a CSR matrix, dense ones float64, pixels float32 from 0 to 1.
+        """
         try:
             with whole(self.path, "data store"):
-                return self._rows(rows) if self._sparse else self._file["pixels"][rows] * np.float32(1 / 255)
+                return self._dense_rows(rows) if self._dense else self._rows(rows)
         except SetupFault as fault:
             raise DataFault(str(fault)) from fault
+
+    def _dense_rows(self, rows: Rows) -> Any:
+        X = self._file[self._dense][rows]
+        if self._dense == "pixels":
+            return X * np.float32(1 / 255)
+        self._expect_finite(X)
+        return X
+
+    def _expect_finite(self, numbers: NDArray[np.float64]) -> None:
+        if not np.isfinite(numbers).all():
+            raise DataFault(f"{self.path}: a feature is not finite")
 
     def _rows(self, rows: Rows) -> Any:
         starts, stops = self._indptr[rows], self._indptr[rows + 1]
@@ -160,8 +195,7 @@ class Store:
         indices, data = self._file["indices"][where], self._file["data"][where]
         if indices.size and not (indices.min() >= 0 and indices.max() < self.features):
             raise DataFault(f"{self.path}: feature number outside 0..{self.features - 1}")
-        if not np.isfinite(data).all():
-            raise DataFault(f"{self.path}: a feature is not finite")
+        self._expect_finite(data)
         return sparse.csr_array((data, indices, indptr.astype(np.int32)), shape=(rows.size, self.features))
 
     def close(self) -> None:

@@ -17,19 +17,39 @@ from mpirobust.types import Rows, Vector
 _MOST_CLASSES = 1000
 
 
+class RowFault(DataFault):
+    """Something is wrong with one row of a file.
+
+    Attributes:
+        row: its number, from 0.
+        reason: without file and row.
+        which: 0 for the file of the training rows, 1 for that of the test rows.
+    """
+
+    def __init__(self, file: str, row: int, reason: str, which: int = 0) -> None:
+        super().__init__(f"{file}, row {row + 1}: {reason}")
+        self.row = row
+        self.reason = reason
+        self.which = which
+
+
 class Table(Dataset):
     """Training and test rows in one store (with `split`), in two, or training rows alone.
 
     With `classes`, the distinct training labels in ascending order become 0, 1, ...
+    Sparse rows have as many columns as the wider of the two stores.
 
     Raises:
-        DataFault: the two stores, or the labels, do not fit.
+        DataFault: the two stores, or the labels, do not fit; a `RowFault` if one row can be named.
     """
 
     def __init__(self, train: Store, test: Store | None, seed: int, split: float | None, classes: bool) -> None:
         self._stores = [train] if test is None else [train, test]
         if test is not None and test.features != train.features:
-            raise DataFault(f"{test.path} has {test.features} features, {train.path} has {train.features}")
+            if not (test.sparse and train.sparse):
+                both = f"{test.source} has {test.features} features, {train.source} has {train.features}"
+                raise DataFault(f"{both}: training and test rows do not fit")
+            train.features = test.features = max(test.features, train.features)
         if split is not None:
             order = stream(seed, CENTER, 0, Purpose.SPLIT).permutation(train.rows)
             cut = min(max(1, round(split * train.rows)), train.rows)
@@ -37,20 +57,18 @@ class Table(Dataset):
         else:
             self._train_rows = np.arange(train.rows)
             self._test_rows = np.arange(test.rows if test is not None else 0)
-        self._values = np.unique(train.labels) if classes else None
-        if self._values is not None and self._values.size > _MOST_CLASSES:
-            found = f"{train.path} has {self._values.size} distinct labels"
-            raise DataFault(f'{found}; for real targets say targets = "real"')
-        self._y = [self._numbers(each) for each in self._stores]
+        self._values = _distinct(train) if classes else None
+        self._y = [self._numbers(which) for which in range(len(self._stores))]
 
-    def _numbers(self, store: Store) -> NDArray[np.float64]:
+    def _numbers(self, which: int) -> NDArray[np.float64]:
+        store = self._stores[which]
         if self._values is None:
             return store.labels
         at = np.searchsorted(self._values, store.labels).clip(max=self._values.size - 1)
         strange = np.flatnonzero(self._values[at] != store.labels)
         if strange.size:
-            row, label = strange[0] + 1, store.labels[strange[0]]
-            raise DataFault(f"{store.path}: row {row} has label {label:g}, unknown in training")
+            reason = f"label {store.labels[strange[0]]:g} is unknown in training"
+            raise RowFault(store.source, int(strange[0]), reason, which)
         return at.astype(np.float64)
 
     @property
@@ -79,3 +97,13 @@ class Table(Dataset):
     def close(self) -> None:
         for store in self._stores:
             store.close()
+
+
+def _distinct(store: Store) -> NDArray[np.float64]:
+    """Return the distinct labels, ascending; raise `RowFault` if they are too many to be classes."""
+    values, first = np.unique(store.labels, return_index=True)
+    if values.size > _MOST_CLASSES:
+        row = int(np.sort(first)[_MOST_CLASSES])
+        reason = f'there are {values.size} distinct labels; for real targets say data.targets = "real"'
+        raise RowFault(store.source, row, reason)
+    return values

@@ -22,12 +22,26 @@ ROOMS = {
 
 EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "data": {  # the files are those of tests/support/data_files.py
+        "csv": [
+            {"path": "rows.csv", "label": "class"},
+            {"path": "rows.csv", "label": -1, "split": 0.7, "partition": {"kind": "by-label"}},
+            {"path": "rows.csv", "label": 1, "test": "test.csv", "delimiter": ";", "header": True, "targets": "real"},
+        ],
         "libsvm": [
             {"path": "rows.svm"},
             {"path": "rows.svm", "split": 0.7, "partition": {"kind": "by-label"}},
             {"path": "rows.svm", "test": "test.svm", "features": 9, "targets": "real"},
         ],
         "mnist": [{"path": "mnist"}],
+        "npy": [
+            {"path": "X.npy", "y": "y.npy"},
+            {"path": "X.npy", "y": "y.npy", "test": "test_X.npy", "y_test": "test_y.npy", "targets": "real"},
+        ],
+        "npz": [
+            {"path": "rows.npz"},
+            {"path": "rows.npz", "split": 0.7, "partition": {"kind": "by-label"}},
+            {"path": "rows.npz", "X_test": "test_X", "y_test": "test_y", "targets": "real"},
+        ],
         "none": [{"rows": 20}, {"rows": 20, "features": 5, "sigma": 0.5, "partition": {"kind": "contiguous"}}],
         "regression": [
             {"rows": 30, "features": 4},

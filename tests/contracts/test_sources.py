@@ -116,8 +116,8 @@ def test_the_digest_tells_other_rows(source: Source, places: Places, tmp_path: P
     stores = source.prepare(places)
     if stores:
         other_places = made_places(tmp_path)
-        for path in (*tmp_path.glob("*.svm"), *tmp_path.glob("mnist/*images*")):
-            path.write_bytes(_changed(path))
+        for path in (*tmp_path.glob("*.*"), *tmp_path.glob("mnist/*images*")):
+            _change(path)
         after = source.open(source.prepare(other_places), 1)
     else:
         after = source.open([], 2)
@@ -126,12 +126,21 @@ def test_the_digest_tells_other_rows(source: Source, places: Places, tmp_path: P
         opened.close()
 
 
-def _changed(path: Path) -> bytes:
+def _change(path: Path) -> None:
+    """Change one number in the file."""
     if path.suffix == ".gz":
         raw = bytearray(gzip.decompress(path.read_bytes()))
         raw[-1] ^= 1
-        return gzip.compress(bytes(raw))
-    return re.sub(rb"5:\S+", b"5:7.5", path.read_bytes(), count=1)
+        path.write_bytes(gzip.compress(bytes(raw)))
+    elif path.suffix == ".npy":
+        array = np.load(path)
+        array.flat[0] += 1
+        np.save(path, array)
+    elif path.suffix == ".npz":
+        with np.load(path) as arrays:
+            np.savez(path, **{name: array + 1 for name, array in arrays.items()})
+    else:
+        path.write_bytes(re.sub(rb"(5:|\n)[-+0-9.]+", rb"\g<1>7.5", path.read_bytes(), count=1))
 
 
 @pytest.mark.parametrize("source", SOLVED.values(), ids=SOLVED.keys())

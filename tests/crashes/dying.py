@@ -244,6 +244,6 @@ def _forked(at: int, how: str, often: bool, cache: str, arguments: list[str]) ->
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         run(int(sys.argv[1]), sys.argv[2], True, sys.argv[4:])
-    for module in ("sklearn.datasets", *(f"mpirobust.{room}" for room in _PRELOADED)):
-        importlib.import_module(module)
+    for room in _PRELOADED:
+        importlib.import_module(f"mpirobust.{room}")
     print(json.dumps([_forked(*job) for job in json.load(sys.stdin)]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mpirobust.data import reading
+from mpirobust.data.sources import libsvm
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.data.sources.libsvm import LibSVM
 from mpirobust.errors import DataFault
@@ -118,7 +122,9 @@ def test_real_targets_stay_as_they_are(places: Places) -> None:
 
 def test_too_many_classes_to_be_classes(places: Places) -> None:
     write(places, "".join(f"{row}.5 1:1\n" for row in range(1001)))
-    with pytest.raises(DataFault, match=r'1001 distinct labels; for real targets say targets = "real"'):
+    with pytest.raises(
+        DataFault, match=r'svm, line 1001: .*1001 distinct labels; for real targets say data\.targets = "real"'
+    ):
         dataset(LibSVM(path="rows.svm"), places)
 
 
@@ -153,6 +159,15 @@ class TestSplit:
         train, test = self.parts(places, 1, split)
         assert (len(train), len(test)) == (rows, 10 - rows)
 
+    @pytest.mark.parametrize(("split", "said"), [(0.999, True), (0.9, False)])
+    def test_without_a_row_for_the_test_is_told(
+        self, split: float, said: bool, places: Places, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write(places, self.text(10))
+        LibSVM(path="rows.svm", split=split).prepare(places)
+        note = f"note: data.split = {split} of 10 rows leaves no row for the test\n"
+        assert capsys.readouterr().err == (note if said else "")
+
     def test_or_a_file_but_not_both(self) -> None:
         with pytest.raises(ValueError, match="give split or test, not both"):
             LibSVM(path="rows.svm", split=0.5, test="rows.t")
@@ -168,13 +183,25 @@ class TestTestFile:
         np.testing.assert_array_equal(test.X.toarray(), [[9, 0, 0, 0], [0, 0, 0, 0]])
         np.testing.assert_array_equal(test.y, [0, 1])
         np.testing.assert_array_equal(data.train(np.arange(4)).X.toarray(), DENSE)
+        elsewhere = replace(places, cache=places.cache / "other")
+        stated = dataset(LibSVM(path="rows.svm", test="rows.t", features=4), elsewhere)
+        assert data.facts.digest == stated.facts.digest  # as it always was: runs that exist can be resumed
 
-    def test_may_not_have_more(self, places: Places) -> None:
+    def test_may_have_more(self, places: Places) -> None:
+        """As a1a.t, with 123 features to the 119 of a1a."""
         write(places, TEXT)
-        path = write(places, "-1 1:9\n+1 5:1\n", "rows.t")
+        write(places, "-1 1:9\n+1 6:1\n", "rows.t")
+        data = dataset(LibSVM(path="rows.svm", test="rows.t"), places)
+        assert data.facts.features == 6
+        np.testing.assert_array_equal(data.train(np.arange(4)).X.toarray(), np.pad(DENSE, ((0, 0), (0, 2))))
+        np.testing.assert_array_equal(data.test(np.arange(2)).X.toarray(), [[9, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1]])
+
+    def test_may_not_have_more_than_the_plan_says(self, places: Places) -> None:
+        write(places, TEXT)
+        path = write(places, "# rows\n-1 1:9\n\n+1 5:1\n+1 7:1\n", "rows.t")
         with pytest.raises(DataFault) as caught:
-            dataset(LibSVM(path="rows.svm", test="rows.t"), places)
-        assert str(caught.value) == f"{path}, line 2: feature index 5 is above data.features = 4"
+            dataset(LibSVM(path="rows.svm", test="rows.t", features=4), places)
+        assert str(caught.value) == f"{path}, line 4: feature 5 is above data.features = 4; the file needs 7"
 
     def test_labels_mean_what_they_mean_in_training(self, places: Places) -> None:
         write(places, TEXT)
@@ -185,8 +212,8 @@ class TestTestFile:
     @pytest.mark.parametrize("label", ["0", "2", "-3"])
     def test_may_not_have_labels_of_its_own(self, places: Places, label: str) -> None:
         write(places, TEXT)
-        write(places, f"-1 1:1\n{label} 1:1\n", "rows.t")
-        with pytest.raises(DataFault, match=f"row 2 has label {label}, unknown in training"):
+        path = write(places, f"# test set\n\n-1 1:1\n{label} 1:1\n", "rows.t")
+        with pytest.raises(DataFault, match=f"^{path}, line 4: label {label} is unknown in training"):
             dataset(LibSVM(path="rows.svm", test="rows.t"), places)
 
     def test_is_part_of_the_digest(self, places: Places) -> None:
@@ -204,21 +231,112 @@ def test_more_features_than_the_text_uses(places: Places) -> None:
     np.testing.assert_array_equal(X, np.pad(DENSE, ((0, 0), (0, 5))))
 
 
+# What LIBSVM's own reader takes for the rows [1, 0.5] of label 1 and [0, -3] of label -1; and comments, empty lines.
+LIBERTIES = {
+    "plain": "1 1:1 2:0.5\n-1 2:-3\n",
+    "blank-after-colon": "+1   1:1.00   2: .50\n-1 2:   -3\n",
+    "tabs": "1\t1:1\t2:0.5\n-1\t2:\t-3\n",
+    "trailing-blanks": "1 1:1 2:0.5  \n-1 2:-3 \t\n",
+    "leading-blanks": "  1 1:1 2:0.5\n\t-1 2:-3\n",
+    "other-blanks": "1\v1:1\f2:0.5\n-1 2:-3\n",
+    "signs": "+1 +1:+1 +2:+0.5\n-1 2:-3\n",
+    "zeros-before": "01 001:01 02:00.5\n-1 02:-03\n",
+    "points": "1. 1:1. 2:.5\n-1. 2:-3.\n",
+    "exponents": "1e0 1:10E-1 2:5.e-001\n-.1e1 2:-.3e+1\n",
+    "underflow": "1 1:1 2:0.5\n-1 1:1e-999 2:-3\n",
+    "hexadecimal": "0x1 1:0x1p0 2:0X.8\n-0x1 2:-0x3\n",
+    "comments": "# rows\n1 1:1 2:0.5 # 3:4\n#\n-1 2:-3#\n",
+    "empty-lines": "\n\n1 1:1 2:0.5\n \t\n-1 2:-3\n\n",
+    "not-ended": "1 1:1 2:0.5\n-1 2:-3",
+    "windows": "1 1:1 2:0.5\r\n-1 2:-3\r\n",
+    "many-digits": "1 1:1.00000000000000000000000000001 2:0.5\n-1 2:-3\n",
+}
+
+
+@pytest.mark.parametrize("name", LIBERTIES)
+def test_what_libsvm_reads_is_read(name: str, places: Places) -> None:
+    write(places, LIBERTIES[name])
+    data = dataset(LibSVM(path="rows.svm"), places)
+    shard = data.train(np.arange(2))
+    np.testing.assert_array_equal(shard.X.toarray(), [[1, 0.5], [0, -3]])
+    np.testing.assert_array_equal(shard.y, [1, 0])
+
+
+@pytest.mark.parametrize("form", ["{!r}", "{:.17g}", "{:.3f}", "{:.9E}", "{:.25e}"])
+def test_numbers_are_those_that_python_reads(form: str, places: Places) -> None:
+    """To the last bit: stores that exist were made by Python's `float`."""
+    bits = np.random.default_rng(0).integers(0, 2**63, 4000, dtype=np.uint64)
+    numbers = bits.view(np.float64)
+    texts = [form.format(number) for number in numbers[np.isfinite(numbers)].tolist()]
+    write(places, "".join(f"0 1:{text}\n" for text in texts))
+    X = dataset(LibSVM(path="rows.svm"), places).train(np.arange(len(texts))).X
+    assert X.data.tobytes() == np.array(list(map(float, texts))).tobytes()
+
+
+def test_a_wrong_line_is_found_without_reading_each_line_by_itself(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explained = []
+    reason = libsvm._reason
+
+    def counted(line: bytes) -> str:
+        explained.append(line)
+        return reason(line)
+
+    monkeypatch.setattr(libsvm, "_reason", counted)
+    monkeypatch.setattr(reading, "_PIECE", 2**12)
+    path = write(places, "+1 1:1 2:1\n-1 1:2\n" * 5000 + "+1 1:6.6e-0114:8.7e-01\n")
+    with pytest.raises(DataFault, match=f"^{path}, line 10001: the value '6.6e-0114:8.7e-01' of feature '1'"):
+        LibSVM(path="rows.svm").prepare(places)
+    assert explained == [b"+1 1:6.6e-0114:8.7e-01"]
+
+
+def test_parsing_takes_less_than_three_times_the_rows(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PIECE", 2**16)  # small against the rows, as it is for large files
+    path = write(
+        places, "".join(f"{row % 2} " + " ".join(f"{at}:0.25" for at in range(1, 19)) + "\n" for row in range(10_000))
+    )
+    tracemalloc.start()
+    try:
+        rows, labels = libsvm.parse(path, None, 0, lambda: None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * (rows.data.nbytes + rows.indices.nbytes + rows.indptr.nbytes + labels.nbytes)
+
+
 MALFORMED = {
-    "bad-number": ("1:abc", "could not convert"),
-    "no-number": ("1:", "could not convert"),
-    "no-colon": ("17", "need more than 1 value"),
-    "bad-index": ("a:1", "invalid literal"),
-    "index-zero": ("0:1", "Invalid index 0"),
-    "index-negative": ("-1:1", "Invalid index -1"),
-    "index-huge": ("99999999999:1", "too large"),
-    "unsorted": ("3:1 2:1", "sorted and unique"),
-    "twice": ("2:1 2:1", "sorted and unique"),
-    "nan": ("1:nan", "not finite"),
-    "inf": ("1:-inf", "not finite"),
-    "overflow": ("1:1e999", "not finite"),
-    "above-features": ("5:1", "feature index 5 is above data.features = 4"),
-    "binary": ("\x00\x01\x02", ""),
+    "bad-number": ("1:abc", "the value 'abc' of feature '1' is no finite number"),
+    "no-number": ("1:", "the value '' of feature '1' is no finite number"),
+    "no-number-after-a-blank": ("1: 2:1", "the value '2:1' of feature '1' is no finite number"),
+    "two-colons": ("1:2:3", "the value '2:3' of feature '1'"),
+    "two-points": ("1:1.2.3", "the value '1.2.3' of feature '1'"),
+    "half-an-exponent": ("1:1e", "the value '1e' of feature '1'"),
+    "fortran": ("1:1d5", "the value '1d5' of feature '1'"),
+    "thousands": ("1:1_000", "the value '1_000' of feature '1'"),
+    "index-thousands": ("1_0:1", "'1_0' is not the number of a feature"),
+    "comma": ("1:1,5", "the value '1,5' of feature '1'"),
+    "no-colon": ("17", "'17' is not index:value"),
+    "blank-before-colon": ("1 :17", "'1' is not index:value"),
+    "words-after": ("1:1 end", "'end' is not index:value"),
+    "bad-index": ("a:1", "'a' is not the number of a feature"),
+    "index-with-point": ("1.0:1", "'1.0' is not the number of a feature"),
+    "index-exponent": ("1e0:1", "'1e0' is not the number of a feature"),
+    "no-index": (":1", "'' is not the number of a feature"),
+    "glued": ("1:6.6e-0114:8.7e-01", "the value '6.6e-0114:8.7e-01' of feature '1'"),
+    "ranking": ("qid:3 1:1", "qid, as in data for ranking, is not supported"),
+    "index-zero": ("0:1", "there is a feature 0; the first one is 1"),
+    "index-negative": ("-1:1", "'-1' is not the number of a feature; the first one is 1"),
+    "index-huge": ("99999999999:1", "the number of a feature is above 2147483647"),
+    "unsorted": ("3:1 2:1", "the numbers of the features do not ascend"),
+    "twice": ("2:1 2:1", "the numbers of the features do not ascend"),
+    "nan": ("1:nan", "the value 'nan' of feature '1' is no finite number"),
+    "inf": ("1:-inf", "the value '-inf' of feature '1' is no finite number"),
+    "overflow": ("1:1e999", "a value is too large"),
+    "hexadecimal-overflow": ("1:0x1p9999", "the value 'inf' of feature '1'"),
+    "above-features": ("5:1", "feature 5 is above data.features = 4; the file needs 5"),
+    "binary": ("\x00\x01\x02", "this is no text"),
+    "latin-1": ("1:1 caf\xe9", "'caf\\xe9' is not index:value"),
 }
 
 
@@ -227,7 +345,7 @@ MALFORMED = {
 def test_malformed_line(places: Places, name: str, line: int) -> None:
     bad, reason = MALFORMED[name]
     lines = ["+1 1:1"] * (line - 1) + [f"-1 {bad}"] + ["+1 1:1"] * 3
-    path = write(places, "\n".join(lines) + "\n")
+    path = write(places, ("\n".join(lines) + "\n").encode("latin-1"))
     with pytest.raises(DataFault) as caught:
         LibSVM(path="rows.svm", features=4).prepare(places)
     assert str(caught.value).startswith(f"{path}, line {line}: ")
@@ -235,12 +353,23 @@ def test_malformed_line(places: Places, name: str, line: int) -> None:
     assert not list(places.cache.rglob("*.h5"))
 
 
-@pytest.mark.parametrize("label", ["abc", "nan", "inf", "1,2", "\x7fELF"])
+LABELS = {
+    "abc": "the label 'abc' is no finite number",
+    "nan": "the label 'nan' is no finite number",
+    "-inf": "the label '-inf' is no finite number",
+    "1e999": "the label is too large",
+    "1,2": "more than one label ('1,2'); a row can have only one",
+    "1:2": "no label before '1:2'",
+    "\x7fELF": "the label",
+}
+
+
+@pytest.mark.parametrize("label", LABELS)
 def test_malformed_label(places: Places, label: str) -> None:
     path = write(places, f"+1 1:1\n{label} 1:1\n")
     with pytest.raises(DataFault) as caught:
         LibSVM(path="rows.svm").prepare(places)
-    assert str(caught.value).startswith(f"{path}, line 2: ")
+    assert str(caught.value).startswith(f"{path}, line 2: {LABELS[label]}")
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -308,9 +437,8 @@ class TestStoreOfText:
 
 class TestPlaces:
     def test_beside_the_plan_before_data_before_cache(self, tmp_path: Path) -> None:
-        folders = [tmp_path / name for name in ("plan", "data", "cache")]
-        places = Places(*folders)
-        for folder in reversed(folders):
+        places = Places(tmp_path / "plan", tmp_path / "data", tmp_path / "cache")
+        for folder in (tmp_path / name for name in ("cache", "data", "plan")):
             folder.mkdir()
             (folder / "rows").touch()
             assert places.find("rows", "data.path") == folder / "rows"

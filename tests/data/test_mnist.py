@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
 from pathlib import Path
 
@@ -42,13 +44,68 @@ def test_rows_and_labels(places: Places) -> None:
     np.testing.assert_allclose(dataset.test(np.array([2, 6])).X, IMAGES["t10k"].reshape(7, 12)[[2, 6]] / 255, rtol=1e-6)
 
 
+NAMES = {
+    "packed": "{}-images-idx3-ubyte.gz",
+    "plain": "{}-images-idx3-ubyte",
+    "with-dots": "{}-images.idx3-ubyte",
+    "with-dots-packed": "{}-images.idx3-ubyte.gz",
+    "by-bzip2": "{}-images-idx3-ubyte.bz2",
+    "by-xz": "{}-images-idx3-ubyte.xz",
+    "packed-by-its-name-only": "{}-images-idx3-ubyte.gz",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_packed_or_not_with_dots_or_dashes(name: str, places: Places) -> None:
+    folder = places.plan / "mnist"
+    expected = dataset_digest(places)
+    for part in ("train", "t10k"):
+        for what, number in (("images", 3), ("labels", 1)):
+            old = folder / f"{part}-{what}-idx{number}-ubyte.gz"
+            raw = gzip.decompress(old.read_bytes())
+            old.unlink()
+            new = NAMES[name].format(part).replace("images", what).replace("idx3", f"idx{number}")
+            packed = {".gz": gzip.compress(raw), ".bz2": bz2.compress(raw), ".xz": lzma.compress(raw)}
+            content = raw if name == "packed-by-its-name-only" else packed.get(Path(new).suffix, raw)
+            (folder / new).write_bytes(content)
+    assert dataset_digest(places) == expected
+
+
+def dataset_digest(places: Places) -> str:
+    source = MNIST()
+    dataset = source.open(source.prepare(places), seed=1)
+    dataset.close()
+    return dataset.facts.digest
+
+
+def test_images_of_other_sizes_and_unknown_labels_are_refused_by_file(places: Places) -> None:
+    test = places.plan / "mnist" / "t10k-images-idx3-ubyte.gz"
+    whole = test.read_bytes()
+    test.write_bytes(gzip.compress(idx(IMAGES["t10k"][:, :2])))
+    with pytest.raises(DataFault) as caught:
+        MNIST().prepare(places)
+    train = places.plan / "mnist" / "train-images-idx3-ubyte.gz"
+    assert str(caught.value).startswith(f"{test} has 8 features, {train} has 12")
+    test.write_bytes(whole)
+    labels = np.array([0, 1, 77, 3, 4, 5, 6], np.uint8)
+    (places.plan / "mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
+    with pytest.raises(DataFault) as caught:
+        MNIST().prepare(places)
+    assert str(caught.value) == f"{test}, row 3: label 77 is unknown in training"
+
+
 _DAMAGE = {
-    "not gzip": (b"plain", "not a whole gzip file"),
+    "not IDX": (b"plain", "not an IDX file"),
     "gzip cut short": (gzip.compress(idx(IMAGES["train"]))[:-9], "not a whole gzip file"),
     "empty": (gzip.compress(b""), "not an IDX file"),
     "labels for images": (gzip.compress(idx(LABELS["train"])), "not an IDX file of bytes in 3 dimensions"),
     "header cut short": (gzip.compress(idx(IMAGES["train"])[:9]), "not an IDX file"),
     "rows missing": (gzip.compress(idx(IMAGES["train"])[:-1]), "bytes for an array"),
+    "raw and cut short": (idx(IMAGES["train"])[:-1], "239 bytes for an array"),
+    "raw and too long": (idx(IMAGES["train"]) + b"x", "and more for an array"),
+    "float32": (bytes([0, 0, 13, 3]) + idx(IMAGES["train"])[4:], "IDX with float32; only unsigned bytes"),
+    "int32, packed": (gzip.compress(bytes([0, 0, 12, 3]) + idx(IMAGES["train"])[4:]), "IDX with int32"),
+    "four dimensions": (bytes([0, 0, 8, 4]) + bytes(30), "not an IDX file of bytes in 3 dimensions"),
     "fewer images than labels": (gzip.compress(idx(IMAGES["train"][:-1])), "19 images"),
 }
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from mpirobust.algorithms.first_order import Iterate
-from mpirobust.data.sources.libsvm import _parse
+from mpirobust.data.sources._arrays import read_array
+from mpirobust.data.sources.base import Places
+from mpirobust.data.sources.csv import CSV
+from mpirobust.data.sources.libsvm import parse
 from mpirobust.data.sources.mnist import read_idx
+from mpirobust.data.sources.npz import NPZ
 from mpirobust.data.store import Store, write_csr_store, write_pixel_store
 from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan, load_plan
@@ -49,17 +57,73 @@ def libsvm(data: bytes, folder: Path) -> None:
     path.write_bytes(data[1:])
     features = (None, 4)[data[0] % 2]
     with or_one_fault(path):
-        X, labels = _parse(path, features)
+        X, labels = parse(path, features, 0, lambda: None)
         assert X.shape == (labels.size, features or X.shape[1])
         assert np.isfinite(X.data).all()
         assert np.isfinite(labels).all()
-        assert X.nnz <= len(data)
-        assert X.nnz == 0 or 0 <= X.indices.min() <= X.indices.max() < X.shape[1]
+        assert X.indices.size == X.data.size == X.indptr[-1] <= len(data)
+        assert X.indices.size == 0 or 0 <= X.indices.min() <= X.indices.max() < X.shape[1]
 
 
 def libsvm_seeds() -> list[bytes]:
     strange = [b"+1 1:nan\n", b"inf 1:1\n", b"+1 9:1\n", b"1 1:1e999\n", b"1 1:1 2147483647:1\n", b"1 qid:3 1:1\n"]
+    strange += [b"\xef\xbb\xbf1 1: 2\r-1\t2:0x1p3\r\n", gzip.compress(TEXT), b"\n\n1 1:1_0 2:1e\n", b"1,2 1:.5.\n"]
     return [choice + text for choice in (b"0", b"1") for text in (TEXT, *strange)]
+
+
+CSV_TEXT = b'a,"b, c",class\n1,.5,3\n\n"-2",1e-3,7\n'
+
+
+def csv(data: bytes, folder: Path) -> None:
+    path = folder / "rows.csv"
+    path.write_bytes(data[1:])
+    with or_one_fault(path):
+        X, labels = CSV(path=path.name, label=("class", -1)[data[0] % 2]).parse(path, lambda: None)
+        assert X.shape == (labels.size, X.shape[1])
+        assert X.size + labels.size <= len(data)
+        assert np.isfinite(X).all()
+        assert np.isfinite(labels).all()
+
+
+def csv_seeds() -> list[bytes]:
+    forms = [CSV_TEXT, CSV_TEXT.replace(b",", b";"), b"1 2 3\n4 5 6\n", b"1\t2\n3\tnan\n", b"\xff\xfea,b", b'"1\n2,3']
+    return [choice + text for choice in (b"0", b"1") for text in forms]
+
+
+def array(data: bytes, folder: Path) -> None:
+    path = folder / "X.npy"
+    path.write_bytes(data)
+    with or_one_fault(path), path.open("rb") as file:
+        found = read_array(file, str(path), len(data), lambda: None)
+        assert found.dtype == np.float64
+        assert 0 < found.size <= len(data)
+
+
+def array_seeds() -> list[bytes]:
+    seeds = []
+    arrays: list[NDArray[Any]] = [np.ones((3, 2)), np.asfortranarray(np.ones((3, 2), ">i2")), np.array(["a", "b"])]
+    for each in [*arrays, np.array([{}])]:
+        file = BytesIO()
+        np.save(file, each)
+        seeds.append(file.getvalue())
+    return seeds
+
+
+def npz(data: bytes, folder: Path) -> None:
+    path = folder / "rows.npz"
+    path.write_bytes(data)
+    with or_one_fault(path):
+        NPZ(path=path.name).prepare(Places(folder, None, folder / "cache"))
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+
+
+def npz_seeds() -> list[bytes]:
+    seeds = []
+    for save in (np.savez, np.savez_compressed):
+        file = BytesIO()
+        save(file, X=np.ones((3, 2)), y=np.arange(3))
+        seeds.append(file.getvalue())
+    return seeds
 
 
 def idx(data: bytes, folder: Path) -> None:

@@ -63,6 +63,9 @@ def _from(folder_of: Callable[[Path], list[bytes]]) -> Callable[[], list[bytes]]
 TARGETS: dict[str, Target] = {
     **{kind: decoder(kind) for kind in EXAMPLES["compressor"]},
     "libsvm-text": Target(1, readers.libsvm_seeds, readers.libsvm),
+    "csv-text": Target(1, readers.csv_seeds, readers.csv),
+    "npy-file": Target(0, readers.array_seeds, readers.array),
+    "npz-file": Target(0, readers.npz_seeds, readers.npz),
     "idx-file": Target(1, readers.idx_seeds, readers.idx),
     "toml-plan": Target(0, readers.toml_seeds, readers.toml),
     "hdf5-file": Target(1, _from(readers.hdf5_seeds), readers.hdf5),

@@ -62,7 +62,9 @@ def test_an_index_that_asks_for_billions_of_features_is_to_be_confirmed(tmp_path
     (tmp_path / "rows.svm").write_text("+1 1:1\n-1 2000000000:1\n")
     places = Places(tmp_path, None, tmp_path / "cache")
     source = LibSVM(path="rows.svm")
-    with pytest.raises(DataFault, match=r"feature number 2000000000; if that is meant, say features = 2000000000"):
+    with pytest.raises(
+        DataFault, match=r"line 2: feature 2000000000; if that is meant, say data.features = 2000000000"
+    ):
         source.open(source.prepare(places), seed=1)
     confirmed = LibSVM(path="rows.svm", features=2_000_000_000)
     assert confirmed.open(confirmed.prepare(places), seed=1).facts.features == 2_000_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +38,16 @@ class Facts:
 
 @dataclass(frozen=True)
 class Places:
-    """The folders in which files are looked up."""
+    """The folders in which files are looked up.
+
+    Attributes:
+        check: called now and then while data are prepared, which may take minutes; raises a `Fault` to end it.
+    """
 
     plan: Path
     data: Path | None
     cache: Path
+    check: Callable[[], None] = lambda: None
 
     @classmethod
     def for_plan(cls, plan: Path) -> Places:
@@ -50,18 +56,23 @@ class Places:
             cache = (_folder("XDG_CACHE_HOME") or Path.home() / ".cache") / "mpirobust"
         return cls(plan.parent, _folder("MPIROBUST_DATA"), cache)
 
-    def find(self, name: str, key: str) -> Path:
+    def find(self, name: str, key: str, *others: str) -> Path:
         """Return the file called `name`: beside the plan, else below $MPIROBUST_DATA, else in the cache.
+
+        Args:
+            key: of the plan, for the message.
+            others: names that are as good; each folder is looked through for all names.
 
         Raises:
             DataFault: it is in none of them, and the message lists the paths that were tried; or one cannot be read.
         """
         try:
             folders = [folder for folder in (self.plan, self.data, self.cache) if folder]
-            tried = list(dict.fromkeys((folder / expanded(name)).absolute() for folder in folders))
-            for path in tried:
-                if path.is_file():
-                    return path
+            for folder in folders:
+                for each in (name, *others):
+                    if (path := (folder / expanded(each)).absolute()).is_file():
+                        return path
+            tried = dict.fromkeys((folder / expanded(name)).absolute() for folder in folders)
         except ValueError as error:
             raise DataFault(f"{key}: {error}") from error
         except OSError as error:
@@ -116,6 +127,8 @@ class Source(ABC):
     @abstractmethod
     def prepare(self, places: Places) -> list[Path]:
         """Make sure that the stores exist, and return their paths. Called once, at the center.
+
+        What takes long calls `places.check()` now and then.
 
         Raises:
             DataFault: a file is missing or malformed.

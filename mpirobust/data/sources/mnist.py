@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import gzip
-import zlib
 from math import prod
 from pathlib import Path
 
@@ -9,20 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.components import component
+from mpirobust.data.reading import Check, opened
 from mpirobust.data.sources.base import Dataset, Places, Source
 from mpirobust.data.store import Store, ensure_store, place_in_cache, write_pixel_store
 from mpirobust.data.table import Table
 from mpirobust.errors import DataFault
 
 _PARTS = ("train", "t10k")
-_MOST_PACKED = 1032  # bytes that one byte of a gzip file can stand for (zlib's technical details)
+_PACKINGS = (".gz", "", ".bz2", ".xz")
+_TYPES = {0x08: "bytes", 0x09: "signed bytes", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 
 
 @component
 class MNIST(Source):
-    """Images and labels in IDX files as MNIST has them, gzipped (LeCun et al. 1998; P1 §8).
+    """Images and labels in IDX files as MNIST has them, packed or not (LeCun et al. 1998; P1 §8).
 
-    `path` is the folder of `train-images-idx3-ubyte.gz` and its three companions; pixels become 0 to 1.
+    `path` is the folder of `train-images-idx3-ubyte.gz` and its three companions, whose names may have a dot before
+    `idx` and another ending; pixels become 0 to 1.
     """
 
     path: str = "mnist"
@@ -30,9 +31,10 @@ class MNIST(Source):
     def prepare(self, places: Places) -> list[Path]:
         stores = []
         for part in _PARTS:
-            images = places.find(f"{self.path}/{part}-images-idx3-ubyte.gz", "data.path")
-            labels = places.find(f"{self.path}/{part}-labels-idx1-ubyte.gz", "data.path")
-            stores.append(_prepared(images, labels, places.cache))
+            images = _found(places, f"{self.path}/{part}-images", "idx3-ubyte")
+            labels = _found(places, f"{self.path}/{part}-labels", "idx1-ubyte")
+            stores.append(_prepared(images, labels, places))
+        self.open(stores, seed=0).close()
         return stores
 
     def open(self, stores: list[Path], seed: int) -> Dataset:
@@ -40,12 +42,17 @@ class MNIST(Source):
         return Table(train, test, seed, split=None, classes=True)
 
 
-def _prepared(images: Path, labels: Path, cache: Path) -> Path:
+def _found(places: Places, lead: str, end: str) -> Path:
+    name, *others = [f"{lead}{dash}{end}{packing}" for packing in _PACKINGS for dash in "-."]
+    return places.find(name, "data.path", *others)
+
+
+def _prepared(images: Path, labels: Path, places: Places) -> Path:
     """Return the store for a pair of files, parsed now if the cache does not hold it."""
-    store = place_in_cache(cache, [images, labels], "")
+    store = place_in_cache(places.cache, [images, labels], "")
 
     def build() -> None:
-        pixels, numbers = read_idx(images, 3), read_idx(labels, 1)
+        pixels, numbers = read_idx(images, 3, places.check), read_idx(labels, 1, places.check)
         if len(pixels) != len(numbers):
             raise DataFault(f"{images} has {len(pixels)} images, {labels} has {len(numbers)} labels")
         write_pixel_store(store, pixels.reshape(len(pixels), -1), numbers.astype(np.float64), str(images))
@@ -53,24 +60,24 @@ def _prepared(images: Path, labels: Path, cache: Path) -> Path:
     return ensure_store(store, build)
 
 
-def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Return the array of bytes in a gzipped IDX file; raises `DataFault` with the file and the reason.
+def read_idx(path: Path, dimensions: int, check: Check = lambda: None) -> NDArray[np.uint8]:
+    """Return the array of bytes in an IDX file; raises `DataFault` with the file and the reason.
 
     No more is unpacked than the head says, and the head is not believed beyond what gzip can have packed.
     """
+    check()
     head = 4 + 4 * dimensions
-    try:
-        with gzip.open(path) as file:
-            lead = file.read(head)
-            shape = tuple(np.frombuffer(lead[4:], ">u4").tolist()) if len(lead) == head else ()
-            if len(lead) < head or lead[:4] != bytes([0, 0, 8, dimensions]):
-                raise DataFault(f"{path}: not an IDX file of bytes in {dimensions} dimensions")
-            if 0 in shape or prod(shape) > _MOST_PACKED * path.stat().st_size:
-                raise DataFault(f"{path}: too few bytes for an array of shape {shape}")
-            content = file.read(prod(shape))
-            more = file.read(1)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataFault(f"{path}: not a whole gzip file ({error})") from error
-    if len(content) != prod(shape) or more:
-        raise DataFault(f"{path}: {len(content)} bytes{' and more' if more else ''} for an array of shape {shape}")
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    with opened(path) as (content, _, most):
+        lead = content.read(head)
+        if lead[:2] == b"\0\0" and len(lead) > 3 and lead[2] in _TYPES and lead[2] != 0x08:
+            raise DataFault(f"{path}: IDX with {_TYPES[lead[2]]}; only unsigned bytes are supported")
+        if len(lead) < head or lead[:4] != bytes([0, 0, 8, dimensions]):
+            raise DataFault(f"{path}: not an IDX file of bytes in {dimensions} dimensions")
+        shape = tuple(np.frombuffer(lead[4:], ">u4").tolist())
+        size = prod(shape)
+        if size == 0 or size > most:
+            raise DataFault(f"{path}: too few bytes for an array of shape {shape}")
+        numbers, more = content.read(size), content.read(1)
+    if len(numbers) != size or more:
+        raise DataFault(f"{path}: {len(numbers)} bytes{' and more' if more else ''} for an array of shape {shape}")
+    return np.frombuffer(numbers, np.uint8).reshape(shape)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO, cast
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.components import component
+from mpirobust.data.reading import MOST_DEFLATED, Check, opened
+from mpirobust.data.sources._arrays import as_rows, read_array
+from mpirobust.data.sources._files import FileSource
+from mpirobust.data.store import write_dense_store
+from mpirobust.errors import DataFault
+
+
+@component
+class NPZ(FileSource):
+    """Features and labels as arrays in one file, as `numpy.savez` and `savez_compressed` store them; or a store of it.
+
+    `X` and `y` are the names of the features, shape (n, ...), and the labels, shape (n,). Give either `split` (the
+    share of the rows to train on, the rest is the test set), or `test` (a file of its own), or `X_test` and `y_test`
+    (names of other arrays, in `test` if it is given and in `path` otherwise), or nothing for no test set. With
+    `targets = "classes"` the distinct labels in ascending order become 0, 1, ...
+    """
+
+    X: str = "X"
+    y: str = "y"
+    X_test: str | None = None
+    y_test: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.X_test is None) != (self.y_test is None):
+            raise ValueError("give both X_test and y_test, or neither")
+        if self.X_test is not None and self.split is not None:
+            raise ValueError("give split or X_test, not both")
+
+    def _has_test(self) -> bool:
+        return self.test is not None or self.X_test is not None
+
+    def _reading(self, width: int) -> str:
+        return repr(self._names(width))
+
+    def _write_store(self, store: Path, files: list[Path], width: int, check: Check) -> None:
+        path = files[0]
+        X, y = (_member(path, name, check) for name in self._names(width))
+        write_dense_store(store, *as_rows(X, y, str(path)), str(path))
+
+    def _names(self, width: int) -> tuple[str, str]:
+        """Return the names of the arrays: those of the training rows if `width` is 0."""
+        return (self.X_test or self.X, self.y_test or self.y) if width else (self.X, self.y)
+
+
+def _member(path: Path, name: str, check: Check) -> NDArray[np.float64]:
+    """Return the array `name` of an npz file; raise `DataFault`."""
+    try:
+        with opened(path) as (content, *_), ZipFile(content) as archive:
+            names = [each.removesuffix(".npy") for each in archive.namelist()]
+            if name not in names:
+                raise DataFault(f"{path}: no array {name!r}; it has: {', '.join(names)}")
+            info = archive.infolist()[names.index(name)]
+            with archive.open(info) as member:
+                nbytes = min(info.file_size, MOST_DEFLATED * info.compress_size)
+                return read_array(cast(BinaryIO, member), f"{path}, {name}", nbytes, check)
+    except (BadZipFile, struct.error, NotImplementedError, RuntimeError, ValueError) as error:
+        raise DataFault(f"{path}: not a whole npz file ({error})") from error
