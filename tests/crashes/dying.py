@@ -87,6 +87,7 @@ class RankFailure:
         replace(os, "fsync", self._fsync(os.fsync))
         os.replace = self._replace(os.replace)
         os.rename = self._replace(os.rename)
+        os.open = self._create(os.open)
         tempfile.mkstemp = self._mkstemp(tempfile.mkstemp)
         io.open = builtins.open = self._open(io.open)
 
@@ -140,6 +141,15 @@ class RankFailure:
             return handle, name
 
         return mkstemp
+
+    def _create(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+            if flags & os.O_CREAT and not str(path).endswith(".part"):  # those are made by mkstemp
+                self.point("open", path)
+            handle: int = call(path, flags, *arguments, **options)
+            return handle
+
+        return opened
 
     def _open(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def opened(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
