@@ -45,9 +45,7 @@ class Places:
     @classmethod
     def for_plan(cls, plan: Path) -> Places:
         data = os.environ.get("MPIROBUST_DATA")
-        home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        cache = os.environ.get("MPIROBUST_CACHE") or str(Path(home) / "mpirobust")
-        return cls(plan.parent, Path(data) if data else None, Path(cache))
+        return cls(plan.parent, Path(data) if data else None, _cache(beside=plan.parent))
 
     def find(self, name: str, key: str) -> Path:
         """Return the file called `name`: beside the plan, else below $MPIROBUST_DATA, else in the cache.
@@ -61,6 +59,16 @@ class Places:
                 return path
         hint = "" if self.data else " ($MPIROBUST_DATA is not set)"
         raise DataFault(f"{key}: no file {name!r}; looked for " + ", ".join(map(str, tried)) + hint)
+
+
+def _cache(beside: Path) -> Path:
+    """Return the folder for prepared data; it is below `beside` for a user who has no home."""
+    if given := os.environ.get("MPIROBUST_CACHE"):
+        return Path(given)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mpirobust"
+    except RuntimeError:  # as in a container whose user is only a number
+        return beside / ".cache" / "mpirobust"
 
 
 class Dataset(ABC):
