@@ -261,7 +261,7 @@ def _outcome() -> int:
         code = _leave(Exit.STORAGE, f"mpirobust: {_label()}not enough memory: {error}")
     except OSError as error:
         code = _leave(Exit.STORAGE, f"mpirobust: {_label()}{error}")
-    except Exception:
+    except (Exception, SystemExit):  # SystemExit: raised by a kind from outside
         code = _leave(Exit.INTERNAL, f"mpirobust: {_label()}internal error\n{traceback.format_exc()}")
     return code
 

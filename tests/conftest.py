@@ -28,7 +28,17 @@ _TIERS = {
     **dict.fromkeys(["aggregators", "algorithms", "attacks", "cluster", "comm", "compressors", "contracts"], "unit"),
     **dict.fromkeys(["cubic", "data", "docs", "feedback", "fuzz", "numerics", "observers", "problems"], "unit"),
     **dict.fromkeys(["records", "reports", "run", "studies", "mpirobust/testing"], "unit"),
-    **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_plan.py", "test_streams.py"], "unit"),
+    **dict.fromkeys(
+        [
+            "test_architecture.py",
+            "test_breaks.py",
+            "test_exit_codes.py",
+            "test_plan.py",
+            "test_streams.py",
+            "test_terminal.py",
+        ],
+        "unit",
+    ),
     "mpirun": "mpi",
     "observers/test_deadline.py::test_a_job_of_several_ranks_ends_by_itself": "mpi",
     "observers/test_deadline.py::test_a_study_begins_no_run_that_has_no_time": "mpi",

@@ -6,6 +6,7 @@ import gzip
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,10 +74,10 @@ def test_text_that_cannot_be_opened_is_one_fault(tmp_path: Path, monkeypatch: py
     path.write_bytes(TEXT)
     opened = Path.open
 
-    def fail(self: Path, mode: str = "r") -> object:
+    def fail(self: Path, *args: Any, **options: Any) -> object:
         if self == path:
             raise PermissionError(13, "Permission denied")
-        return opened(self, mode)
+        return opened(self, *args, **options)
 
     monkeypatch.setattr(Path, "open", fail)
     with pytest.raises(DataFault, match=r"rows\.svm: cannot be read \(Permission denied\)"):

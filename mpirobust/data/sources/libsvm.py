@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.components import Count, Field, component
+from mpirobust.components import Field, component
 from mpirobust.data.sources.base import Dataset, Places, Source
 from mpirobust.data.store import STORE_FORMAT, Store, ensure_store, is_store, write_csr_store
 from mpirobust.data.table import Table
@@ -27,7 +27,7 @@ class LibSVM(Source):
     """
 
     path: str
-    features: Count | None = None  # default: the largest index in the training file
+    features: Annotated[int, Field(gt=0, lt=2**32)] | None = None  # default: the largest index in the training file
     split: Annotated[float, Field(gt=0, lt=1)] | None = None
     test: str | None = None
     targets: Literal["classes", "real"] = "classes"
