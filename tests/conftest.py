@@ -32,6 +32,7 @@ _TIERS = {
         [
             "test_architecture.py",
             "test_breaks.py",
+            "test_environment.py",
             "test_exit_codes.py",
             "test_plan.py",
             "test_streams.py",
