@@ -46,6 +46,8 @@ def read_assignment(text: str) -> tuple[list[str], Any]:
         raise PlanFault("", f"--set {text}: expected key=value, as in algorithm.step=0.1")
     if "\n" in value:
         raise PlanFault(key, "expected one line")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # for bytes of the command line that are no letters
+        raise PlanFault("", f"--set {text}: not UTF-8, and so not to be stored in a plan")
     parsed = _value(value)
     _expect_sound(parsed, path)
     return path, parsed
