@@ -41,7 +41,7 @@ def test_mpirun_needs_a_folder_for_its_session() -> None:
 
 @pytest.mark.parametrize("redirected", ["2>&1 >/dev/null | head -c 5", ">/dev/full", "2>/dev/full", "| true"])
 def test_a_run_of_three_ranks_ends_with_its_code_whatever_its_streams_are(redirected: str, plan: Path) -> None:
-    """Eight lines: mpirun itself ends the job at the eleventh that it cannot write."""
+    """Eight lines: mpirun itself ends the job after some more that it cannot write."""
     out = plan.parent / "out"
     shell = ("bash", "-c", f'"$@" {redirected}; exit ${{PIPESTATUS[0]}}', "bash")
     done = finish(start(*_RUN, str(plan), "--out", str(out), *_TALKATIVE, ranks=3, enter=shell), timeout=60)
