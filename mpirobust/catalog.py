@@ -36,11 +36,13 @@ class Room:
         package: with the contract in `base` and one file for each kind.
         contract: the class in `base` that every kind is derived from.
         short: whether a plan may write the kind alone, as a string, if the table has no other key.
+        without: what to do instead of asking for the kind `none`.
     """
 
     package: str
     contract: str
     short: bool = False
+    without: str = ""
 
     @property
     def group(self) -> str:
@@ -57,9 +59,9 @@ ROOMS = {
     "data": Room("mpirobust.data.sources", "Source"),
     "problem": Room("mpirobust.problems", "Loss"),
     "algorithm": Room("mpirobust.algorithms", "Algorithm"),
-    "compressor": Room("mpirobust.compressors", "Compressor"),
-    "aggregator": Room("mpirobust.aggregators", "Aggregator"),
-    "attack": Room("mpirobust.attacks", "Attack"),
+    "compressor": Room("mpirobust.compressors", "Compressor", without="'identity' sends vectors as they are"),
+    "aggregator": Room("mpirobust.aggregators", "Aggregator", without="'mean' keeps every worker"),
+    "attack": Room("mpirobust.attacks", "Attack", without="for honest workers leave out [attack], or set alpha to 0"),
     "feedback": Room("mpirobust.feedback", "Feedback", short=True),
     "observers": Room("mpirobust.observers", "Observer"),  # a table of tables, one for each observer
 }
@@ -140,7 +142,8 @@ def load(room: Room, kind: object, where: str, beside: Path | None = None) -> ty
         return _outside(room, kind, entry.module, entry.attr, where, beside)
     choices = [*kinds(room), *offered(room)]
     reason = "missing" if kind is None else f"unknown kind {kind!r}"
-    raise PlanFault(f"{where}.kind", f"{reason}; choose one of: {', '.join(choices)}{_close(kind, choices)}")
+    advice = f"{_without(room, kind)}choose one of: {', '.join(choices)}{_close(kind, choices)}"
+    raise PlanFault(f"{where}.kind", f"{reason}; {advice}")
 
 
 def _only_component(module: ModuleType, where: str) -> type:
@@ -226,7 +229,7 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
     if room.short and isinstance(table, str):
         table = {"kind": table}
     if not isinstance(table, Mapping):
-        raise PlanFault(where, f"expected a table with a kind, one of: {', '.join(kinds(room))}")
+        raise PlanFault(where, f"{_without(room, table)}expected a table with a kind, one of: {', '.join(kinds(room))}")
     cls = load(room, table.get("kind"), where, beside)
     values = {key: value for key, value in table.items() if key != "kind"}
     for key, inner in inner_rooms(cls).items():
@@ -346,6 +349,11 @@ def _dotted(where: str, key: str) -> str:
     return ".".join(part for part in (where, key) if part)
 
 
+def _without(room: Room, kind: object) -> str:
+    return f"{room.without}; " if kind == "none" and room.without else ""
+
+
 def _close(word: object, choices: list[str]) -> str:
-    near = difflib.get_close_matches(word, choices, 1) if isinstance(word, str) else []
+    likely = isinstance(word, str) and len(word) < 100  # the comparison is slow for long words
+    near = difflib.get_close_matches(str(word), choices, 1) if likely else []
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -311,7 +311,7 @@ def _outcome() -> int:
     except OSError as error:
         where = f"{error.filename}: {error.strerror}" if error.filename else error
         code = _leave(Exit.STORAGE, f"mpirobust: {_label()}{where}")
-    except Exception:
+    except (Exception, SystemExit):  # SystemExit: raised by a kind from outside
         code = _leave(Exit.INTERNAL, f"mpirobust: {_label()}internal error\n{traceback.format_exc()}")
     return code
 

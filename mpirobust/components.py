@@ -16,7 +16,7 @@ import msgspec
 
 from mpirobust.errors import PlanFault
 
-__all__ = ["Field", "component", "is_component"]
+__all__ = ["MOST", "Count", "Field", "component", "is_component"]
 
 T = TypeVar("T")
 
@@ -47,6 +47,10 @@ def Field(  # noqa: N802  # as a type is written
         return dataclasses.field(default_factory=default_factory)
     bounds: dict[str, Any] = {"gt": gt, "ge": ge, "lt": lt, "le": le, "min_length": min_length}
     return msgspec.Meta(**bounds)
+
+
+MOST = 10**9  # rows, rounds, ...: more makes no sense, and the size of an array of two such sides is within int64
+Count = Annotated[int, Field(gt=0, le=MOST)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))

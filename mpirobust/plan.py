@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import floor
@@ -17,14 +16,14 @@ from mpirobust import catalog
 from mpirobust.aggregators.base import Aggregator, Weighing
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
-from mpirobust.components import Field, component
+from mpirobust.components import MOST, Field, component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.none import NoFeedback
-from mpirobust.files import open_regular, printable
+from mpirobust.files import printable
 from mpirobust.observers.audit import Audits
 from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
@@ -33,6 +32,7 @@ from mpirobust.records.plan_record import PlanRecord
 from mpirobust.records.provenance import Records
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.toml import read_assignment, read_table
 from mpirobust.types import Layout, OnFailure, Rows
 
 _OBSERVERS = "observers"
@@ -55,7 +55,7 @@ class Plan:
     feedback: Feedback = Field(default_factory=NoFeedback)
     weigh: Literal["equal", "rows"] = "equal"
     on_failure: OnFailure = "drop"
-    center_rows: Annotated[int, Field(ge=0)] = 0
+    center_rows: Annotated[int, Field(ge=0, le=MOST)] = 0
     data: Source
     problem: Loss
     algorithm: Algorithm[Any]
@@ -132,6 +132,8 @@ class Plan:
             raise PlanFault("workers", f"{self.workers} workers for {rows.size} training rows; at most one per row")
         with _inside("problem"):
             self.problem.admit(facts.classes)
+        if (dim := self.problem.layout(facts.features).dim) >= 2**48:
+            raise PlanFault("problem", f"a model of {dim:.2g} parameters fits into no memory")
         with _inside("compressor"):
             for compressor in self.feedback.compressors(self.compressor):
                 compressor.admit(self.problem.layout(facts.features))
@@ -266,21 +268,6 @@ def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
         raise SetupFault(f"{path}: {fault}") from fault
 
 
-def read_table(path: Path) -> dict[str, Any]:
-    """Return the TOML document at `path`; raise `PlanFault` with the reason."""
-    try:
-        with open_regular(path) as file:
-            return tomllib.load(file)
-    except FileNotFoundError as error:
-        raise PlanFault("", "no such plan") from error
-    except OSError as error:
-        raise PlanFault("", f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PlanFault("", f"cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-        raise PlanFault("", f"not TOML: {error}") from error
-
-
 def with_overrides(
     table: dict[str, Any], assignments: Sequence[str], beside: Path | None = None
 ) -> tuple[dict[str, Any], list[str]]:
@@ -291,7 +278,7 @@ def with_overrides(
     """
     table = _copied(table)
     notes: list[str] = []
-    parsed = [_assignment(each) for each in assignments]
+    parsed = [read_assignment(each) for each in assignments]
     for path, value in sorted(parsed, key=lambda each: each[0][-1] != "kind"):
         inner = table
         for at, part in enumerate(path[:-1]):
@@ -304,21 +291,6 @@ def with_overrides(
             _drop_foreign_keys(table, path[:-1], inner, value, notes, beside)
         inner[path[-1]] = value
     return table, notes
-
-
-def _assignment(text: str) -> tuple[list[str], Any]:
-    key, equals, value = text.partition("=")
-    path = key.strip().split(".")
-    if not equals or not all(path):
-        raise PlanFault("", f"--set {text}: expected key=value, as in algorithm.step=0.1")
-    if "\n" in value:
-        raise PlanFault(key, "expected one line")
-    for reading in (lambda: tomllib.loads(f"v = {value}")["v"], lambda: float(value)):  # .1 is not TOML
-        try:
-            return path, reading()
-        except (ValueError, RecursionError):
-            pass
-    return path, value.strip()
 
 
 def _drop_foreign_keys(

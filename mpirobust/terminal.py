@@ -12,7 +12,7 @@ from io import TextIOBase
 from typing import TextIO, cast
 
 _LONGEST = 10_000  # characters of one message
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # not tab, not newline; last: bidi
 
 
 def show(text: str) -> None:
@@ -40,13 +40,13 @@ def watched() -> bool:
 
 def plain(text: str) -> str:
     """Return `text` without what a terminal would obey: file names, keys and records may hold any characters."""
-    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @contextmanager
 def bearing_streams() -> Iterator[None]:
     """Make `sys.stdout` and `sys.stderr` bear everything inside, for what other libraries print."""
-    _occupy()
+    _prepare_descriptors()
     before = sys.stdout, sys.stderr
     sys.stdout = cast(TextIO, _Bearing(sys.stdout, told=True))
     sys.stderr = cast(TextIO, _Bearing(sys.stderr))
@@ -56,13 +56,17 @@ def bearing_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def _occupy() -> None:
-    """Open /dev/null where a standard stream is closed: the next file to be opened would get its number."""
+def _prepare_descriptors() -> None:
+    """Open /dev/null where a standard stream is closed, and let writing wait where it would fail if the reader is slow.
+
+    The next file to be opened would get the number of a closed stream.
+    """
     for number in range(3):
         try:
-            os.fstat(number)
+            os.set_blocking(number, True)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            os.set_inheritable(number, True)
 
 
 class _Bearing(TextIOBase):
@@ -118,13 +122,9 @@ class _Bearing(TextIOBase):
         """Send the rest of the stream to /dev/null, so that it fails no more, not even as Python exits."""
         assert self._stream is not None
         with suppress(OSError, ValueError):
-            number = self._stream.fileno()
-            if isinstance(error, BlockingIOError):
-                os.set_blocking(number, True)
-            else:
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, number)
-                os.close(nowhere)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
             self._stream.flush()
-        if self._told and isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EAGAIN):
+        if self._told and isinstance(error, OSError) and error.errno != errno.EPIPE:
             say(f"mpirobust: not all could be printed: {error.strerror}")

@@ -18,7 +18,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "terminal", "time_limit"],
+    ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
     ["streams", "comm"],
     ["numerics"],
     ["shard"],

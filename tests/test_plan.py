@@ -47,7 +47,7 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
     "unknown-top": ("wrokers", 3, "wrokers", "(did you mean 'workers'?)"),
     "word-for-number": ("algorithm.step", "fast", "algorithm.step", "finite number greater than 0, not 'fast'"),
     "bool-for-float": ("algorithm.step", True, "algorithm.step", "finite number greater than 0, not True"),
-    "bool-for-int": ("algorithm.rounds", True, "algorithm.rounds", "whole number greater than 0, not True"),
+    "bool-for-int": ("algorithm.rounds", True, "algorithm.rounds", "at most 1000000000, not True"),
     "float-for-int": ("workers", 10.0, "workers", "whole number greater than 0 and less than 524288, not 10.0"),
     "number-for-word": ("data.path", 7, "data.path", "expected a string, not 7"),
     "list-for-number": ("algorithm.step", [0.1], "algorithm.step", "finite number greater than 0, not [0.1]"),
@@ -86,14 +86,14 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
     "infinite": ("problem.l2", inf, "problem.l2", "finite number at least 0, not inf"),
     "nan-to-stop": ("stop.loss", nan, "stop.loss", "finite number, not nan"),
     "zero-step": ("algorithm.step", 0.0, "algorithm.step", "greater than 0, not 0.0"),
-    "no-rounds": ("algorithm.rounds", 0, "algorithm.rounds", "greater than 0, not 0"),
+    "no-rounds": ("algorithm.rounds", 0, "algorithm.rounds", "at most 1000000000, not 0"),
     "no-workers": ("workers", 0, "workers", "greater than 0 and less than 524288, not 0"),
     "negative-seed": ("seed", -1, "seed", "at least 0 and at most 9223372036854775807, not -1"),
     "huge-seed": ("seed", 2**63, "seed", "not 9223372036854775808"),
     "huge-workers": ("workers", 2**19, "workers", "less than 524288"),
-    "never-audited": ("audit.every", 0, "audit.every", "greater than 0, not 0"),
-    "never-saved": ("checkpoint.every", 0, "checkpoint.every", "greater than 0, not 0"),
-    "never-curved": ("audit.curvature_every", 0, "audit.curvature_every", "greater than 0, not 0"),
+    "never-audited": ("audit.every", 0, "audit.every", "at most 1000000000, not 0"),
+    "never-saved": ("checkpoint.every", 0, "checkpoint.every", "at most 1000000000, not 0"),
+    "never-curved": ("audit.curvature_every", 0, "audit.curvature_every", "at most 1000000000, not 0"),
     "curved-unaudited": ("audit.curvature_every", 5, "audit", "curvature_every = 5 must be a multiple of every = 2"),
     "negative-curvature": ("stop.curvature", -0.1, "stop.curvature", "at least 0, not -0.1"),
     "curvature-alone": ("stop.curvature", 0.1, "stop", "curvature goes with gradient_norm"),
@@ -101,7 +101,7 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
     "observer-no-table": ("observers", {"progress": 3}, "observers.progress", "expected a table"),
     "observer-unknown": ("observers.prgress", {}, "observers.prgress.kind", "(did you mean 'progress'?)"),
     "observer-key": ("observers.progress", {"x": 1.0}, "observers.progress.x", "the keys here are: every_seconds"),
-    "observer-value": ("observers.checkpoint.every", 0, "observers.checkpoint.every", "greater than 0, not 0"),
+    "observer-value": ("observers.checkpoint.every", 0, "observers.checkpoint.every", "at most 1000000000, not 0"),
     "observer-twice": ("observers.audit.every", 2, "observers.audit", "[audit] is the same table; give one of the two"),
     "observer-again": ("observers.x.kind", "audit", "observers.x.kind", "one observer 'audit', in [observers.audit]"),
     "observer-taken": ("observers.finite.kind", "audit", "observers.finite.kind", "'finite', in [observers.finite]"),
@@ -117,7 +117,7 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
     "alpha-negative": ("attack.alpha", -0.1, "attack.alpha", "at least 0 and less than 1, not -0.1"),
     "alpha-half": ("attack.alpha", 0.5, "aggregator.beta", "0.3 is below attack.alpha = 0.5; no beta below 1/2"),
     "alpha-above-beta": ("attack.alpha", 0.4, "aggregator.beta", "0.3 is below attack.alpha = 0.4"),
-    "no-entries": ("compressor.k", 0, "compressor.k", "greater than 0, not 0"),
+    "no-entries": ("compressor.k", 0, "compressor.k", "at most 1000000000, not 0"),
     "split-and-test": ("data.test", "rows.t", "data", "give split or test, not both"),
     "split-of-all": ("data.split", 1.0, "data.split", "less than 1, not 1.0"),
 }
@@ -209,7 +209,11 @@ class TestDeal:
 class TestReadTable:
     @pytest.mark.parametrize(
         ("content", "reason"),
-        [(b"seed = ", "not TOML"), (b"seed = 1\nseed = 2", "not TOML"), (b"\xff\xfe", "cannot be read")],
+        [
+            (b"seed = ", "not TOML"),
+            (b"seed = 1\nseed = 2", "not TOML"),
+            (b"a = 1\n\xff", "line 2 is not UTF-8: byte 0xff"),
+        ],
     )
     def test_not_toml(self, tmp_path: Path, content: bytes, reason: str) -> None:
         path = tmp_path / "plan.toml"

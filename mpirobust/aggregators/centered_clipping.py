@@ -8,7 +8,7 @@ import numpy as np
 from mpirobust.aggregators._geometry import distances_to, geometric_median, measured
 from mpirobust.aggregators.base import Aggregator, Context, Verdict
 from mpirobust.answers import Answers
-from mpirobust.components import Field, component
+from mpirobust.components import Count, Field, component
 from mpirobust.types import Vector
 
 
@@ -34,7 +34,7 @@ class CenteredClipping(Aggregator):
     added_keys: ClassVar = {"start": "geometric-median"}
 
     radius: Annotated[float, Field(gt=0)]
-    iterations: Annotated[int, Field(gt=0)] = 10
+    iterations: Count = 10
     start: Literal["geometric-median", "previous"] = "geometric-median"
 
     def judge(self, answers: Answers, memory: Center | None, context: Context) -> Verdict:

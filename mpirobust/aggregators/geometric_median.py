@@ -7,7 +7,7 @@ import numpy as np
 from mpirobust.aggregators._geometry import geometric_median, measured
 from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
-from mpirobust.components import Field, component
+from mpirobust.components import Count, Field, component
 
 
 @component
@@ -19,7 +19,7 @@ class GeometricMedian(Weighing):
     than `tolerance` times the typical distance of a message.
     """
 
-    iterations: Annotated[int, Field(gt=0)] = 100
+    iterations: Count = 100
     tolerance: Annotated[float, Field(ge=0)] = 1e-6
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:

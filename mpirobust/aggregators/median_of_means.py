@@ -7,7 +7,7 @@ import numpy as np
 from mpirobust.aggregators._geometry import geometric_median, measured
 from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
-from mpirobust.components import Field, component
+from mpirobust.components import Count, Field, component
 from mpirobust.errors import PlanFault
 
 
@@ -21,8 +21,8 @@ class MedianOfMeans(Weighing):
     many they are. It holds while the groups with a Byzantine worker are a minority.
     """
 
-    groups: Annotated[int, Field(gt=0)]
-    iterations: Annotated[int, Field(gt=0)] = 100
+    groups: Count
+    iterations: Count = 100
     tolerance: Annotated[float, Field(ge=0)] = 1e-6
 
     def admit(self, workers: int, byzantine: int) -> None:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 from mpirobust.aggregators._geometry import expect_krum, krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.errors import PlanFault
 
 
@@ -20,7 +20,7 @@ class MultiKrum(Aggregator):
     """
 
     beta: Fraction
-    keep: Annotated[int, Field(gt=0)] | None = None
+    keep: Count | None = None
 
     def admit(self, workers: int, byzantine: int) -> None:
         f = expect_krum(self.beta, workers)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from mpirobust.aggregators.base import Verdict
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
@@ -72,7 +72,7 @@ class Algorithm(ABC, Generic[S]):
 
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"rounds"})
 
-    rounds: Annotated[int, Field(gt=0)]
+    rounds: Count
 
     @property
     @abstractmethod

@@ -8,7 +8,7 @@ import numpy as np
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._ball import uniform_in_ball
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.components import Field, component
+from mpirobust.components import Count, Field, component
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
@@ -56,8 +56,8 @@ class ByzantinePGD(Algorithm[Search]):
     threshold: Annotated[float, Field(ge=0)]  # ε
     R: Annotated[float, Field(gt=0)] = 10.0
     r: Annotated[float, Field(gt=0)] = 5.0
-    Q: Annotated[int, Field(gt=0)] = 10
-    T_th: Annotated[int, Field(gt=0)] = 10
+    Q: Count = 10
+    T_th: Count = 10
 
     @property
     def state(self) -> type[Search]:

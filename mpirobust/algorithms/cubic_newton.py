@@ -10,7 +10,7 @@ import numpy as np
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._arc import adapted
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.components import Field, component
+from mpirobust.components import MOST, Count, Field, component
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.cubic.lanczos import Lanczos
 from mpirobust.errors import PlanFault
@@ -69,10 +69,10 @@ class CubicNewton(Algorithm[Iteration]):
     eta: Annotated[float, Field(gt=0)] = 1.0
     solver: CubicSolver = Field(default_factory=Lanczos)
     two_rounds: bool = False
-    gradient_batch: Annotated[int, Field(gt=0)] | None = None
-    hessian_batch: Annotated[int, Field(gt=0)] | None = None
+    gradient_batch: Count | None = None
+    hessian_batch: Count | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    adaptive: Annotated[int, Field(ge=0)] = 0
+    adaptive: Annotated[int, Field(ge=0, le=MOST)] = 0
     q: Annotated[int, Field(ge=1, le=2)] | Literal["inf"] = 2
 
     def __post_init__(self) -> None:

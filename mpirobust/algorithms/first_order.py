@@ -8,7 +8,7 @@ import numpy as np
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.components import Field, component
+from mpirobust.components import Count, Field, component
 from mpirobust.errors import PlanFault
 from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
@@ -39,7 +39,7 @@ class FirstOrder(Algorithm[Iterate]):
     schedule: Literal["constant", "inverse-sqrt", "inverse-smoothness"] = "constant"
     option: Literal["I", "II"] = "II"
     q: Annotated[int, Field(ge=1, le=2)] | Literal["inf"] = 2
-    batch: Annotated[int, Field(gt=0)] | None = None
+    batch: Count | None = None
     radius: Annotated[float, Field(gt=0)] | None = None
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.components import Field, component
+from mpirobust.components import Count, Field, component
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
@@ -36,7 +36,7 @@ class Newton(Algorithm[NewtonDescent]):
     """
 
     step: Annotated[float, Field(gt=0)] = 1.0
-    products: Annotated[int, Field(gt=0)] = 10
+    products: Count = 10
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 1e-10
     damping: Annotated[float, Field(ge=0)] = 0.0
 

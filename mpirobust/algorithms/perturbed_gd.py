@@ -8,7 +8,7 @@ import numpy as np
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._ball import uniform_in_ball
 from mpirobust.algorithms.base import Algorithm, Query, Terrain
-from mpirobust.components import Field, component
+from mpirobust.components import MOST, Field, component
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
@@ -40,7 +40,7 @@ class PerturbedGD(Algorithm[PerturbedDescent]):
     step: Annotated[float, Field(gt=0)]
     threshold: Annotated[float, Field(ge=0)]
     radius: Annotated[float, Field(gt=0)]
-    wait: Annotated[int, Field(ge=0)]
+    wait: Annotated[int, Field(ge=0, le=MOST)]
 
     @property
     def state(self) -> type[PerturbedDescent]:

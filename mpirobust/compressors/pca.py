@@ -3,13 +3,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.compressors._blocks import add_by_blocks, norm_by_blocks
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed, PlanFault
@@ -27,7 +26,7 @@ class PCA(Compressor):
     equal. They come from the Gram matrix of the rows, so the cost grows as d^1.5.
     """
 
-    k: Annotated[int, Field(gt=0)]
+    k: Count
 
     def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
         return _Factors(layout.dim, self.k, self.max_nbytes(layout))

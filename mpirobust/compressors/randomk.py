@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.compressors._sparse import VALUE, scatter
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import PlanFault
@@ -19,7 +18,7 @@ from mpirobust.types import Layout, Message, Vector
 class RandomK(Compressor):
     """k entries at random, float32; δ = k/d (Stich et al. 2018); their positions are shared randomness, not sent."""
 
-    k: Annotated[int, Field(gt=0)]
+    k: Count
 
     def admit(self, layout: Layout) -> None:
         if self.k > layout.dim:

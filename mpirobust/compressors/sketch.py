@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, Field, component
 from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed, PlanFault
@@ -25,7 +25,7 @@ class Sketch(Compressor):
     row and 2 for more. So only a sketch longer than x has a δ; heavy coordinates come out well from a short one.
     """
 
-    rows: Annotated[int, Field(gt=0)]
+    rows: Count
     columns: Annotated[int, Field(gt=0, lt=2**20)]
 
     def admit(self, layout: Layout) -> None:

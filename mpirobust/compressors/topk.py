@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.compressors._sparse import VALUE, pack_positions, position_nbytes, scatter, unpack_positions
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed, PlanFault
@@ -22,7 +21,7 @@ class TopK(Compressor):
     The positions take about log2(d/k) + 2 bits each.
     """
 
-    k: Annotated[int, Field(gt=0)]
+    k: Count
 
     def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
         return _Largest(layout.dim, self.k, self.max_nbytes(layout))

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.compressors._sparse import pack_positions, position_nbytes, scatter, unpack_positions
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed
@@ -26,7 +25,7 @@ class VQSGD(Compressor):
     Unbiased, `E||Q(x) - x||² = (d - 1)/samples ||x||²`: a δ needs as many samples as coordinates.
     """
 
-    samples: Annotated[int, Field(gt=0)]
+    samples: Count
 
     def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
         return _Corners(layout.dim, self.samples, self.max_nbytes(layout))

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, Field, component
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.errors import PlanFault
 from mpirobust.numerics.norms import q_norm
@@ -23,7 +23,7 @@ class Descent(CubicSolver):
     random vector added to g; without it, g = 0 gives s = 0 even at a saddle.
     """
 
-    iterations: Annotated[int, Field(gt=0)] = 10
+    iterations: Count = 10
     step: Literal["safe", "published"] = "safe"
     perturbation: Annotated[float, Field(ge=0)] = 0.0
 

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.cubic._secular import minimiser, oriented
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.numerics.norms import q_norm
@@ -22,7 +20,7 @@ class Lanczos(CubicSolver):
     are used up, it goes on from a random direction, so that an exact saddle is left as well.
     """
 
-    products: Annotated[int, Field(gt=0)] = 10
+    products: Count = 10
 
     def admit(self, loss: Loss) -> None:
         pass

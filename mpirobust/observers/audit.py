@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite, isnan, nan
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
 from mpirobust.stop_rules import StopRules
 from mpirobust.types import Vector
@@ -33,8 +33,8 @@ class Audits(Observer):
             Hessian as well, and so does the last audit; None: none does.
     """
 
-    every: Annotated[int, Field(gt=0)] = 1
-    curvature_every: Annotated[int, Field(gt=0)] | None = None
+    every: Count = 1
+    curvature_every: Count | None = None
 
     def __post_init__(self) -> None:
         if self.curvature_every is not None and self.curvature_every % self.every:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.feedback.base import Half
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
 
@@ -25,7 +25,7 @@ class Checkpoints(Observer):
 
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"every"})
 
-    every: Annotated[int, Field(gt=0)] = 25
+    every: Count = 25
 
     def start(self, run: RunContext) -> Checkpointer:
         return Checkpointer(self.every, run.trace, run.folder, run.plan_id, run.memories)

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, component
 from mpirobust.problems._saddles import Away, point_at
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
@@ -24,7 +24,7 @@ class MatrixFactorisation(Loss):
     floor is -1/4 (λ_1² + ... + λ_columns²).
     """
 
-    columns: Annotated[int, Field(gt=0)] = 1  # of U: the rank of the factorisation
+    columns: Count = 1  # of U: the rank of the factorisation
     start_norm: Away = 0.01
 
     def dim(self, features: int) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.components import Field, component
+from mpirobust.components import MOST, Count, Field, component
 from mpirobust.errors import PlanFault
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
@@ -28,8 +28,8 @@ class Network(Loss):
     is He's (2015): weights N(0, 2/inputs), biases zero.
     """
 
-    hidden: tuple[Annotated[int, Field(gt=0)], ...] = (1000,)
-    classes: Annotated[int, Field(ge=2)] = 10
+    hidden: tuple[Count, ...] = (1000,)
+    classes: Annotated[int, Field(ge=2, le=MOST)] = 10
     dtype: Literal["float32", "float64"] = "float32"  # of the arithmetic inside
 
     def dim(self, features: int) -> int:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import mpirobust
 from mpirobust import catalog
-from mpirobust.components import Field, component
+from mpirobust.components import MOST, Count, Field, component
 from mpirobust.errors import PlanFault, SetupFault
-from mpirobust.plan import read_table
+from mpirobust.toml import read_table
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Case:
     factor: Annotated[float, Field(gt=0)] = 1.0
     bound: float | None = None
     metric: Metric | None = None
-    round: Annotated[int, Field(ge=0)] | None = None
+    round: Annotated[int, Field(ge=0, le=MOST)] | None = None
 
     def __post_init__(self) -> None:
         if (self.against is None) == (self.bound is None):
@@ -72,7 +72,7 @@ class Race:
     curve: str
     against: str
     bound: Annotated[float, Field(gt=0)]
-    products: Annotated[int, Field(gt=0)] = 1
+    products: Count = 1
 
 
 @component

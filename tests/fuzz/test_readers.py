@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
@@ -73,14 +74,14 @@ def test_an_index_that_asks_for_billions_of_features_is_to_be_confirmed(tmp_path
 def test_text_that_cannot_be_opened_is_one_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rows.svm"
     path.write_bytes(TEXT)
-    opened = Path.open
+    opened = os.open
 
-    def fail(self: Path, mode: str = "r") -> object:
-        if self == path:
+    def fail(name: str | Path, *flags: int) -> int:
+        if Path(name) == path:
             raise PermissionError(13, "Permission denied")
-        return opened(self, mode)
+        return opened(name, *flags)
 
-    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(os, "open", fail)
     with pytest.raises(DataFault, match=r"rows\.svm: cannot be read \(Permission denied\)"):
         LibSVM(path="rows.svm").prepare(Places(tmp_path, None, tmp_path / "cache"))
 

@@ -13,9 +13,10 @@ import pytest
 from mpirobust.cluster.base import Audit
 from mpirobust.data.sources.base import Places
 from mpirobust.observers.base import Moment, Status, Watch
-from mpirobust.plan import Plan, read_table, with_overrides
+from mpirobust.plan import Plan, with_overrides
 from mpirobust.run import rounds
 from mpirobust.testing.support.clusters import LocalRun
+from mpirobust.toml import read_table
 from mpirobust.types import Vector
 from tests.support.launching import CONFIGS
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpirobust.plan import Plan, read_table, with_overrides
+from mpirobust.plan import Plan, with_overrides
 from mpirobust.testing.support.clusters import LocalRun
 from mpirobust.testing.support.witness import ran
+from mpirobust.toml import read_table
 from mpirobust.types import Vector
 from tests.support.launching import CONFIGS
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mpirobust.data.sources.regression import Regression
-from mpirobust.plan import Plan, read_table
+from mpirobust.plan import Plan
 from mpirobust.testing.support.attack_rounds import run
 from mpirobust.testing.support.clusters import LocalRun
+from mpirobust.toml import read_table
 from tests.support.launching import CONFIGS
 
 DESCENT = {"kind": "first-order", "rounds": 20, "step": 0.2}  # about 1/L at the minima of the matrix problem

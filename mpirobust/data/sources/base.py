@@ -51,10 +51,7 @@ class Places:
 
     @classmethod
     def for_plan(cls, plan: Path) -> Places:
-        cache = _folder("MPIROBUST_CACHE")
-        if cache is None:
-            cache = (_folder("XDG_CACHE_HOME") or Path.home() / ".cache") / "mpirobust"
-        return cls(plan.parent, _folder("MPIROBUST_DATA"), cache)
+        return cls(plan.parent, _folder("MPIROBUST_DATA"), _folder("MPIROBUST_CACHE") or _cache(beside=plan.parent))
 
     def find(self, name: str, key: str, *others: str) -> Path:
         """Return the file called `name`: beside the plan, else below $MPIROBUST_DATA, else in the cache.
@@ -87,6 +84,14 @@ def _folder(variable: str) -> Path | None:
         return expanded(name) if (name := os.environ.get(variable)) else None
     except ValueError as error:
         raise DataFault(f"${variable}: {error}") from error
+
+
+def _cache(beside: Path) -> Path:
+    """Return the default folder for prepared data; it is below `beside` for a user who has no home."""
+    try:
+        return (_folder("XDG_CACHE_HOME") or Path.home() / ".cache") / "mpirobust"
+    except RuntimeError:  # as in a container whose user is only a number
+        return beside / ".cache" / "mpirobust"
 
 
 class Dataset(ABC):

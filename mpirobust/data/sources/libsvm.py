@@ -29,7 +29,7 @@ class LibSVM(FileSource):
     `targets = "classes"` the distinct labels in ascending order become 0, 1, ...
     """
 
-    features: Annotated[int, Field(gt=0)] | None = None  # default: the largest index in the files
+    features: Annotated[int, Field(gt=0, lt=2**32)] | None = None  # default: the largest index in the files
 
     def open(self, stores: list[Path], seed: int) -> Dataset:
         dataset = super().open(stores, seed)

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.components import Field, component
+from mpirobust.components import Count, Field, component
 from mpirobust.data.sources.base import Dataset, Facts, Places, Source
 from mpirobust.shard import Shard
 from mpirobust.streams import Purpose, stream
@@ -24,8 +24,8 @@ class NoData(Source):
     functions of P2 §4's toy. Row j is drawn from a stream of its own; nothing is stored.
     """
 
-    rows: Annotated[int, Field(gt=0)]
-    features: Annotated[int, Field(gt=0)] = 2
+    rows: Count
+    features: Count = 2
     sigma: Annotated[float, Field(ge=0)] = 0.0  # σ
 
     def prepare(self, places: Places) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.components import Field, component
+from mpirobust.components import MOST, Count, Field, component
 from mpirobust.data.sources.base import Dataset, Facts, Places, Source
 from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
@@ -22,10 +22,10 @@ class Regression(Source):
     that its workers own: nothing is stored and nothing is read.
     """
 
-    rows: Annotated[int, Field(gt=0)] = 4000
-    features: Annotated[int, Field(gt=0)] = 1000
+    rows: Count = 4000
+    features: Count = 1000
     noise: Annotated[float, Field(ge=0)] = 0.0  # standard deviation of the noise on y
-    test_rows: Annotated[int, Field(ge=0)] = 0
+    test_rows: Annotated[int, Field(ge=0, le=MOST)] = 0
 
     def prepare(self, places: Places) -> list[Path]:
         return []
