@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -28,6 +28,7 @@ class Exchange:
         bytes_down: the header and the vectors, once for each worker that is present.
         times: of the phases broadcast, compute, encode, gather and forge; the later phases are still 0.
         absent: the workers that were lost with their rank or failed, shape (m,).
+        reset: the workers whose feedback began at zero in this round because its memory was lost, shape (m,).
     """
 
     answers: Answers
@@ -35,6 +36,7 @@ class Exchange:
     bytes_down: int
     times: RoundTimes
     absent: NDArray[np.bool_]
+    reset: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ class Cluster(ABC):
         """The memory of an omniscient attacker after the last round; None if it has none."""
 
     @abstractmethod
+    def forgets(self, worker: int) -> bool:
+        """Return whether the worker's memory of the feedback was lost and is zero before the next round."""
+
+    @abstractmethod
     def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         """Put `query` to every worker and collect one message of each.
 
@@ -104,12 +110,19 @@ class Cluster(ABC):
         """Yield a memory of the feedback as it was before `round`, one worker at a time, in worker order; to be closed.
 
         `round` is the next to be asked, or the last if it was discarded. Each vector has shape (d,), float64, and
-        is zero for an absent worker.
+        is zero if it is lost (`forgets`).
+
+        Raises:
+            Depleted: too many workers are lost, and their memory with them.
         """
 
     @abstractmethod
     def restore(self, name: str, rows: Iterable[Vector]) -> None:
         """Restore the center's half of a feedback from the rows that `memory` yielded; the workers read their own."""
+
+    @abstractmethod
+    def restore_forgotten(self, workers: Sequence[int]) -> None:
+        """Note that the memory of these workers had been lost before it was restored from a checkpoint."""
 
     @abstractmethod
     def restore_attack(self, memory: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from itertools import chain, pairwise
 from time import perf_counter
@@ -151,6 +151,7 @@ class RemoteCluster(Cluster):
         return float(self._config.weights[self._receiver.present].sum())
 
     def memory(self, name: str, round: int) -> Generator[Vector, None, None]:
+        self._expect_memory()
         if name in self._receiver.memory:
             yield from self._receiver.memory[name]
             return
@@ -163,6 +164,12 @@ class RemoteCluster(Cluster):
                         done += 1
             except RankFailure:
                 self._recover()
+                self._expect_memory()
+
+    def _expect_memory(self) -> None:
+        """Raise `Depleted` if the run ends for want of workers whose memory is lost: it is still in a checkpoint."""
+        if self.depleted and self._receiver.forgotten.any():
+            raise Depleted
 
     def _memory_from(self, first: int, name: str, round: int) -> Generator[Vector, None, None]:
         """Yield a memory that the workers keep, beginning with the worker `first`."""
@@ -191,6 +198,12 @@ class RemoteCluster(Cluster):
 
     def restore(self, name: str, rows: Iterable[Vector]) -> None:
         self._receiver.restore(name, rows)
+
+    def forgets(self, worker: int) -> bool:
+        return bool(self._receiver.forgotten[worker])
+
+    def restore_forgotten(self, workers: Sequence[int]) -> None:
+        self._receiver.forgotten[list(workers)] = True
 
     def restore_attack(self, memory: Any) -> None:
         self._receiver.attack_memory = memory

@@ -31,13 +31,13 @@ _AUDIT = np.dtype(
     ]
 )
 # Columns that an older file of this format may lack, with the value to use instead.
-_LATER = {"lambda_min": nan, "escape": False, "absent": False}
+_LATER = {"lambda_min": nan, "escape": False, "absent": False, "reset": False}
 
 
 def _round_type(workers: int) -> np.dtype[np.void]:
     phases = [(f"seconds_{phase}", "<f8") for phase in PHASES]
     counted = [("round", "<i8"), ("escape", "?"), ("bytes_up", "<i8"), ("bytes_down", "<i8"), ("elapsed", "<f8")]
-    by_worker = [("norms", "<f8", (workers,)), ("kept", "?", (workers,)), ("absent", "?", (workers,))]
+    by_worker = [("norms", "<f8", (workers,)), *((name, "?", (workers,)) for name in ("kept", "absent", "reset"))]
     return np.dtype([*counted, *phases, *by_worker])
 
 

@@ -13,6 +13,7 @@ from mpirobust.aggregators.base import Oracle
 from mpirobust.attacks.base import MessageAttack
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
+from mpirobust.comm.communicator import named
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import Exit, Fault, PlanFault, SetupFault
 from mpirobust.observers.base import RunContext, Status, Watch
@@ -102,6 +103,11 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ho
         if file.attrs["data_digest"] != rank_setup.facts.digest:
             raise SetupFault(f"the data have changed since the run in {folder} began; choose another --out")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
+    if found.lost:
+        say(
+            f"note: {named('worker', found.lost)}: what feedback had kept was lost with a rank before round "
+            f"{found.round + 1} and begins at zero there: the bits are not those of an undisturbed run"
+        )
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)
     run_folder.prune(folder, after=found.round)  # the damaged ones, which `prepare` passed over
     return Start(lock, found, trace)
@@ -137,6 +143,7 @@ def _restore_center(path: Path, found: checkpoint.Snapshot, rank_setup: RankSetu
     """Restore the center's half of the feedback and an omniscient attacker's memory from the checkpoint."""
     plan, dim = rank_setup.plan, rank_setup.x0.size
     cluster.restore_attack(found.attack)
+    cluster.restore_forgotten(found.lost)
     for memory in plan.feedback.memories():
         if memory.at_center:
             cluster.restore(memory.name, checkpoint.load_memory(path, memory.name, range(plan.workers), dim))
