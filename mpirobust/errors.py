@@ -14,7 +14,7 @@ class Exit(IntEnum):
     DIVERGED = 3  # the iterate or the audited loss is no longer finite; the trace is whole
     WORKER = 4  # a rank failed inside a round; the job was aborted
     STORAGE = 5  # a file could not be written, or there is not enough memory
-    LOST = 6  # more ranks failed than the run may lose; --resume continues with all of them
+    LOST = 6  # more ranks failed than the run may lose, or one hangs; --resume continues with all of them
     ABANDONED = 130  # a second Ctrl-C: ended at once, without another checkpoint
     INTERRUPTED = 75  # a signal or the time limit ended the run after a checkpoint; --resume continues it
 
@@ -58,6 +58,12 @@ class RankFault(Fault):
     """A rank failed and the run cannot continue without it; another start has all ranks again."""
 
     code = Exit.LOST
+
+
+class Interrupted(Fault):
+    """A signal or the time limit came before the first round."""
+
+    code = Exit.INTERRUPTED
 
 
 class StorageFault(Fault):

@@ -128,6 +128,13 @@ class Cluster(ABC):
     def restore_attack(self, memory: Any) -> None:
         """Restore the memory of an omniscient attacker from a checkpoint."""
 
+    def silent(self) -> Sequence[int]:
+        """Return the launcher's numbers of ranks whose part of the call under way is missing, ascending.
+
+        Only the first is certain: MPI may receive in rank order. Another thread calls it while the call is blocked.
+        """
+        return ()
+
     @abstractmethod
     def dismiss(self, code: int) -> None:
         """Dismiss all workers; `code` becomes the exit code of every rank."""

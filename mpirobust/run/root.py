@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
 from mpirobust.records.trace import Trace
 from mpirobust.run import rounds
+from mpirobust.run.ranks import RankFacts, expect_same_arguments
 from mpirobust.run.setup import RankSetup, RunRequest, RunSetup
 from mpirobust.terminal import say
 
@@ -69,28 +70,30 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
             say(f"note: passed over {why}")
     return RunSetup(
         plan=plan.table(),
-        stores=[str(path) for path in stores],
+        stores=[str(path.absolute()) for path in stores],
         folder=str(folder),
         resumes=resumes,
-        checkpoint=str(found) if found else "",
-        beside=str(request.plan.parent),
+        checkpoint=str(found.absolute()) if found else "",
+        beside=str(request.plan.parent.absolute()),
         sources=dict(plan.record().sources),
         quiet=request.quiet,
         ends=request.ends,
     )
 
 
-def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], hosts: list[str]) -> Start:
+def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ranks: Sequence[RankFacts]) -> Start:
     """Lock the folder and load the checkpoint. The older run is deleted here, after everything else is validated.
 
     Args:
         versions: of the MPI library and its binding, for the trace.
-        hosts: the machine of each rank, for the trace.
+        ranks: all of them, in rank order.
 
     Raises:
         Fault: the folder or what it holds cannot be used.
     """
+    expect_same_arguments(ranks)
     plan, folder = rank_setup.plan, Path(setup.folder)
+    hosts = [rank.host for rank in ranks]
     lock = run_folder.lock(folder)
     facts = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, **provenance(versions, hosts)}
     if sources := plan.record().sources:
@@ -114,12 +117,18 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ho
 
 
 def run_rounds(
-    setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, interrupted: Callable[[], bool], start: Start
+    setup: RunSetup,
+    rank_setup: RankSetup,
+    cluster: Cluster,
+    interrupted: Callable[[], bool],
+    start: Start,
+    first: Watch,
 ) -> int:
     """Run from the first query to the dismissal of the workers; return the exit code.
 
     Args:
         interrupted: return whether the system has asked the run to end.
+        first: sees each round before the observers of the plan.
     """
     plan, found = rank_setup.plan, start.found
     try:
@@ -127,7 +136,7 @@ def run_rounds(
             found = checkpoint.Snapshot(0, plan.algorithm.start(rank_setup.x0, cluster), {})
         else:
             _restore_center(Path(setup.checkpoint), found, rank_setup, cluster)
-        watches = _watches(setup, rank_setup, start.trace, interrupted)
+        watches = [first, *_watches(setup, rank_setup, start.trace, interrupted)]
         oracle = _oracle(setup, plan)
         state, t, rule = found.state, found.round, found.rule
         status = rounds.loop(plan.algorithm, plan.aggregator, cluster, watches, state, t, plan.seed, rule, oracle)

@@ -76,6 +76,15 @@ def test_with_every_feedback(feedback: str, on_failure: str, tmp_path: Path) -> 
     assert_as_replayed(plan, out, 14)
 
 
+@pytest.mark.parametrize("instant", ["while it computes", "during recovery"])
+def test_two_at_once_and_one_in_the_recovery_from_the_other(instant: str, tmp_path: Path) -> None:
+    plan, out = plan_of(tmp_path, "adopt"), tmp_path / "out"
+    command = (*doomed(tmp_path, instant, 14, 2, 3), "run", str(plan), "--out", str(out))
+    done = finish(start(*command, ranks=4, options=ULFM), timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert_as_replayed(plan, out, 14, gone=range(6, 20))
+
+
 def test_what_was_lost_is_zero_in_a_resumed_run_and_it_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
