@@ -26,6 +26,7 @@ from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import command_alone
 
 _LONG = 60  # seconds; against hangs
+_UNTIL_ENDED = 5  # seconds that set-up takes if nothing ends it
 
 
 class Comm(LocalCommunicator):
@@ -177,7 +178,7 @@ def test_a_signal_ends_set_up(
 
     def signalled(*_: Any) -> None:
         signal.raise_signal(number)
-        time.sleep(_LONG)
+        time.sleep(_UNTIL_ENDED)
         raise AssertionError
 
     monkeypatch.setattr(Regression, stage, signalled)
@@ -190,7 +191,7 @@ def test_the_time_limit_ends_set_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan, out = run_in(tmp_path)
-    monkeypatch.setattr(Regression, "prepare", lambda *_: time.sleep(_LONG))
+    monkeypatch.setattr(Regression, "prepare", lambda *_: time.sleep(_UNTIL_ENDED))
     assert command_alone("run", str(plan), "--out", str(out), "--time-limit", "0.2s") == 75
     told = "mpirobust: ended by the time limit before the first round; nothing new was saved"
     assert told in capsys.readouterr().err.splitlines()
