@@ -12,7 +12,7 @@ import click
 
 import mpirobust
 from mpirobust.comm.communicator import Communicator
-from mpirobust.comm.launch import launched_as, let_rank_0_speak, open_communicator
+from mpirobust.comm.launch import let_rank_0_speak, open_communicator, speaks
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
 from mpirobust.files import expanded
 from mpirobust.terminal import bearing_streams, say, show
@@ -58,13 +58,29 @@ _LIMIT = click.option(
 )
 
 
+def _seconds(limit: str | None) -> float | None:
+    from mpirobust.time_limit import seconds
+
+    try:
+        return None if limit is None else seconds(limit)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+_PATIENCE = click.option(
+    *("--round-timeout", "patience"),
+    metavar="TIME",
+    callback=lambda _, __, limit: _seconds(limit),
+    help="End the job if a round, with its audit and checkpoint, takes longer: a rank hangs (default: never).",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(mpirobust.__version__, prog_name="mpirobust")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Distributed training that survives bad workers and thin networks."""
-    launched = launched_as()
-    if context.invoked_subcommand not in _FOR_MANY and launched is not None and launched[1] > 0:
+    if context.invoked_subcommand not in _FOR_MANY and not speaks():
         context.exit()  # one process answers
 
 
@@ -75,17 +91,24 @@ def cli(context: click.Context) -> None:
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint, if there is one.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in the output folder.")
 @_LIMIT
+@_PATIENCE
 def run(
-    plan: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, overwrite: bool, time_limit: _Limit
+    plan: Path,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    overwrite: bool,
+    time_limit: _Limit,
+    patience: float | None,
 ) -> int:
     """Run PLAN: alone, or on the ranks that mpirun or srun started."""
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
-    return _carried_out(plan, overrides, out, time_limit, resume=resume, overwrite=overwrite)
+    return _carried_out(plan, overrides, out, time_limit, patience, resume=resume, overwrite=overwrite)
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=_PATH)
 @_SET
 @click.option(
     *("--allow-kind", "allowed"),
@@ -94,23 +117,39 @@ def run(
     help="Import this kind that the plan names: module:Class, or path/to/file.py:Class.",
 )
 @_LIMIT
-def resume(folder: Path, overrides: tuple[str, ...], allowed: tuple[str, ...], time_limit: _Limit) -> int:
+@_PATIENCE
+def resume(
+    folder: Path,
+    overrides: tuple[str, ...],
+    allowed: tuple[str, ...],
+    time_limit: _Limit,
+    patience: float | None,
+) -> int:
     """Go on with the run in FOLDER, by the plan in its run.h5: alone, or on the ranks that mpirun or srun started."""
     out = folder.parent if folder.is_file() else folder
-    return _carried_out(None, overrides, out, time_limit, resume=True, allowed=allowed)
+    return _carried_out(None, overrides, out, time_limit, patience, resume=True, allowed=allowed)
 
 
 def _carried_out(
-    plan: Path | None, overrides: tuple[str, ...], out: Path | None, time_limit: _Limit, **how: Any
+    plan: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    time_limit: _Limit,
+    patience: float | None,
+    **how: Any,
 ) -> int:
     comm = _comm()
     from mpirobust.records.layout import TRACE
     from mpirobust.reports.summary import as_text, summary
     from mpirobust.run import experiment
     from mpirobust.run.setup import RunRequest
+    from mpirobust.run.stop_signals import StopSignals
+    from mpirobust.run.watchdog import Watchdog
 
     ends, limit = time_limit
-    code, folder = experiment.run(RunRequest(plan, overrides, out, ends=ends, limit=limit, **how), comm)
+    with StopSignals() as signals, Watchdog(comm, signals, ends, patience) as watchdog:
+        request = RunRequest(plan, overrides, out, ends=ends, limit=limit, **how)
+        code, folder = experiment.run(request, comm, signals, watchdog)
     if comm.is_root:
         show(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:
@@ -322,8 +361,7 @@ def _label() -> str:
 
 def _say_once(message: str) -> int:
     """Print a fault of the command line, which all ranks have, on one of them; return the exit code."""
-    launched = launched_as()
-    if launched is None or launched[1] == 0:
+    if speaks():
         say(f"mpirobust: {message}")
     else:
         let_rank_0_speak()

@@ -14,7 +14,7 @@ class Exit(IntEnum):
     DIVERGED = 3  # numbers are no longer finite, or the loss at the end is absurd; the trace is whole
     WORKER = 4  # a rank failed inside a round; the job was aborted
     STORAGE = 5  # a file could not be written, or there is not enough memory
-    LOST = 6  # more ranks failed than the run may lose; --resume continues with all of them
+    LOST = 6  # more ranks failed than the run may lose, or one hangs; --resume continues with all of them
     ALARM = 14  # under ULFM: MPI did not start, or not all ranks learned of the end, in time (SIGALRM)
     INTERRUPTED = 75  # a signal or the time limit ended the run after a checkpoint; --resume continues it
     ABANDONED = 130  # a second Ctrl-C: ended at once, without another checkpoint
@@ -59,6 +59,12 @@ class RankFault(Fault):
     """A rank failed and the run cannot continue without it; another start has all ranks again."""
 
     code = Exit.LOST
+
+
+class Interrupted(Fault):
+    """A signal or the time limit came before the first round."""
+
+    code = Exit.INTERRUPTED
 
 
 class StorageFault(Fault):

@@ -31,7 +31,7 @@ def end_of(limit: str | None, environment: Mapping[str, str] = os.environ) -> fl
     if limit is None:
         end = environment.get(_SLURM, "")
         return monotonic() + int(end) - time() if end.isdecimal() else None
-    return None if limit == "none" else monotonic() + _seconds(limit)
+    return None if limit == "none" else monotonic() + seconds(limit)
 
 
 def origin_of(limit: str | None, environment: Mapping[str, str] = os.environ) -> str:
@@ -55,7 +55,8 @@ def shortage(left: float, need: float, origin: str) -> str:
     return f"no round fits into {origin or 'the time limit'}: {time}; give more time, or no start gets any further"
 
 
-def _seconds(limit: str) -> float:
+def seconds(limit: str) -> float:
+    """Return the seconds of `4h`, `30m`, `90s` or `HH:MM:SS`; raise `ValueError` if it is none of these."""
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", limit):
         return float(match[1]) * _UNITS[match[2]]
     if match := re.fullmatch(r"(\d+):([0-5]\d):([0-5]\d)", limit):

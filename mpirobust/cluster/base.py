@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -28,6 +28,7 @@ class Exchange:
         bytes_down: the header and the vectors, once for each worker that is present.
         times: of the phases broadcast, compute, encode, gather and forge; the later phases are still 0.
         absent: the workers that were lost with their rank or failed, shape (m,).
+        reset: the workers whose feedback began at zero in this round because its memory was lost, shape (m,).
     """
 
     answers: Answers
@@ -35,6 +36,7 @@ class Exchange:
     bytes_down: int
     times: RoundTimes
     absent: NDArray[np.bool_]
+    reset: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ class Cluster(ABC):
         """The memory of an omniscient attacker after the last round; None if it has none."""
 
     @abstractmethod
+    def forgets(self, worker: int) -> bool:
+        """Return whether the worker's memory of the feedback was lost and is zero before the next round."""
+
+    @abstractmethod
     def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         """Put `query` to every worker and collect one message of each.
 
@@ -103,12 +109,15 @@ class Cluster(ABC):
     def memory(self, name: str, round: int, at_worker: bool = False) -> Generator[Vector, None, None]:
         """Yield a memory of the feedback as it was before `round`, one worker at a time, in worker order.
 
-        Each vector has shape (d,), float64, and is zero for an absent worker. It is valid until the next one is
+        Each vector has shape (d,), float64, and is zero if it is lost (`forgets`). It is valid until the next one is
         requested: they may share a buffer. Close the generator before the next call of the cluster.
 
         Args:
             round: the next to be asked, or the last if it was discarded.
             at_worker: the workers' half even if the center keeps one.
+
+        Raises:
+            Depleted: too many workers are lost, and their memory with them.
         """
 
     @abstractmethod
@@ -116,8 +125,19 @@ class Cluster(ABC):
         """Restore the center's half of a feedback from the rows that `memory` yielded; the workers read their own."""
 
     @abstractmethod
+    def restore_forgotten(self, workers: Sequence[int]) -> None:
+        """Note that the memory of these workers had been lost before it was restored from a checkpoint."""
+
+    @abstractmethod
     def restore_attack(self, memory: Any) -> None:
         """Restore the memory of an omniscient attacker from a checkpoint."""
+
+    def silent(self) -> Sequence[int]:
+        """Return the launcher's numbers of ranks whose part of the call under way is missing, ascending.
+
+        Only the first is certain: MPI may receive in rank order. Another thread calls it while the call is blocked.
+        """
+        return ()
 
     @abstractmethod
     def dismiss(self, code: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -57,6 +57,12 @@ class LocalCluster(Cluster):
 
     def restore(self, name: str, rows: Iterable[Vector]) -> None:
         self._receiver.restore(name, rows)
+
+    def forgets(self, worker: int) -> bool:
+        return bool(self._receiver.forgotten[worker])
+
+    def restore_forgotten(self, workers: Sequence[int]) -> None:
+        self._receiver.forgotten[list(workers)] = True
 
     def restore_attack(self, memory: Any) -> None:
         self._receiver.attack_memory = memory

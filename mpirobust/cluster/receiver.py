@@ -29,6 +29,7 @@ class RoundReceiver:
     Attributes:
         present: the workers that are not absent, shape (m,).
         unreliable: how many workers are Byzantine or absent.
+        forgotten: the workers whose memory was lost with their rank and is zero before the next round, shape (m,).
         memory: the center's half of the feedback, shape (m, d) for each name.
         attack_memory: of an omniscient attacker, after the last round; None if it has none.
     """
@@ -38,6 +39,7 @@ class RoundReceiver:
         self._everyone = np.arange(workers)
         self.present = np.ones(workers, dtype=bool)
         self.unreliable = config.byzantine.size
+        self.forgotten = np.zeros(workers, dtype=bool)
         names = [memory.name for memory in config.feedback.memories() if memory.at_center]
         self.memory: CenterMemory = {name: np.zeros((workers, config.dim)) for name in names}
         self.attack_memory: Any = None
@@ -58,14 +60,22 @@ class RoundReceiver:
         inbox = self._inbox(codes, messages)
         answers = config.feedback.receive(self.memory, inbox, query.scale, config.coin(round))
         down = bytes_down(int(self.present.sum()), query)
-        return Exchange(answers, inbox.nbytes, down, times, ~self.present)
+        reset = self.forgotten & self.present
+        self.forgotten &= ~self.present
+        return Exchange(answers, inbox.nbytes, down, times, ~self.present, reset)
 
     def lose(self, absent: Sequence[int], moved: Sequence[int]) -> None:
-        """Mark workers absent; set the memory of the workers that moved to zero, as on their new rank."""
+        """Mark workers absent; set the memory of the workers that moved to zero, as on their new rank.
+
+        What the center keeps of an absent worker stays: `--resume` gives it to both ends.
+        """
         self.present[list(absent)] = False
         self.unreliable = np.union1d(self._config.byzantine, self._everyone[~self.present]).size
+        memories = self._config.feedback.memories()
+        self.forgotten[list(moved)] |= bool(memories)
+        self.forgotten[list(absent)] |= any(not memory.at_center for memory in memories)
         for rows in self.memory.values():
-            rows[[*absent, *moved]] = 0.0
+            rows[list(moved)] = 0.0
 
     def restore(self, name: str, rows: Iterable[Vector]) -> None:
         """Take the memory of this name from a checkpoint."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from itertools import chain, pairwise
 from time import perf_counter
@@ -28,6 +28,8 @@ from mpirobust.terminal import say
 from mpirobust.types import Message, Vector
 
 T = TypeVar("T")
+
+_MISSING = -1  # in place of a length or a number of test rows that has not been received
 
 
 class RemoteCluster(Cluster):
@@ -72,8 +74,10 @@ class RemoteCluster(Cluster):
     def _collect(self) -> tuple[list[Message], float, float]:
         """Return one message per worker in worker order, as views, and the seconds of the slowest rank."""
         if self._config.lengths_vary:
+            self._lengths[:] = _MISSING
             self._comm.gather(np.empty(0, np.int64), self._lengths, self._hosted)
             self._lay_out()
+        self._received[self._ends] = 0xFF  # the last byte of the seconds of each rank, which are not negative
         self._comm.gather(np.empty(0, np.uint8), self._received, self._counts)
         compute, encode = max(self._seconds, key=np.sum)
         return list(self._messages), float(compute), float(encode)
@@ -85,6 +89,7 @@ class RemoteCluster(Cluster):
         self._hosted = np.array([len(workers) for workers in placement])
         self._order = [worker for workers in placement for worker in workers]  # in which messages are received
         self._lengths = np.full(len(self._order), self._config.message_limit(), np.int64)
+        self._scores = np.zeros((len(self._order), SCORES))
         self._received = np.empty(0, np.uint8)
         self._messages: list[Message] = [b""] * self._m
         self._seconds: list[NDArray[np.float64]] = []
@@ -97,7 +102,8 @@ class RemoteCluster(Cluster):
         self._counts = sums[seams[1:]] - sums[seams[:-1]]
         self._counts[1:] += SECONDS.itemsize
         if self._received.size < self._counts.sum():
-            self._received = np.empty(int(self._counts.sum()), np.uint8)
+            self._received = np.zeros(int(self._counts.sum()), np.uint8)
+        self._ends = np.cumsum(self._counts)[1:] - 1
         self._seconds.clear()
         view, at = self._received.data, 0
         for first, last in pairwise(seams[1:]):
@@ -107,14 +113,23 @@ class RemoteCluster(Cluster):
             self._seconds.append(np.frombuffer(view[at : at + SECONDS.itemsize], "<f8"))
             at += SECONDS.itemsize
 
+    def silent(self) -> Sequence[int]:
+        first = np.concatenate(([0], np.cumsum(self._hosted)))[1:-1]  # in the order of receipt, of each rank
+        hosts = self._hosted[1:] > 0
+        at = first[hosts]
+        silent = self._received[self._ends] == 0xFF
+        silent[hosts] |= (self._lengths[at] == _MISSING) | (self._scores[at, -1] == _MISSING)
+        return [self._comm.numbers[rank] for rank in (1 + np.flatnonzero(silent)).tolist()]
+
     def audit(self, x: Vector) -> Audit:
         return self._repeated(lambda: self._audit(x))
 
     def _audit(self, x: Vector) -> Audit:
         self._channel.audit(x)
-        scores, sent = np.zeros((self._m, SCORES)), np.empty((len(self._order), SCORES))
-        self._comm.gather(np.empty(0), sent, self._hosted * SCORES)
-        scores[self._order] = sent
+        scores = np.zeros((self._m, SCORES))
+        self._scores[:] = _MISSING
+        self._comm.gather(np.empty(0), self._scores, self._hosted * SCORES)
+        scores[self._order] = self._scores
         return summarise(scores, self._summed(x.size), self._weight())
 
     def smoothness(self, x: Vector) -> float:
@@ -151,6 +166,7 @@ class RemoteCluster(Cluster):
         return float(self._config.weights[self._receiver.present].sum())
 
     def memory(self, name: str, round: int, at_worker: bool = False) -> Generator[Vector, None, None]:
+        self._expect_memory()
         if name in self._receiver.memory and not at_worker:
             yield from self._receiver.memory[name]
             return
@@ -163,6 +179,12 @@ class RemoteCluster(Cluster):
                         done += 1
             except RankFailure:
                 self._recover()
+                self._expect_memory()
+
+    def _expect_memory(self) -> None:
+        """Raise `Depleted` if the run ends for want of workers whose memory is lost: it is still in a checkpoint."""
+        if self.depleted and self._receiver.forgotten.any():
+            raise Depleted
 
     def _memory_from(self, first: int, name: str, round: int) -> Generator[Vector, None, None]:
         """Yield a memory that the workers keep, beginning with the worker `first`."""
@@ -191,6 +213,12 @@ class RemoteCluster(Cluster):
 
     def restore(self, name: str, rows: Iterable[Vector]) -> None:
         self._receiver.restore(name, rows)
+
+    def forgets(self, worker: int) -> bool:
+        return bool(self._receiver.forgotten[worker])
+
+    def restore_forgotten(self, workers: Sequence[int]) -> None:
+        self._receiver.forgotten[list(workers)] = True
 
     def restore_attack(self, memory: Any) -> None:
         self._receiver.attack_memory = memory

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mpirobust.algorithms.base import Query
@@ -14,11 +16,14 @@ from mpirobust.terminal import say
 from mpirobust.types import Vector
 
 
-def serve(comm: Communicator, group: WorkerGroup, placement: Placement) -> int:
+def serve(comm: Communicator, group: WorkerGroup, placement: Placement, feed: Callable[[], None] = lambda: None) -> int:
     """Execute the commands of the center until it dismisses the workers; return the exit code.
 
     If a rank or a worker fails, the center repeats its command, and every rank recomputes `placement`, the workers of
     each rank, locally: the computation is deterministic.
+
+    Args:
+        feed: called at every command.
 
     Raises:
         RankFault: the center failed; raised on one rank.
@@ -28,7 +33,7 @@ def serve(comm: Communicator, group: WorkerGroup, placement: Placement) -> int:
     while True:
         try:
             group.set_workers(placement[comm.rank])
-            return _until_dismissed(comm, group)
+            return _until_dismissed(comm, group, feed)
         except WorkerFault as fault:
             if not comm.survives:
                 raise
@@ -39,10 +44,11 @@ def serve(comm: Communicator, group: WorkerGroup, placement: Placement) -> int:
         placement = reassign(placement, comm.recover(), group.config.on_failure == "adopt")
 
 
-def _until_dismissed(comm: Communicator, group: WorkerGroup) -> int:
+def _until_dismissed(comm: Communicator, group: WorkerGroup, feed: Callable[[], None]) -> int:
     channel = Channel(comm, group.config.dim)
     while True:
         header, vectors = channel.receive()
+        feed()
         if header["command"] == Command.DISMISS:
             comm.confirm()
             return int(header["number"])

@@ -55,12 +55,14 @@ class Communicator(ABC):
         rank: the number of this process; recovery changes it.
         size: the number of processes; recovery changes it.
         number: the launcher's number of this process; never changes.
+        numbers: the same of all ranks, in rank order; recovery changes it.
         survives: whether the MPI library survives a rank failure.
     """
 
     rank: int
     size: int
     number: int
+    numbers: Sequence[int]
     survives: bool
 
     # Buffer calls
@@ -132,6 +134,11 @@ class Communicator(ABC):
         """Return the versions of the MPI library and its binding, for the record."""
 
     # Bytes and faults, in terms of the buffer calls
+
+    @property
+    def active(self) -> bool:
+        """False from a rank failure until `recover` has returned."""
+        return True
 
     @property
     def is_root(self) -> bool:

@@ -6,6 +6,8 @@ import ctypes
 import os
 import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.local import LocalCommunicator
@@ -21,6 +23,20 @@ _LAUNCHERS = [
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 ]
 
+# The programs that start the processes of these launchers, as `ps -o comm` has them.
+_STARTERS = (
+    "prte",
+    "orte",
+    "mpirun",
+    "mpiexec",
+    "hydra_",
+    "pmi_proxy",
+    "mpispawn",
+    "palsd",
+    "flux-shell",
+    "slurmstepd",
+)
+
 # Over several hosts, `han` crashes if a rank has failed, or returns success with anything in the buffer
 # (https://github.com/open-mpi/ompi/issues/11794). The other two are what Open MPI itself leaves out under ULFM.
 _COLLECTIVES = ("OMPI_MCA_coll", "^han,hcoll,portals4")
@@ -35,6 +51,22 @@ def launched_as() -> tuple[int, int] | None:
         if os.environ.get(size, "").isdigit() and os.environ.get(rank, "").isdigit():
             return int(os.environ[size]), int(os.environ[rank])
     return None
+
+
+def speaks() -> bool:
+    """Return whether this process prints what every process of the job would print.
+
+    That is rank 0; and a process that is not the launcher's own. A shell or a subprocess of a rank inherits the
+    variables of the rank, so there may be no other process to answer.
+    """
+    launched = launched_as()
+    return launched is None or launched[1] == 0 or not _started_by_launcher()
+
+
+def _started_by_launcher() -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{os.getppid()}/comm").read_text().startswith(_STARTERS)
+    return False
 
 
 def survives_rank_failure() -> bool:
@@ -54,37 +86,45 @@ def open_communicator() -> Communicator:
         return LocalCommunicator()
     if survives_rank_failure():
         os.environ.setdefault(*_COLLECTIVES)
-        _end_unless_started()
+        end_after(_START_SECONDS)  # if another rank has failed, MPI_Init never returns
     try:
         os.environ.setdefault("MPI4PY_RC_THREAD_LEVEL", "funneled")  # only one thread of ours calls MPI
         from mpirobust.comm.mpi import MpiCommunicator
     except (ImportError, RuntimeError) as error:
-        raise _once(launched, f"mpi4py cannot load an MPI library: {error}") from error
+        raise _once(f"mpi4py cannot load an MPI library: {error}") from error
     signal.alarm(0)
     comm = MpiCommunicator()
     if comm.size == 1 and launched[0] > 1:
         raise _once(
-            launched,
-            f"the launcher started {launched[0]} processes, but MPI sees one: launcher and MPI library do not belong "
-            f"together ({comm.versions()['mpi']}); use the mpirun of that library, or srun with the right --mpi",
+            f"the launcher started {launched[0]} processes, but MPI sees one. {_way_out()} Otherwise launcher and MPI "
+            f"library do not belong together ({comm.versions()['mpi']}): use the mpirun of that library, or srun with "
+            f"the right --mpi"
         )
     return comm
 
 
-def _end_unless_started() -> None:
-    """End this process if MPI_Init hangs: if another rank has failed, it never returns, and no Python handler runs.
+def _way_out() -> str:
+    """Return what to do if there was no launcher."""
+    claimed = {size: rank for size, rank in _LAUNCHERS if size in os.environ}
+    names = ", ".join(name for pair in claimed.items() for name in pair)
+    alone = " ".join(f"-u {size}" for size in claimed)
+    return f"If no launcher started this process, {names} in its environment mislead it: run `env {alone} mpirobust`."
+
+
+def end_after(seconds: int) -> None:
+    """End this process after so many seconds, even in MPI, where no Python handler runs; `signal.alarm(0)` stops it.
 
     The launcher treats death by signal as survivable, so install `_exit` as the handler: the process then exits with
     code 14 (SIGALRM).
     """
     libc = ctypes.CDLL(None)
     libc.signal(signal.SIGALRM, libc._exit)
-    signal.alarm(_START_SECONDS)
+    signal.alarm(seconds)
 
 
-def _once(launched: tuple[int, int], message: str) -> Exception:
+def _once(message: str) -> Exception:
     """Return the fault that makes one rank print `message` and all end with the same code."""
-    if launched[1] == 0:
+    if speaks():
         return SetupFault(message)
     let_rank_0_speak()
     return ReportedFault(SetupFault.code)

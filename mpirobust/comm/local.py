@@ -16,6 +16,7 @@ class LocalCommunicator(Communicator):
 
     rank = number = 0
     size = 1
+    numbers = (0,)
     survives = False
 
     def broadcast(self, buffer: NDArray[Any]) -> None:

@@ -14,7 +14,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from mpirobust.comm.communicator import Communicator, RankFailure, Survivors
-from mpirobust.comm.launch import survives_rank_failure
+from mpirobust.comm.launch import end_after, survives_rank_failure
 from mpirobust.comm.recovery import Recovery
 from mpirobust.errors import Fault
 
@@ -34,6 +34,7 @@ class MpiCommunicator(Communicator):
 
     def _renumber(self) -> None:
         self.rank, self.size = self._recovery.comm.Get_rank(), self._recovery.comm.Get_size()
+        self.numbers = self._recovery.numbers
 
     def broadcast(self, buffer: NDArray[Any]) -> None:
         with self._recovery.guard(buffer):
@@ -64,6 +65,10 @@ class MpiCommunicator(Communicator):
         with self._recovery.guard(vector):
             self._recovery.comm.Recv(vector, source=rank, tag=_TO_ROOT)
 
+    @property
+    def active(self) -> bool:
+        return self._recovery.active
+
     def confirm(self) -> None:
         self._recovery.confirm()
 
@@ -80,20 +85,22 @@ class MpiCommunicator(Communicator):
         if not self.survives:
             MPI.COMM_WORLD.Abort(code)
         if self.is_root:  # under ULFM, MPI_Abort would hang
-            signal.alarm(_LAST_SECONDS)
+            end_after(_LAST_SECONDS)
             with suppress(MPI.Exception):
                 self._recovery.end(code)
             self.leave(code)
         os.kill(os.getpid(), signal.SIGKILL)  # the launcher reports a failure only if the process ends by a signal
 
     def leave(self, code: int) -> NoReturn:
-        if self.survives:  # MPI_Finalize may hang if a rank has failed
+        if self.survives:
             with suppress(MPI.Exception):
                 code = self._agree_on_exit(code)
+        end_after(_LAST_SECONDS)
+        if self._recovery.recovered:  # MPI_Finalize may hang if a rank has failed
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-        sys.exit(code)
+        sys.exit(code)  # with MPI_Finalize, without which some launchers report a failure
 
     def _agree_on_exit(self, code: int) -> int:
         """Wait for all survivors; return the exit code, the root's if it failed after the dismissal."""

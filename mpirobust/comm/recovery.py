@@ -54,13 +54,16 @@ class Recovery:
     Attributes:
         comm: the current communicator. Without survival (`mpirun` without `--with-ft ulfm`) it is never replaced.
         survives: whether the MPI library survives a rank failure.
+        active: whether the rank is in the first of the states above.
+        numbers: the launcher's numbers of the surviving ranks.
     """
 
     def __init__(self, survives: bool) -> None:
         self.survives = survives
+        self.active = True
         # A duplicate separates our messages from all others; under ULFM there is none, because a rank may fail in Dup.
         self.comm: MPI.Comm = MPI.COMM_WORLD if survives else MPI.COMM_WORLD.Dup()
-        self._numbers = list(range(self.comm.Get_size()))  # the launcher's numbers of the surviving ranks
+        self.numbers = list(range(self.comm.Get_size()))
         self._reports_follow = False
         self._failed_worker, self._exit_code = _NO_WORKER, 0  # the report of this rank
         # The library may still write to the buffers of a call that failed: they are never freed.
@@ -81,6 +84,11 @@ class Recovery:
             self._retired += buffers
             self._interrupt(NOTHING_TO_REPORT)
             raise RankFailure from error
+
+    @property
+    def recovered(self) -> bool:
+        """Whether a rank has failed: MPI_COMM_WORLD is then replaced, or about to be."""
+        return self.survives and (self.comm is not MPI.COMM_WORLD or not self.active)
 
     def confirm(self) -> None:
         """See `Communicator.confirm`."""
@@ -107,13 +115,13 @@ class Recovery:
             self.comm = self.comm.Shrink()
             report = self._exchange_reports() if self._reports_follow else (_NO_WORKER, 0)
         failed_worker, exit_code = report
-        self._reports_follow, self._failed_worker = False, _NO_WORKER
+        self._reports_follow, self._failed_worker, self.active = False, _NO_WORKER, True
         rank, size = self.comm.Get_rank(), self.comm.Get_size()
         if exit_code and rank:
             raise ReportedFault(exit_code)
         ranks = list(MPI.Group.Translate_ranks(self.comm.Get_group(), range(size), former))
-        failed_ranks = [number for at, number in enumerate(self._numbers) if at not in ranks]
-        self._numbers = [self._numbers[at] for at in ranks]
+        failed_ranks = [number for at, number in enumerate(self.numbers) if at not in ranks]
+        self.numbers = [self.numbers[at] for at in ranks]
         if ranks[0] != 0:
             if rank:
                 raise ReportedFault(Exit.LOST)
@@ -138,6 +146,7 @@ class Recovery:
 
     def _interrupt(self, vote: int) -> None:
         """Revoke the communicator so that pending calls return, then make pending confirmations fail."""
+        self.active = False
         self.comm.Revoke()
         self._agree(vote)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar
 
+from mpirobust.cluster.base import Depleted
 from mpirobust.components import Count, component
 from mpirobust.feedback.base import Half
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
@@ -32,7 +34,7 @@ class Checkpoints(Observer):
 
 
 class Checkpointer(Watch):
-    """See `Checkpoints`."""
+    """See `Checkpoints`. A run that loses too many workers and their memory keeps the checkpoint that still has it."""
 
     def __init__(self, every: int, trace: Trace, folder: Path, plan_id: str, memories: Sequence[Half] = ()) -> None:
         self._every = every
@@ -63,6 +65,7 @@ class Checkpointer(Watch):
         cluster, tail = moment.cluster, self._trace.tail()
         snapshot = checkpoint.Snapshot(moment.round, moment.state, tail, rule, cluster.attack_memory)
         memories = {half.label: cluster.memory(half.name, moment.round, half.at_worker) for half in self._memories}
-        checkpoint.save(self._folder, snapshot, self._plan_id, memories)
-        self._saved = moment.round
+        with suppress(Depleted):
+            checkpoint.save(self._folder, snapshot, self._plan_id, memories, cluster.forgets)
+            self._saved = moment.round
         moment.times.checkpoint = perf_counter() - began

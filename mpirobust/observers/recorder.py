@@ -63,6 +63,7 @@ class Recorder(Watch):
         row["norms"] = moment.exchange.answers.norms
         row["kept"] = moment.verdict.kept
         row["absent"] = moment.exchange.absent
+        row["reset"] = moment.exchange.reset
         if perf_counter() - self._written > self._wait:
             self._write(moment)
         return None

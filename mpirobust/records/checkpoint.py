@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from operator import index
@@ -57,6 +57,7 @@ class Snapshot:
         tail: the rows of the trace that the file on disk lacks.
         rule: the memory of the aggregation rule for each kind of query.
         attack: the memory of an omniscient attacker; None if there is none.
+        lost: the workers whose memory of the feedback had been lost with their rank; it is zero in the file.
     """
 
     round: int
@@ -64,14 +65,23 @@ class Snapshot:
     tail: Tail
     rule: Mapping[int, Any] = field(default_factory=dict)
     attack: Any = None
+    lost: Sequence[int] = ()
 
 
-def save(folder: Path, snapshot: Snapshot, plan_id: str, memories: Mapping[str, Generator[Vector, None, None]]) -> None:
+def save(
+    folder: Path,
+    snapshot: Snapshot,
+    plan_id: str,
+    memories: Mapping[str, Generator[Vector, None, None]],
+    forgotten: Callable[[int], bool] = lambda _: False,
+) -> None:
     """Write a checkpoint and delete all but the newest two.
 
     Args:
+        snapshot: its `lost` is not read.
         memories: the memories of the feedback by name, each a generator of rows of shape (d,) in worker order. It is
             streamed row by row with memory O(d), and closed.
+        forgotten: returns whether the memory of a worker is lost, so that its row is zero; called as each row comes.
 
     Raises:
         StorageFault: the file cannot be written; the older checkpoints are unchanged.
@@ -87,9 +97,12 @@ def save(folder: Path, snapshot: Snapshot, plan_id: str, memories: Mapping[str, 
             _write_fields(file, f"rule/{kind}", memory)
         if snapshot.attack is not None:
             _write_fields(file, "attack", snapshot.attack)
+        lost: set[int] = set()
         for name, vectors in memories.items():
             with closing(vectors):
-                _stream(file, f"memory/{name}", vectors)
+                lost |= _stream(file, f"memory/{name}", vectors, forgotten)
+        if lost:
+            file.create_dataset("lost", data=np.array(sorted(lost), np.int64))
 
     write_sealed(checkpoint_path(folder, snapshot.round), "checkpoint", FORMAT, fill)
     for old in list(checkpoints(folder).values())[:-KEPT]:
@@ -166,7 +179,7 @@ def load(path: Path, schema: Schema, dim: int | None = None, *, verify: bool = T
         _expect_tail(tail, round, workers, schema)
         for label in {*schema.memories, *file.get("memory", ())} if verify else ():
             _expect_memory(_memory(file, [label], length), workers, schema.byzantine)
-        return Snapshot(round, state, tail, rule, attack)
+        return Snapshot(round, state, tail, rule, attack, _read_lost(file))
 
 
 def _expect_tail(tail: Tail, round: int, workers: int, schema: Schema) -> None:
@@ -232,10 +245,24 @@ def _read_fields(file: Any, group: str, cls: Any, length: int) -> Any:
     return cls(**values)
 
 
-def _stream(file: Any, name: str, vectors: Iterable[Vector]) -> None:
-    rows = None
+def _read_lost(file: Any) -> list[int]:
+    if "lost" not in file:
+        return []
+    lost, workers = file["lost"][:], min(len(rows) for rows in file["memory"].values())
+    if lost.dtype != np.dtype("<i8") or lost.ndim != 1 or not np.isin(lost, np.arange(workers)).all():
+        raise ValueError("lost is not a list of workers")
+    found: list[int] = lost.tolist()
+    return found
+
+
+def _stream(file: Any, name: str, vectors: Iterable[Vector], forgotten: Callable[[int], bool]) -> set[int]:
+    """Write one row after the other; return the workers that were forgotten when their row came."""
+    rows, lost = None, set()
     for worker, vector in enumerate(vectors):
         if rows is None:
             rows = file.create_dataset(name, (0, vector.size), "<f8", maxshape=(None, vector.size))
         rows.resize(worker + 1, axis=0)
         rows[worker] = vector
+        if forgotten(worker):
+            lost.add(worker)
+    return lost

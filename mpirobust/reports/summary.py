@@ -75,6 +75,7 @@ def summary(path: Path) -> dict[str, Any]:
             "byzantine_kept_mean": _mean_kept(kept[:, byzantine]) if byzantine.size else None,
             "kept_mean": _mean_kept(kept),
             "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
+            "reset": int(rounds["reset"][:].any(axis=0).sum()) if "reset" in rounds else 0,
             "plan": tomllib.loads(file.attrs["plan"]),
         }
         others = {key: figures[key] for key in figures.keys() - objective.keys()}
@@ -125,6 +126,10 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         lines.append(f"  {'workers kept':<16}{kept}")
     if figures["absent"]:
         lines.append(f"  {'workers absent':<16}{figures['absent']} of {figures['workers']} in the last round")
+    if figures["reset"]:
+        lines.append(
+            f"  {'memory lost':<16}of {figures['reset']} workers, with their ranks: feedback began again at zero"
+        )
     lines.append(f"  {'files':<16}{path}")
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -16,17 +16,22 @@ from mpirobust.cluster.worker_loop import serve
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, ReportedFault
 from mpirobust.numerics import blas
-from mpirobust.run.setup import RunRequest, RunSetup, build_rank
+from mpirobust.run.ranks import RankFacts, facts
+from mpirobust.run.setup import RankSetup, RunRequest, RunSetup, build_rank
 from mpirobust.run.stop_signals import StopSignals
+from mpirobust.run.watchdog import Watchdog
 
 _ENDS = {Exit.OK, Exit.DIVERGED, Exit.INTERRUPTED, Exit.LOST}  # the codes of a run that ended, one way or another
 
 
-def run(request: RunRequest, comm: Communicator, signals: StopSignals | None = None) -> tuple[int, Path]:
+def run(
+    request: RunRequest, comm: Communicator, signals: StopSignals | None = None, watchdog: Watchdog | None = None
+) -> tuple[int, Path]:
     """Run or resume on all ranks; return the exit code and the folder of the output.
 
     Args:
         signals: an active context that notes signals; None to enter one here.
+        watchdog: an active context that ends the job if it hangs; None for none.
 
     Raises:
         Fault: see `errors`; one rank raises the message and the others `ReportedFault`.
@@ -34,27 +39,37 @@ def run(request: RunRequest, comm: Communicator, signals: StopSignals | None = N
     blas.limit_threads()
     # Overflow is no error of NumPy's here: it is reported as the status DIVERGED.
     with nullcontext(signals) if signals else StopSignals() as signals, np.errstate(over="ignore", invalid="ignore"):
-        setup = RunSetup(**json.loads(comm.on_root(lambda: _prepared(request, comm.size))))
+        setup = RunSetup(**json.loads(comm.on_root(lambda: _prepared(request, comm.size, signals))))
+        watchdog = watchdog or Watchdog(comm, signals)
         placement = assign_workers(setup.plan["workers"], comm.size)
-        rank_setup = comm.all_or_fail(lambda: build_rank(setup, placement[comm.rank], comm.survives))
+        rank_setup = comm.all_or_fail(lambda: _built(setup, placement[comm.rank], comm.survives, signals))
         cluster = comm.all_or_fail(lambda: connect(comm, rank_setup.group, placement))
         kernels = blas.limit_threads()  # also of the libraries that the kinds of the plan have loaded
-        places = [each.decode().split("\n") for each in comm.gather_bytes(f"{platform.node()}\n{kernels}".encode())]
+        told = comm.gather_bytes(facts(comm.number, request, kernels))
         if cluster is None:
             comm.all_or_fail(lambda: None)  # the counterpart of the root's `restore` below: all wait for its outcome
-            code = serve(comm, rank_setup.group, placement)
+            code = serve(comm, rank_setup.group, placement, watchdog.feed)
             if code not in _ENDS:
                 raise ReportedFault(code)
             return code, Path(setup.folder)
 
         from mpirobust.run import root
 
-        start = comm.all_or_fail(lambda: root.restore(setup, rank_setup, comm.versions(), places))
+        ranks = [RankFacts(**json.loads(each)) for each in told]
+        start = comm.all_or_fail(lambda: root.restore(setup, rank_setup, comm.versions(), ranks))
+        watchdog.ranks = ranks
         with start.lock:
-            return root.run_rounds(setup, rank_setup, cluster, lambda: signals.asked, start), Path(setup.folder)
+            code = root.run_rounds(setup, rank_setup, cluster, lambda: signals.asked, start, watchdog)
+            return code, Path(setup.folder)
 
 
-def _prepared(request: RunRequest, size: int) -> bytes:
+def _prepared(request: RunRequest, size: int, signals: StopSignals) -> bytes:
     from mpirobust.run import root  # only the root needs it: the start-up of many ranks stays cheap
 
-    return json.dumps(asdict(root.prepare(request, size))).encode()
+    with signals.ending_at_once():
+        return json.dumps(asdict(root.prepare(request, size))).encode()
+
+
+def _built(setup: RunSetup, mine: Sequence[int], survives: bool, signals: StopSignals) -> RankSetup:
+    with signals.ending_at_once():
+        return build_rank(setup, mine, survives)

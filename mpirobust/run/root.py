@@ -25,6 +25,7 @@ from mpirobust.records.provenance import provenance
 from mpirobust.records.tables import open_trace
 from mpirobust.records.trace import Trace
 from mpirobust.run import resuming, rounds
+from mpirobust.run.ranks import RankFacts, expect_same_arguments
 from mpirobust.run.setup import RankSetup, RunRequest, RunSetup
 from mpirobust.terminal import say
 
@@ -80,10 +81,10 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
             say(f"note: {note}")
     return RunSetup(
         plan=plan.table(),
-        stores=[str(path) for path in stores],
+        stores=[str(path.absolute()) for path in stores],
         folder=str(folder),
         resumes=resumes,
-        checkpoint=str(found) if found else "",
+        checkpoint=str(found.absolute()) if found else "",
         plan_file=plan_file,
         sources=dict(plan.record().sources),
         quiet=request.quiet,
@@ -123,19 +124,20 @@ def _stores(plan: Plan, plan_file: str, request: RunRequest) -> list[Path]:
         raise DataFault(f"{fault}; {where}: mpirobust run PLAN --out {request.out} --resume takes another") from fault
 
 
-def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], places: Sequence[Sequence[str]]) -> Start:
+def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ranks: Sequence[RankFacts]) -> Start:
     """Lock the folder and load the checkpoint. The older run is deleted here, after everything else is validated.
 
     Args:
         versions: of the MPI library and its binding, for the trace.
-        places: the machine of each rank and the kernels of its BLAS (`numerics/blas.py`), for the trace.
+        ranks: all of them, in rank order.
 
     Raises:
         Fault: the folder or what it holds cannot be used.
     """
+    expect_same_arguments(ranks)
     plan, folder = rank_setup.plan, Path(setup.folder)
+    hosts, kernels = [rank.host for rank in ranks], [rank.blas for rank in ranks]
     lock = run_folder.lock(folder)
-    hosts, kernels = zip(*places, strict=True)
     own = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, "blas": blas.merged(kernels)}
     facts = own | provenance(versions, hosts, setup.plan_file, plan.records)
     if blas.mixed(facts["blas"]) and not setup.quiet:
@@ -154,6 +156,11 @@ def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], pl
         changed = f"BLAS used {before}, and now uses {facts['blas']}"
         say(f"note: {changed}: the bits may be others than those of a run without this break")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
+    if found.lost:
+        say(
+            f"note: {named('worker', found.lost)}: what feedback had kept was lost with a rank before round "
+            f"{found.round + 1} and begins at zero there: the bits are not those of an undisturbed run"
+        )
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)
     run_folder.prune(folder, after=found.round)  # the damaged ones, which `prepare` passed over
     return Start(lock, found, trace)
@@ -166,12 +173,18 @@ def _by_rank(kernels: Sequence[str]) -> str:
 
 
 def run_rounds(
-    setup: RunSetup, rank_setup: RankSetup, cluster: Cluster, interrupted: Callable[[], bool], start: Start
+    setup: RunSetup,
+    rank_setup: RankSetup,
+    cluster: Cluster,
+    interrupted: Callable[[], bool],
+    start: Start,
+    first: Watch,
 ) -> int:
     """Run from the first query to the dismissal of the workers; return the exit code.
 
     Args:
         interrupted: return whether the system has asked the run to end.
+        first: sees each round before the observers of the plan.
     """
     plan, found = rank_setup.plan, start.found
     try:
@@ -179,7 +192,7 @@ def run_rounds(
             found = checkpoint.Snapshot(0, plan.algorithm.start(rank_setup.x0, cluster), {})
         else:
             _restore_center(Path(setup.checkpoint), found, rank_setup, cluster)
-        watches = _watches(setup, rank_setup, start.trace, interrupted)
+        watches = [first, *_watches(setup, rank_setup, start.trace, interrupted)]
         oracle = _oracle(setup, plan)
         state, t, rule = found.state, found.round, found.rule
         status = rounds.loop(plan.algorithm, plan.aggregator, cluster, watches, state, t, plan.seed, rule, oracle)
@@ -195,6 +208,7 @@ def _restore_center(path: Path, found: checkpoint.Snapshot, rank_setup: RankSetu
     """Restore the center's half of the feedback and an omniscient attacker's memory from the checkpoint."""
     plan, dim = rank_setup.plan, rank_setup.x0.size
     cluster.restore_attack(found.attack)
+    cluster.restore_forgotten(found.lost)
     for memory in plan.feedback.memories():
         if memory.at_center:
             cluster.restore(memory.name, checkpoint.load_memory(path, [memory.name], range(plan.workers), dim))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import main_thread
 from types import FrameType, TracebackType
 from typing import Any
+
+from mpirobust.errors import Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
@@ -21,6 +26,8 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.asked = False
+        self._why = ""
+        self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -33,7 +40,32 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def ask(self, why: str) -> None:
+        """Ask the run to end, from another thread, by a signal. Only inside the context."""
+        self._why = self._why or why
+        signal.pthread_kill(main_thread().ident or 0, signal.SIGUSR1)
+
+    @contextmanager
+    def ending_at_once(self) -> Iterator[None]:
+        """Let a signal end the work inside, in which no round is computed and no other rank is waited for.
+
+        Raises:
+            Interrupted: a signal is or was received.
+        """
+        self._at_once = True
+        try:
+            self._end_if_asked()
+            yield
+        finally:
+            self._at_once = False
+
+    def _end_if_asked(self) -> None:
+        if self.asked:
+            raise Interrupted(f"ended by {self._why} before the first round; nothing new was saved")
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked and number == signal.SIGINT:
             signal.default_int_handler(number, frame)
-        self.asked = True
+        self.asked, self._why = True, self._why or signal.Signals(number).name
+        if self._at_once:
+            self._end_if_asked()

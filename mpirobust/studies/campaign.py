@@ -20,6 +20,7 @@ from mpirobust.reports.summary import DONE
 from mpirobust.run import experiment
 from mpirobust.run.setup import RunRequest
 from mpirobust.run.stop_signals import StopSignals
+from mpirobust.run.watchdog import Watchdog
 from mpirobust.terminal import say
 from mpirobust.time_limit import MARGIN, passed, shortage
 
@@ -61,7 +62,7 @@ def carry_out(
         Fault: of a plan, its data, or a run.
     """
     todo = json.loads(comm.on_root(lambda: _listed(plan_jobs(), comm.size)))
-    with StopSignals() as signals:
+    with StopSignals() as signals, Watchdog(comm, signals, ends) as watchdog:
         for at, (plan, overrides, name) in enumerate(todo, start=1):
             folder, label = Path(name), f"[{at}/{len(todo)}] {' '.join(overrides)}"
             match comm.on_root(partial(_next, folder, label, signals.asked, ends, limit)):
@@ -69,7 +70,7 @@ def carry_out(
                     return Exit.INTERRUPTED
                 case b"run":
                     request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit)
-                    code, _ = experiment.run(request, comm, signals)
+                    code, _ = experiment.run(request, comm, signals, watchdog)
                     if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
                     comm.on_root(partial(_cleared, folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from mpirobust.aggregators.base import Context, bound
 from mpirobust.algorithms.base import Query
@@ -15,6 +16,7 @@ from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.components import component
 from mpirobust.round_times import RoundTimes
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.types import Message
 
 
 @component
@@ -44,10 +46,28 @@ def test_nothing_goes_down_to_the_absent_and_nothing_comes_from_them() -> None:
     assert exchange.bytes_up == 4 * 8 * 8
 
 
-def test_those_that_are_lost_or_moved_begin_at_zero_and_the_others_keep_what_they_have() -> None:
+def test_those_that_moved_begin_at_zero_and_the_others_keep_what_the_center_has() -> None:
     receiver = RoundReceiver(LocalRun(regression_plan(feedback="difference")).config, 6)
     receiver.restore("state", np.ones((6, 8)))
     receiver.lose([1], [3, 4])
-    assert receiver.memory["state"].any(axis=1).tolist() == [True, False, True, False, False, True]
+    assert receiver.memory["state"].any(axis=1).tolist() == [True, True, True, False, False, True]
+    assert np.flatnonzero(receiver.forgotten).tolist() == [3, 4]
     assert receiver.present.tolist() == [True, False, True, True, True, True]
     assert receiver.unreliable == 1
+
+
+@pytest.mark.parametrize(
+    ("feedback", "forgotten", "reset"),
+    [("none", [], []), ("residual", [1, 3, 4], [3, 4]), ("difference", [3, 4], [3, 4])],
+)
+def test_what_was_lost_is_told_in_the_next_round_and_once(
+    feedback: str, forgotten: list[int], reset: list[int]
+) -> None:
+    local = LocalRun(regression_plan(feedback=feedback))
+    receiver, query = RoundReceiver(local.config, 6), Query((np.ones(8),))
+    receiver.lose([1], [3, 4])
+    assert np.flatnonzero(receiver.forgotten).tolist() == forgotten
+    judge = bound(local.plan.aggregator, None, Context())
+    empty: list[Message] = [b""] * 6
+    first, second = (receiver.exchange(t, query, judge, empty, RoundTimes()).reset for t in range(2))
+    assert (np.flatnonzero(first).tolist(), np.flatnonzero(second).tolist()) == (reset, [])

@@ -71,7 +71,7 @@ def test_the_message_is_printed(
 ) -> None:
     (entry,) = (each for each in _ENTRIES if words in each)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("MPIROBUST_CACHE", "/dev/null")
+    monkeypatch.setenv("MPIROBUST_CACHE", "/proc/none")
     if "matplotlib" in entry:
         monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
     with run_folder.lock(Path("locked")):

@@ -74,7 +74,7 @@ def waits(owner: Any, name: str, count: int, notes: Path, doomed: list[str]) -> 
     replace(owner, name, counted)
 
 
-def doom(instant: str, round: int, notes: Path) -> None:
+def doom(instant: str, round: int, notes: Path, first: str) -> None:
     """Prepare this rank's end."""
     from mpirobust.cluster.worker import Worker
     from mpirobust.cluster.worker_group import WorkerGroup
@@ -85,6 +85,11 @@ def doom(instant: str, round: int, notes: Path) -> None:
             dies(MpiCommunicator, "broadcast", 1, after=round - 1)
         case "while it computes":
             dies(Worker, "reply", 3, after=round)
+        case "during recovery":  # from the death of the first of them
+            if rank() == first:
+                dies(Worker, "reply", 3, after=round)
+            else:
+                replace(MpiCommunicator, "recover", die)
         case "between lengths and messages":
             dies(MpiCommunicator, "gather", 2, after=round)
         case "while the center aggregates" | "while the center writes":
@@ -125,7 +130,7 @@ def main() -> None:
     if rank() == "0":
         prepare_center(instant, int(round), Path(notes), doomed)
     elif rank() in doomed:
-        doom(instant, int(round), Path(notes))
+        doom(instant, int(round), Path(notes), doomed[0])
     sys.argv = ["mpirobust", *arguments]
     cli.main()
 

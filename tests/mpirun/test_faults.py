@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mpirobust import cli
+from mpirobust.comm import launch
 from tests.support.alone import command_alone, run_alone
 from tests.support.deaths import program
 from tests.support.launching import CONFIGS, finish, mpirobust, start
@@ -105,6 +106,7 @@ def test_rank_0_is_the_first_to_exit(
     waited: list[int] = []
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", rank)
+    monkeypatch.setattr(launch, "_started_by_launcher", lambda: True)
     monkeypatch.setattr(cli, "let_rank_0_speak", lambda: waited.append(1))
     monkeypatch.setattr("sys.argv", ["mpirobust", "run", _QUICK, "--no-such-option"])
     with pytest.raises(SystemExit) as ended:
@@ -137,9 +139,40 @@ def test_a_diverging_run_ends_at_once_with_exit_3_and_a_whole_trace(ranks: int |
     assert '"status": "diverged"' in told.stdout
 
 
-def test_launcher_and_library_that_do_not_belong_together_are_told_apart() -> None:
-    for rank, copies in (("0", 1), ("1", 0)):
-        env = {"PMI_SIZE": "21", "PMI_RANK": rank}
-        done = mpirobust("run", _QUICK, env=env)
-        assert done.returncode == 2
-        assert done.stderr.count("the launcher started 21 processes, but MPI sees one") == copies
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        {"PMI_SIZE": "21", "PMI_RANK": "0"},
+        {"PMI_SIZE": "21", "PMI_RANK": "1"},  # of a shell that is a rank's
+        {"SLURM_STEP_NUM_TASKS": "8", "SLURM_PROCID": "0", "PMI_SIZE": "8"},
+    ],
+)
+def test_a_launcher_that_is_claimed_and_not_there_is_told_with_the_way_out(
+    claimed: dict[str, str], tmp_path: Path
+) -> None:
+    done = mpirobust("run", _QUICK, "--out", str(tmp_path / "out"), env=claimed)
+    assert done.returncode == 2
+    assert done.stderr.count("processes, but MPI sees one") == 1
+    assert all(name in done.stderr for name in claimed)
+    assert all(f"-u {name}" in done.stderr for name in claimed if name.endswith(("SIZE", "TASKS")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_ranks_with_other_arguments_are_refused(tmp_path: Path) -> None:
+    rank = "os.environ['OMPI_COMM_WORLD_RANK']"
+    differing = f"'--set', 'seed=' + {rank}, '--out', {str(tmp_path)!r} + '/' + {rank}"
+    arguments = f"['mpirobust', 'run', {_QUICK!r}, {differing}]"
+    program = f"import os, sys; from mpirobust import cli; sys.argv = {arguments}; cli.main()"
+    done = finish(start("-c", program, ranks=3), timeout=60)
+    assert done.returncode == 2
+    told = [line for line in done.stderr.splitlines() if line.startswith("mpirobust:")]
+    assert len(told) == 1
+    assert "rank 1 was given other arguments than rank 0: --set 'seed=1', --out" in told[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_fault_tolerance_that_only_the_environment_asks_for_ends_well(tmp_path: Path) -> None:
+    """Without `--with-ft ulfm` the launcher takes a process that leaves MPI without MPI_Finalize for a failed one."""
+    short = ["--set", "algorithm.rounds=2", "--out", str(tmp_path / "out")]
+    done = mpirobust("run", _QUICK, *short, ranks=3, env={"OMPI_MCA_mpi_ft_enable": "1"})
+    assert done.returncode == 0, done.stderr

@@ -267,11 +267,13 @@ def test_a_job_of_several_ranks_ends_by_itself(said: str, tmp_path: Path) -> Non
         env = {"SLURM_JOB_END_TIME": str(int(time()) + (1 if said == "option" else seconds))}
         done = mpirobust("run", str(path), *out, "--overwrite", *option, ranks=3, env=env)
         assert done.returncode == 75, done.stderr
+        seconds *= 2
+        if "ended by the time limit before the first round" in done.stderr:
+            continue
         assert done.stderr.count("interrupted: --resume continues") == 1
         with h5py.File(tmp_path / "cut" / "run.h5") as trace:
             assert trace.attrs["status"] == "interrupted"
             rounds = int(trace.attrs["rounds"])
-        seconds *= 2
     assert rounds > 0
     assert (tmp_path / "cut" / f"checkpoint-{rounds:09d}.h5").exists()
     more = ["--set", f"algorithm.rounds={rounds + 10}"]

@@ -168,3 +168,35 @@ def test_the_memories_of_the_checkpoint_are_those_of_both_ends(feedback: str, tm
         assert {"rule/0/v", "attack/mean", "state/x"} <= set(kept)
         for name in kept:
             np.testing.assert_array_equal(one[name][()], other[name][()], err_msg=name)
+
+
+@pytest.mark.parametrize("feedback", [kind for kind in FEEDBACKS if kind != "none"])
+def test_memory_that_was_lost_before_the_checkpoint_is_told(
+    feedback: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(checkpoint: Path) -> None:
+        with resealed(checkpoint) as file:
+            file["lost"] = np.array([1, 4])
+            for rows in file["memory"].values():
+                rows[[1, 4]] = 0.0
+
+    cut, whole = cut_and_whole(write_plan(tmp_path, feedback=feedback, aggregator=RULES["nnm"]), lose)
+    assert (
+        f"workers 1, 4: what feedback had kept was lost with a rank before round {CUT + 1}" in capsys.readouterr().err
+    )
+    assert "model/x" in differing(cut, whole)
+    with h5py.File(cut / "run.h5") as run:
+        assert np.argwhere(run["rounds/reset"][:]).tolist() == [[CUT, 1], [CUT, 4]]
+
+
+@pytest.mark.parametrize("lost", [np.array([7]), np.array([-1]), np.array([1.0]), np.array([[1]])])
+def test_a_checkpoint_that_lost_what_there_is_not_is_passed_over(
+    lost: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def damage(checkpoint: Path) -> None:
+        with resealed(checkpoint) as file:
+            file["lost"] = lost
+
+    cut, whole = cut_and_whole(write_plan(tmp_path, feedback="residual"), damage)
+    assert f"passed over {checkpoint_path(cut, CUT)}" in capsys.readouterr().err
+    assert differing(cut, whole) == []

@@ -101,6 +101,7 @@ def assert_as_replayed(
             np.testing.assert_array_equal(run["rounds/norms"][t], exchange.answers.norms, err_msg=f"round {t}")
             np.testing.assert_array_equal(run["rounds/kept"][t], verdict.kept)
             np.testing.assert_array_equal(run["rounds/absent"][t], ~receiver.present)
+            np.testing.assert_array_equal(run["rounds/reset"][t], exchange.reset)
             assert run["rounds/bytes_up"][t] == exchange.bytes_up
             assert run["rounds/bytes_down"][t] == exchange.bytes_down
             if (saved := checkpoint_path(out, t + 1)).exists():

@@ -16,6 +16,7 @@ from mpirobust.data.store import is_store, write_dense_store
 from mpirobust.errors import DataFault
 
 _DELIMITERS = (",", ";", "\t", "|", " ")
+_MOST_COLUMNS = 2**24
 _Lines = list[tuple[int, str]]  # with their numbers, from 1
 
 
@@ -51,6 +52,8 @@ class CSV(FileSource):
         super().__post_init__()
         if self.label == 0:
             raise ValueError("label: the first column is 1, the last one -1")
+        if isinstance(self.label, int) and abs(self.label) > _MOST_COLUMNS:
+            raise ValueError(f"label: no file has {abs(self.label)} columns")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise ValueError("delimiter: expected one character")
 

@@ -1,0 +1,59 @@
+"""Ranks that do not fit together: other arguments are refused, another folder is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mpirobust.errors import SetupFault
+from mpirobust.run.ranks import RankFacts, expect_same_arguments, facts
+from mpirobust.run.setup import RunRequest
+
+_REQUEST = RunRequest(Path("p.toml"), ("seed=1",), Path("out"))
+
+
+def told(number: int, request: RunRequest) -> RankFacts:
+    return RankFacts(**json.loads(facts(number, request, "")))
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (replace(_REQUEST, plan=Path("q.toml")), "PLAN 'q.toml' instead of PLAN 'p.toml'"),
+        (replace(_REQUEST, overrides=("seed=2",)), "--set 'seed=2' instead of --set 'seed=1'"),
+        (replace(_REQUEST, overrides=("seed=1", "workers=3")), "--set 'seed=1 workers=3' instead of --set 'seed=1'"),
+        (replace(_REQUEST, overrides=()), "--set '' instead of --set 'seed=1'"),
+        (replace(_REQUEST, out=Path("out2")), "--out 'out2' instead of --out 'out'"),
+        (replace(_REQUEST, out=None), "--out '' instead of --out 'out'"),
+        (replace(_REQUEST, resume=True), "--resume 'yes' instead of --resume 'no'"),
+        (replace(_REQUEST, overwrite=True), "--overwrite 'yes' instead of --overwrite 'no'"),
+        (replace(_REQUEST, out=None, resume=True), "--out '', --resume 'yes' instead of --out 'out', --resume 'no'"),
+    ],
+)
+def test_other_arguments_are_refused(other: RunRequest, says: str) -> None:
+    ranks = [told(0, _REQUEST), told(1, replace(_REQUEST, ends=1.0)), told(2, other)]
+    with pytest.raises(SetupFault, match="rank 2 was given other arguments than rank 0") as fault:
+        expect_same_arguments(ranks)
+    assert says in str(fault.value)
+
+
+def test_another_folder_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranks = [told(0, _REQUEST)]
+    expect_same_arguments([*ranks, told(1, _REQUEST)])
+    assert capsys.readouterr().err == ""
+    monkeypatch.chdir(tmp_path)
+    expect_same_arguments([*ranks, told(1, _REQUEST), told(2, _REQUEST)])
+    assert capsys.readouterr().err.count(f"rank 1 was started in {tmp_path}, rank 0 in {ranks[0].folder}") == 1
+
+
+def test_a_folder_that_is_gone_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert told(0, _REQUEST).folder == "a folder that is gone"
