@@ -332,6 +332,15 @@ def _declared(cls: type) -> dict[str, list[type]]:
     return found
 
 
+def excluded_by(cls: type, key: str) -> frozenset[str]:
+    """Return the keys of a component that must not be given together with `key`.
+
+    A component whose keys fall into two groups that exclude each other declares these groups in `either`.
+    """
+    one, other = getattr(cls, "either", (frozenset(), frozenset()))
+    return frozenset(other if key in one else one if key in other else ())
+
+
 def defaults(cls: type) -> dict[str, str]:
     """Return the fields of a component, each with its default as text; '' if it must be given."""
     shown = {}

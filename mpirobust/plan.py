@@ -274,7 +274,8 @@ def with_overrides(
     """Return `table` with `key=value` assignments applied, and notes on dropped keys.
 
     A value that is not TOML is a string. A new `kind` keeps the keys that the new kind also has and drops
-    the others, each with a note. Kinds are set before other keys.
+    the others, each with a note. Kinds are set before other keys. Of two keys that exclude each other the one
+    assigned last stays, and the other is dropped with a note.
     """
     table = _copied(table)
     notes: list[str] = []
@@ -289,6 +290,8 @@ def with_overrides(
                 raise PlanFault(".".join(path), f"{'.'.join(path[: at + 1])} is not a table")
         if path[-1] == "kind" and len(path) > 1 and inner.get("kind") not in (None, value):
             _drop_foreign_keys(table, path[:-1], inner, value, notes, beside)
+        elif path[-1] != "kind" and len(path) > 1 and "kind" in inner:
+            _drop_excluded_keys(table, path, inner, value, notes, beside)
         inner[path[-1]] = value
     return table, notes
 
@@ -302,6 +305,16 @@ def _drop_foreign_keys(
     for key in foreign:
         dropped = inner.pop(key)
         notes.append(f"{where}.kind={kind} has no key {key!r}: {where}.{key} = {dropped!r} is dropped")
+
+
+def _drop_excluded_keys(
+    table: dict[str, Any], path: list[str], inner: dict[str, Any], value: Any, notes: list[str], beside: Path | None
+) -> None:
+    where = ".".join(path[:-1])
+    cls = catalog.load(_room_at(table, path[:-1], beside), inner["kind"], where, beside)
+    for key in sorted(catalog.excluded_by(cls, path[-1]) & inner.keys()):
+        dropped = inner.pop(key)
+        notes.append(f"{where}.{path[-1]} = {value!r} excludes {where}.{key} = {dropped!r}, which is dropped")
 
 
 def _room_at(table: dict[str, Any], path: list[str], beside: Path | None) -> catalog.Room:

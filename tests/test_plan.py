@@ -286,6 +286,33 @@ class TestOverrides:
         assert notes == ["aggregator.kind=mean has no key 'beta': aggregator.beta = 0.3 is dropped"]
         Plan.of(table)
 
+    @pytest.mark.parametrize(
+        ("data", "assignments", "left", "dropped"),
+        [
+            ({"kind": "libsvm", "split": 0.7}, ["data.test=t"], {"test": "t"}, ["split"]),
+            ({"kind": "libsvm", "test": "t"}, ["data.split=0.5"], {"split": 0.5}, ["test"]),
+            ({"kind": "csv", "split": 0.7}, ["data.test=t"], {"test": "t"}, ["split"]),
+            ({"kind": "npy", "test": "t", "y_test": "u"}, ["data.split=0.5"], {"split": 0.5}, ["test", "y_test"]),
+            ({"kind": "npz", "X_test": "t", "y_test": "u"}, ["data.split=0.5"], {"split": 0.5}, ["X_test", "y_test"]),
+            (
+                {"kind": "npz", "split": 0.5},
+                ["data.X_test=t", "data.y_test=u"],
+                {"X_test": "t", "y_test": "u"},
+                ["split"],
+            ),
+            ({"kind": "libsvm"}, ["data.split=0.5", "data.test=t"], {"test": "t"}, ["split"]),  # the last one stays
+            ({"kind": "npz", "split": 0.5}, ["data.kind=libsvm", "data.test=t"], {"test": "t"}, ["split"]),
+            ({"kind": "npz", "test": "t"}, ["data.X_test=X"], {"test": "t", "X_test": "X"}, []),
+            ({"kind": "libsvm", "split": 0.7}, ["data.path=p"], {"split": 0.7, "path": "p"}, []),
+        ],
+    )
+    def test_of_keys_that_exclude_each_other_the_last_one_stays(
+        self, data: dict[str, object], assignments: list[str], left: dict[str, object], dropped: list[str]
+    ) -> None:
+        table, notes = with_overrides({"data": data}, assignments)
+        assert {key: value for key, value in table["data"].items() if key != "kind"} == left
+        assert [note.split("excludes data.")[1].split()[0] for note in notes] == dropped
+
     def test_the_same_kind_again_drops_nothing(self) -> None:
         assert self.over("aggregator.kind=norm-trim") == changed()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from mpirobust.components import Field, component
 from mpirobust.data.reading import Check
@@ -23,6 +23,8 @@ class FileSource(Source):
     set) or `test` (a file of its own), or neither for no test set. With
     `targets = "classes"` the distinct labels in ascending order become 0, 1, ...
     """
+
+    either: ClassVar = ({"split"}, {"test"})
 
     path: str
     split: Annotated[float, Field(gt=0, lt=1)] | None = None

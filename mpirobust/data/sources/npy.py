@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ class NPY(FileSource):
     to train on, the rest is the test set), or `test` and `y_test` (two more files), or neither for no test set. With
     `targets = "classes"` the distinct labels in ascending order become 0, 1, ...
     """
+
+    either: ClassVar = ({"split"}, {"test", "y_test"})
 
     y: str
     y_test: str | None = None

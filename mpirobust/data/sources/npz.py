@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, ClassVar, cast
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -25,6 +25,8 @@ class NPZ(FileSource):
     (names of other arrays, in `test` if it is given and in `path` otherwise), or nothing for no test set. With
     `targets = "classes"` the distinct labels in ascending order become 0, 1, ...
     """
+
+    either: ClassVar = ({"split"}, {"test", "X_test", "y_test"})
 
     X: str = "X"
     y: str = "y"
