@@ -268,18 +268,37 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds of each figure.")
 @click.option("--out", type=_PATH, help="Folder for the figures (default: figures/NAME).")
 @click.option("--runs", type=_PATH, default=Path("runs/studies"), show_default=True)
+@_SET
+@click.option("--check", is_flag=True, help="Compare the tables in --out with the runs in --runs; nothing is run.")
+@click.option("--run-missing", is_flag=True, help="With --check: run what is missing before.")
 @_LIMIT
-def figures(name: str, seeds: int | None, out: Path | None, runs: Path, time_limit: _Limit) -> int:
+def figures(
+    name: str,
+    seeds: int | None,
+    out: Path | None,
+    runs: Path,
+    overrides: tuple[str, ...],
+    check: bool,
+    run_missing: bool,
+    time_limit: _Limit,
+) -> int:
     """Run and draw the figures of a paper: NAME is a folder of families, or p1 for configs/p1.
 
     Alone or under mpirun. What is in the folder --runs already is not run again.
     """
+    if run_missing and not check:
+        raise click.UsageError("--run-missing goes with --check; without it everything that is missing is run")
     comm = _comm()
+    from mpirobust.studies import comparison
     from mpirobust.studies import figures as study
     from mpirobust.studies.family import locate
 
     folder = comm.all_or_fail(lambda: locate(name))
-    return _told(study.figures(folder, out or Path("figures") / folder.name, runs, seeds, comm, *time_limit))
+    place = out or Path("figures") / folder.name
+    if check:
+        asked = (folder, place, runs, seeds, overrides)
+        return _told(comparison.compare(*asked, comm, *time_limit, run_missing=run_missing))
+    return _told(study.figures(folder, place, runs, seeds, comm, *time_limit, overrides=overrides))
 
 
 @cli.command()
@@ -287,13 +306,17 @@ def figures(name: str, seeds: int | None, out: Path | None, runs: Path, time_lim
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds.")
 @click.option("--out", type=_PATH, help="Folder for picture and table (default: figures/<name>).")
 @click.option("--runs", type=_PATH, default=Path("runs/studies"), show_default=True)
+@_SET
 @_LIMIT
-def matrix(path: Path, seeds: int | None, out: Path | None, runs: Path, time_limit: _Limit) -> int:
+def matrix(
+    path: Path, seeds: int | None, out: Path | None, runs: Path, overrides: tuple[str, ...], time_limit: _Limit
+) -> int:
     """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
     comm = _comm()
     from mpirobust.studies import matrix as study
 
-    return _told(study.matrix(path, out or Path("figures") / path.stem, runs, seeds, comm, *time_limit))
+    place = out or Path("figures") / path.stem
+    return _told(study.matrix(path, place, runs, seeds, comm, *time_limit, overrides=overrides))
 
 
 def _told(code: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import os
 import re
 import stat
@@ -79,6 +80,15 @@ def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
             csv.writer(file).writerows(rows)
 
     write_whole(path, write)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of the CSV file at `path` by the names of its head; raise `SetupFault` if it cannot be read."""
+    try:
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+            return [{str(key): value or "" for key, value in row.items()} for row in csv.DictReader(text)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise SetupFault(f"{path}: cannot be read ({error})") from error
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -3,36 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.reports import style
 from mpirobust.reports.curves import figure
 
 _ABOVE = 30.0  # values up to so many times the largest starting value are shown
 
-Band = tuple[NDArray[np.float64], NDArray[np.float64]]  # the axis (A,), and the values of every seed (seeds, A)
+# The axis (A,), the values of every seed (seeds, A), and how many seeds diverged.
+Band = tuple[NDArray[np.float64], NDArray[np.float64], int]
 
 
-def draw_bands(
-    bands: Mapping[str, Band], out: Sequence[Path], title: str, metric: str, against: str, scale: str
-) -> None:
-    """Draw a line for each label, the mean over the seeds, in a band from the smallest to the largest.
+@dataclass(frozen=True)
+class Guide:
+    """A line proportional to a power of the axis, through the first point of the mean of a curve."""
 
-    The line ends when a seed is at infinity; values far above all starting points are cut off.
+    label: str
+    power: float
+    through: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Title and axes of a figure: what is drawn (`metric` against `against`), and both scales (`log`, `linear`)."""
+
+    title: str
+    metric: str
+    against: str
+    scale: str
+    across: str = "linear"
+    guides: Sequence[Guide] = ()
+
+
+def draw_bands(panels: Mapping[str, Mapping[str, Band]], out: Sequence[Path], frame: Frame) -> None:
+    """Draw a panel for each data set: a line for each label, the mean over the seeds, in a band from least to largest.
+
+    The line ends when a seed is at infinity; values far above all starting points are cut off. All panels have the
+    labels of the first one.
 
     Raises:
         Fault: as `curves.figure`.
     """
-    with figure(out, metric, against, scale, title) as axes:
-        for label, (at, values) in bands.items():
-            shown = np.isfinite(values).all(axis=0)
-            at, values = at[shown], values[:, shown]
-            (line,) = axes.plot(at, values.mean(axis=0), label=label, linewidth=1.3)
-            axes.fill_between(
-                at, values.min(axis=0), values.max(axis=0), alpha=0.2, color=line.get_color(), linewidth=0
-            )
-        if scale == "log":
-            start = max(float(values[:, 0].max()) for _, values in bands.values())
-            axes.set_ylim(top=min(axes.get_ylim()[1], _ABOVE * start))
+    lost = {label: sum(bands[label][2] for bands in panels.values()) for label in next(iter(panels.values()))}
+    seeds = {label: sum(len(bands[label][1]) for bands in panels.values()) for label in lost}
+    legend = {label: f"{label} ({lost[label]} of {seeds[label]} diverge)" if lost[label] else label for label in lost}
+    with figure(out, frame.metric, frame.against, frame.title, list(panels)) as drawn:
+        for axes, bands in zip(drawn, panels.values(), strict=True):
+            axes.set_xscale(frame.across)
+            axes.set_yscale(frame.scale)
+            shown = {label: _shown(band, frame.across == "log") for label, band in bands.items()}
+            for guide in frame.guides:
+                _draw_guide(axes, guide, *shown[guide.through])
+            for number, (label, (at, values)) in enumerate(shown.items()):
+                look = style.line(number, len(shown), at, frame.across == "log")
+                axes.plot(at, values.mean(axis=0), label=legend[label], **look)
+                axes.fill_between(
+                    at, values.min(axis=0), values.max(axis=0), alpha=0.15, color=look["color"], linewidth=0
+                )
+            if frame.scale == "log":
+                start = max(float(values[:, 0].max()) for _, values, _ in bands.values())
+                axes.set_ylim(top=min(axes.get_ylim()[1], _ABOVE * start))
+
+
+def _shown(band: Band, log: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    at, values, _ = band
+    shown = np.isfinite(values).all(axis=0) & ((at > 0) | (not log))
+    return at[shown], values[:, shown]
+
+
+def _draw_guide(axes: Any, guide: Guide, at: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+    if at.size:
+        line = values[:, 0].mean() * (at / at[0]) ** guide.power
+        axes.plot(at, line, label=guide.label, color="0.5", linewidth=0.8, linestyle=(0, (1, 2)))

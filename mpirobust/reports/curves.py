@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.files import expect_writable, printable, write_whole
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import open_trace
+from mpirobust.reports import style
 from mpirobust.terminal import plain
 
 LABELS = {
@@ -24,20 +26,32 @@ LABELS = {
     "gradient_norm": "gradient norm",
     "test_accuracy": "test accuracy",
     "test_error": "test error",
+    "least_gradient_norm": "least gradient norm",
+    "least_gradient_square": "least squared gradient norm",
     "round": "round",
     "bytes": "bytes sent up",
     "seconds": "seconds",
 }
 
-_INSIDE = 6  # so many labels have a place in the picture
+# Metrics that are made from the columns of the audits. P1's theorems are about the least gradient of all rounds.
+_DERIVED: dict[str, Callable[[Any], NDArray[np.float64]]] = {
+    "test_error": lambda file: 1 - file["audits/test_accuracy"][:],
+    "least_gradient_norm": lambda file: np.fmin.accumulate(file["audits/gradient_norm"][:]),
+    "least_gradient_square": lambda file: np.fmin.accumulate(file["audits/gradient_norm"][:]) ** 2,
+}
+
+_HIGH, _ROW = 2.1, 0.16  # inches of a panel, and of a line of text
+_LETTERS, _SHORT = 58, 16  # of a line across the column, and of a label that takes half of it at most
 
 
 def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
     """Draw one curve per run, labelled by the name of its folder; raise `SetupFault`."""
-    with figure([out], metric, against, "linear" if metric == "test_accuracy" else "log") as axes:
-        for path in paths:
+    with figure([out], metric, against) as (axes,):
+        axes.set_yscale("linear" if metric == "test_accuracy" else "log")
+        for number, path in enumerate(paths):
             folder = path if path.is_dir() else path.parent
-            axes.plot(*curve(folder, metric, against), label=_as_label(folder.name))
+            at, values = curve(folder, metric, against)
+            axes.plot(at, values, label=_as_label(folder.name), **style.line(number, len(paths), at, log=False))
 
 
 def _as_label(name: str) -> str:
@@ -51,7 +65,7 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
     path = folder / TRACE
     with open_trace(path) as file:
         at = file["audits/round"][:]
-        values = 1 - file["audits/test_accuracy"][:] if metric == "test_error" else file[f"audits/{metric}"][:]
+        values = _DERIVED[metric](file) if metric in _DERIVED else file[f"audits/{metric}"][:]
         column = {"bytes": "bytes_up", "seconds": "elapsed"}.get(against)
         if column is not None:
             per_round = file[f"rounds/{column}"][:]
@@ -63,25 +77,32 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
 
 
 @contextmanager
-def figure(out: Sequence[Path], metric: str, against: str, scale: str, title: str = "") -> Iterator[Any]:
-    """Axes for a metric, saved to every path of `out` at the end of the block.
+def figure(
+    out: Sequence[Path], metric: str, against: str, title: str = "", panels: Sequence[str] = ("",)
+) -> Iterator[list[Any]]:
+    """Panels for a metric, one below the other, with one legend, saved to every path of `out` at the end of the block.
 
     Raises:
         Fault: as `expect_drawable`.
     """
-    with canvas(out, (6.5, 3.7)) as (_, (axes,)):
-        axes.set_title(title, fontsize="medium")
-        axes.set_yscale(scale)
-        yield axes
-        if against == "bytes":
-            from matplotlib import ticker
+    with canvas(out, (style.COLUMN, _HIGH * len(panels)), (len(panels), 1)) as (drawing, drawn):
+        yield drawn
+        for axes, name in zip(drawn, panels, strict=True):
+            axes.set_title(name)
+            axes.set_ylabel(LABELS[metric])
+            axes.grid(visible=True)
+            if against == "bytes":
+                from matplotlib import ticker
 
-            axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
-        axes.set_xlabel(LABELS[against])
-        axes.set_ylabel(LABELS[metric])
-        axes.grid(alpha=0.3)
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(axes.lines) > _INSIDE else {}
-        axes.legend(fontsize="small", **beside)
+                axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
+        drawn[-1].set_xlabel(LABELS[against])
+        if title:
+            drawing.suptitle(textwrap.fill(title, _LETTERS))
+        handles, labels = drawn[0].get_legend_handles_labels()
+        columns = 2 if max(map(len, labels), default=0) <= _SHORT else 1
+        drawing.legend(handles, labels, loc="outside lower center", ncols=columns)
+        rows = -(-len(labels) // columns) + textwrap.fill(title, _LETTERS).count("\n")
+        drawing.set_size_inches(style.COLUMN, _HIGH * len(panels) + _ROW * rows)
 
 
 def expect_drawable(out: Sequence[Path]) -> None:
@@ -106,26 +127,27 @@ def expect_drawable(out: Sequence[Path]) -> None:
 
 @contextmanager
 def canvas(
-    out: Sequence[Path], inches: tuple[float, float], grid: tuple[int, int] = (1, 1), dpi: int = 160
+    out: Sequence[Path], inches: tuple[float, float], grid: tuple[int, int] = (1, 1)
 ) -> Iterator[tuple[Any, list[Any]]]:
-    """A drawing and its panels, row by row, saved as `figure` says."""
+    """A drawing and its panels, row by row, in the style of `style`, saved as `figure` says."""
     expect_drawable(out)
     from matplotlib.figure import Figure  # not pyplot, which looks for a window
 
-    drawing = Figure(figsize=inches, layout="constrained")
-    axes = drawing.subplots(*grid, squeeze=False)
-    yield drawing, list(axes.flat)
-    for path in out:
-        write_whole(path, partial(_save, drawing, _kind_of(path), dpi))
+    with style.applied():
+        drawing = Figure(figsize=inches, layout="constrained")
+        axes = drawing.subplots(*grid, squeeze=False)
+        yield drawing, list(axes.flat)
+        for path in out:
+            write_whole(path, partial(_save, drawing, _kind_of(path)))
 
 
 def _kind_of(path: Path) -> str:
     return path.suffix.removeprefix(".").lower()
 
 
-def _save(drawing: Any, kind: str, dpi: int, path: Path) -> None:
+def _save(drawing: Any, kind: str, path: Path) -> None:
     try:
-        drawing.savefig(path, dpi=dpi, format=kind)
+        drawing.savefig(path, dpi=style.DPI, format=kind)
     except OSError:
         raise
     except Exception as error:  # of fonts, of sizes, of a library below: runs and tables are worth more than a picture

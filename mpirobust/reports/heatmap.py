@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.reports import style
 from mpirobust.reports.curves import LABELS, canvas
+
+_ROW = 0.17  # inches
+_DARK = 0.5  # from this share of the scale on, text is white
 
 
 def draw_heatmaps(
@@ -20,34 +24,32 @@ def draw_heatmaps(
     metric: str,
     start: float,
 ) -> None:
-    """The tables (rows, columns), two in a row, on one logarithmic scale that ends at `start`.
+    """The tables (rows, columns), one below the other, a page wide, on one logarithmic scale that ends at `start`.
 
     Values above `start` are black. The last row, the worst case of the others, is separated from them.
 
     Raises:
         Fault: as `curves.canvas`.
     """
-    down = (len(tables) + 1) // 2
-    inches = (4.2 + min(2, len(tables)) * 0.42 * len(columns), 1.5 + down * (2.6 + 0.24 * len(rows)))
-    with canvas(out, inches, (down, min(2, len(tables))), dpi=100) as (drawing, panels):
+    inches = (style.PAGE, 1.3 + len(tables) * (0.4 + _ROW * len(rows)))
+    with canvas(out, inches, (len(tables), 1)) as (drawing, panels):
         from matplotlib import colormaps
         from matplotlib.colors import LogNorm
 
         positive = np.concatenate([table[table > 0] for table in tables.values()])
         scale = LogNorm(min(positive.min(initial=start), start / 10), start)
-        colours = colormaps["RdYlGn_r"].with_extremes(over="black")
-        for panel in panels[len(tables) :]:
-            panel.set_axis_off()
-        for panel, (name, table) in zip(panels, tables.items(), strict=False):
+        colours = colormaps[f"{style.MAP}_r"].with_extremes(over="black")
+        for panel, (name, table) in zip(panels, tables.items(), strict=True):
             image = panel.imshow(table, norm=scale, cmap=colours, aspect="auto")
-            panel.set_title(name, fontsize="medium")
-            panel.set_xticks(range(len(columns)), columns, rotation=90, fontsize="small")
-            panel.set_yticks(range(len(rows)), rows, fontsize="small")
+            panel.set_title(name)
+            panel.set_xticks(range(len(columns)), columns if panel is panels[-1] else [""] * len(columns), rotation=90)
+            panel.set_yticks(range(len(rows)), rows)
             panel.axhline(len(rows) - 1.5, color="white", linewidth=3)
             for (row, column), value in np.ndenumerate(table):
-                colour = "white" if value > start else "black"
-                panel.text(column, row, _short(float(value)), ha="center", va="center", fontsize=6, color=colour)
-        drawing.suptitle(title, fontsize="large")
+                dark = value > start or scale(value) > _DARK
+                colour = "white" if dark else "black"
+                panel.text(column, row, _short(float(value)), ha="center", va="center", color=colour)
+        drawing.suptitle(title)
         drawing.colorbar(image, ax=list(panels), label=LABELS[metric], fraction=0.03, extend="max")
 
 

@@ -16,6 +16,7 @@ from mpirobust.plan import Plan, free_keys
 from mpirobust.records.layout import PHASES, TRACE
 from mpirobust.records.plan_record import PlanRecord
 from mpirobust.records.tables import open_trace
+from mpirobust.reports import style
 from mpirobust.reports.curves import canvas
 from mpirobust.reports.run_table import RunRow, aligned
 
@@ -121,22 +122,22 @@ def as_text(found: Scaling, runs: Sequence[RunRow]) -> str:
 def draw(found: Scaling, out: Path) -> None:
     """Draw the phases of a round by size, and the speed-up; raise `Fault` as `curves.canvas`."""
     names = [str(size.processes) for size in found.sizes]
-    with canvas([out], (8.5, 3.4), (1, 2)) as (_, (left, right)):
-        base = np.zeros(len(names))
+    with canvas([out], (style.COLUMN, 4.8), (2, 1)) as (_, (left, right)):
+        base, fills = np.zeros(len(names)), iter(style.fills(len(_STEPS)))
         for step in _STEPS:
             heights = np.array([size.phases[step] for size in found.sizes])
             if heights.any():
-                left.bar(range(len(names)), heights, bottom=base, label=step)
+                left.bar(range(len(names)), heights, bottom=base, label=step, color=next(fills))
             base += heights
         left.set_ylabel("seconds of a round")
         left.margins(y=0.3)  # room for the legend
-        left.legend(fontsize="small", ncols=3, loc="upper center")
+        left.legend(ncols=2, loc="upper center")
         ideal = np.array([size.processes / found.sizes[0].processes for size in found.sizes])
-        right.plot(names, found.speed_up() if found.strong else found.efficiency(), marker="o")
+        right.plot(names, found.speed_up() if found.strong else found.efficiency(), color="black", marker="o")
         right.plot(names, ideal if found.strong else np.ones(len(names)), color="grey", linestyle="--", label="ideal")
         right.set_ylabel("speed-up" if found.strong else "efficiency")
-        right.legend(fontsize="small")
-        right.grid(alpha=0.3)
+        right.legend()
+        right.grid(visible=True)
         left.set_xticks(range(len(names)), names)
         for panel in (left, right):
             panel.set_xlabel("ranks")

@@ -12,7 +12,7 @@ from time import monotonic
 
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.comm.communicator import Communicator
-from mpirobust.errors import Exit, SetupFault
+from mpirobust.errors import Exit, Interrupted, ReportedFault, SetupFault
 from mpirobust.plan import load_plan
 from mpirobust.records import run_folder
 from mpirobust.records.layout import TRACE, open_record
@@ -70,7 +70,12 @@ def carry_out(
                     return Exit.INTERRUPTED
                 case b"run":
                     request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit)
-                    code, _ = experiment.run(request, comm, signals, watchdog)
+                    try:
+                        code, _ = experiment.run(request, comm, signals, watchdog)
+                    except (Interrupted, ReportedFault) as fault:  # before the first round of this run
+                        if fault.code != Exit.INTERRUPTED:
+                            raise
+                        return Exit.INTERRUPTED
                     if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
                     comm.on_root(partial(_cleared, folder))
@@ -85,7 +90,7 @@ def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) 
     if stop:
         return b"stop"
     say(label)
-    return b"pass" if _is_done(folder) else b"run"
+    return b"pass" if is_done(folder) else b"run"
 
 
 def _cleared(folder: Path) -> bytes:
@@ -95,13 +100,13 @@ def _cleared(folder: Path) -> bytes:
 
 
 def _listed(jobs: Sequence[Job], size: int) -> bytes:
-    todo = {job.folder: job for job in jobs if not _is_done(job.folder)}  # two figures may share a run
+    todo = {job.folder: job for job in jobs if not is_done(job.folder)}  # two figures may share a run
     for job in todo.values():
         assign_workers(job.workers, size)
     return json.dumps([(str(job.plan), job.overrides, str(job.folder)) for job in todo.values()]).encode()
 
 
-def _is_done(folder: Path) -> bool:
+def is_done(folder: Path) -> bool:
     """Return whether the run is finished; raise `SetupFault` if its trace cannot be read."""
     if not (folder / TRACE).exists():
         return False

@@ -12,6 +12,15 @@ from mpirobust.errors import SetupFault
 from mpirobust.studies.family import Case, Claim, Metric
 from mpirobust.studies.outcome import Outcome
 
+LEVEL = 0.95  # of every interval
+
+HEAD = ["| the paper says | verdict | measured |", "| --- | --- | --- |"]
+LEGEND = (
+    "Every claim is judged on all seeds that were run, each by itself. Measured are medians over the seeds, with a "
+    "95 % interval of order statistics (fewer than six seeds have none: their range is in its place), and for how "
+    "many seeds the comparison holds, with the exact 95 % interval of Clopper and Pearson for the share."
+)
+
 Measured = Mapping[tuple[str, Metric], Outcome]  # by label of the curve and metric
 
 
@@ -32,6 +41,13 @@ class Finding:
     def holds(self) -> bool:
         return self.holding == self.values.size
 
+    def share(self) -> tuple[float, float]:
+        """Return the Clopper-Pearson interval for the share of all seeds for which it holds."""
+        from scipy.stats import binomtest
+
+        interval = binomtest(self.holding, self.values.size).proportion_ci(LEVEL, method="exact")
+        return float(interval.low), float(interval.high)
+
 
 def find(case: Case, metric: Metric, measured: Measured) -> Finding:
     """Return the finding on `case`; `metric` is the family's. Raise `SetupFault` if its round was not audited."""
@@ -50,33 +66,62 @@ def find(case: Case, metric: Metric, measured: Measured) -> Finding:
     return Finding(case, mine, case.factor * values(case.against))
 
 
+def median_interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return two of the values, shape (n,), that enclose the median of their distribution with probability `LEVEL`.
+
+    They are the order statistics that a binomial distribution gives, whatever the distribution of the values; infinite
+    values are allowed. With fewer than six values no two are enough, and these are the smallest and the largest.
+    """
+    from scipy.stats import binom
+
+    ordered = np.sort(values)
+    below = max(0, int(binom.ppf((1 - LEVEL) / 2, values.size, 0.5)) - 1)
+    return float(ordered[below]), float(ordered[values.size - 1 - below])
+
+
 def verdict(findings: list[Finding]) -> str:
-    """Return `holds`, `holds only if ...` or `does not hold`."""
-    holding = [finding.case.when for finding in findings if finding.holds]
-    if len(holding) == len(findings):
+    """Return `holds`, `does not hold`, or when and for how many seeds it holds."""
+    if all(finding.holds for finding in findings):
         return "holds"
-    return f"holds only if: {'; '.join(holding)}" if holding else "does not hold"
+    some = [
+        finding.case.when + ("" if finding.holds else f" ({finding.holding} of {finding.values.size} seeds)")
+        for finding in findings
+        if finding.holding
+    ]
+    return f"holds only if: {'; '.join(some)}" if some else "does not hold"
 
 
-def row(claim: Claim, metric: Metric, measured: Measured) -> str:
-    """Return one row of the table of claims, in Markdown."""
+def row(claim: Claim, metric: Metric, measured: Measured, settings: Mapping[str, str]) -> str:
+    """Return one row of the table of claims, in Markdown.
+
+    Args:
+        settings: for each curve the data, the size and the seeds, as text.
+    """
     findings = [find(case, metric, measured) for case in claim.cases]
-    said = "<br>".join(_said(finding) for finding in findings)
+    said = "<br>".join(_said(finding, settings[finding.case.curve]) for finding in findings)
     return f"| {claim.says} | **{verdict(findings)}** | {said} |"
 
 
-def _said(finding: Finding) -> str:
+def _said(finding: Finding, setting: str) -> str:
     case, seeds = finding.case, finding.values.size
+    low, high = finding.share()
     if case.against is None:
         limit = f"at most {case.bound:.4g}"
     else:
         limit = f"{_typical(finding.limits / case.factor)} for {case.against}"
         if case.factor != 1:
             limit = f"{case.factor:g} times {limit}"
-    return f"{case.when}: {_typical(finding.values)} against {limit} ({finding.holding} of {seeds} seeds)"
+    share = f"{finding.holding} of {seeds} seeds, {low:.0%} to {high:.0%}"
+    return f"{case.when}: {_typical(finding.values)} against {limit} ({share}; {setting})"
 
 
 def _typical(values: NDArray[np.float64]) -> str:
-    """Return the median over the seeds."""
-    middle = float(np.sort(values)[(values.size - 1) // 2])
-    return f"{middle:.4g}" if np.isfinite(middle) else "divergence"
+    """Return the median over the seeds and its interval."""
+    middle, (low, high) = float(np.median(values)), median_interval(values)
+    if middle == low == high:
+        return _number(middle)
+    return f"{_number(middle)} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if np.isfinite(value) else "divergence"

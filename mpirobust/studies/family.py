@@ -14,7 +14,10 @@ from mpirobust.toml import read_table
 
 T = TypeVar("T")
 
-Metric: TypeAlias = Literal["distance", "loss", "gradient_norm", "test_error"]  # of an audit; the smaller the better
+# Of an audit, or the least of all audits so far; the smaller the better.
+Metric: TypeAlias = Literal[
+    "distance", "loss", "gradient_norm", "test_error", "least_gradient_norm", "least_gradient_square"
+]
 Overrides: TypeAlias = tuple[str, ...]  # `table.key=value`, as `--set` takes them
 Seeds: TypeAlias = Annotated[tuple[int, ...], Field(min_length=1)]
 
@@ -53,9 +56,14 @@ class Case:
 
 @component
 class Claim:
-    """A claim of the paper, in our words, and the comparisons that decide it."""
+    """A claim of the paper, in our words, and the comparisons that decide it.
+
+    Attributes:
+        data: the data sets on which it is judged, each by itself; by default all of the family.
+    """
 
     says: str
+    data: tuple[str, ...] = ()
     cases: Annotated[tuple[Case, ...], Field(min_length=1)]
 
 
@@ -76,13 +84,24 @@ class Race:
 
 
 @component
+class Guide:
+    """A line of reference: proportional to a power of the round, through the first point of a curve after the start."""
+
+    label: str
+    power: float
+    through: str
+
+
+@component
 class Family:
     """The curves of one figure, over seeds.
 
     Attributes:
         plan: what is varied, a file relative to that of the family.
         scale: of the axis of the metric.
+        across: the scale of the other axis; a logarithmic one leaves out the start.
         set: what all curves have set otherwise.
+        data: the data sets, each a panel of the figure; without any there is one, that of the plan.
     """
 
     title: str
@@ -90,9 +109,12 @@ class Family:
     metric: Metric
     against: Literal["round", "bytes"] = "round"
     scale: Literal["log", "linear"] = "log"
+    across: Literal["log", "linear"] = "linear"
     seeds: Seeds
     set: Overrides = ()
+    data: tuple[Variant, ...] = ()
     curves: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    guides: tuple[Guide, ...] = ()
     claims: tuple[Claim, ...] = ()
     races: tuple[Race, ...] = ()
 
@@ -100,12 +122,15 @@ class Family:
         labels = [curve.label for curve in self.curves]
         _distinct("curves", labels)
         _distinct("seeds", self.seeds)
+        names = [each.label for each in self.data]
+        _distinct("data sets", names)
         cases = [case for claim in self.claims for case in claim.cases]
         pairs = [(case.curve, case.against) for case in cases] + [(race.curve, race.against) for race in self.races]
-        for pair in pairs:
-            for named in pair:
-                if named is not None and named not in labels:
-                    raise ValueError(f"a claim or race names the curve {named!r}; there are: {', '.join(labels)}")
+        _expect_known("a claim or race names the curve", [each for pair in pairs for each in pair if each], labels)
+        _expect_known("a guide names the curve", [guide.through for guide in self.guides], labels)
+        _expect_known("a claim names the data set", [each for claim in self.claims for each in claim.data], names)
+        if self.guides and self.across == "linear":
+            raise ValueError('guides are drawn on logarithmic axes; set across = "log"')
 
 
 @component
@@ -127,6 +152,12 @@ class Matrix:
             _distinct(axis, [variant.label for variant in variants])
 
 
+def _expect_known(what: str, named: Sequence[str], known: Sequence[str]) -> None:
+    for each in named:
+        if each not in known:
+            raise ValueError(f"{what} {each!r}; there are: {', '.join(known) or 'none'}")
+
+
 def _distinct(what: str, names: Sequence[object]) -> None:
     if len(set(names)) < len(names):
         raise ValueError(f"two of the {what} are the same")
@@ -145,7 +176,8 @@ def load_family(path: Path) -> Family:
     """Return the family at `path`; raise `SetupFault` that names file and key."""
     try:
         table = read_table(path)
-        parts = {"curves": _each(Variant, table, "curves"), "races": _each(Race, table, "races")}
+        kinds = {"curves": Variant, "data": Variant, "guides": Guide, "races": Race}
+        parts: dict[str, tuple[object, ...]] = {key: _each(cls, table, key) for key, cls in kinds.items()}
         claims = []
         for where, claim in _tables(table, "claims"):
             cases = tuple(catalog.validated(Case, case, at) for at, case in _tables(claim, "cases", where))

@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import write_csv, write_whole
-from mpirobust.reports.bands import draw_bands
+from mpirobust.reports.bands import Frame, Guide, draw_bands
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.summary import summary
 from mpirobust.studies import claims, races
 from mpirobust.studies.campaign import Job, carry_out, job
-from mpirobust.studies.family import Family, Metric, load_family
-from mpirobust.studies.outcome import Outcome, outcome
+from mpirobust.studies.family import Family, Metric, Variant, load_family
+from mpirobust.studies.outcome import Outcome, facts, outcome
 
+VALUES, CLAIMS = "values.csv", "claims.md"
+_TITLE = f"# What was claimed and what was measured\n\n{claims.LEGEND}"
 _SUFFIXES = (".png", ".pdf")
+
+Seeds = Callable[[str, Family], Sequence[int]]  # of a family and the name of its figure
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The runs of a family on one data set, '' if the family names none: `jobs[label]` has one for each seed."""
+
+    data: str
+    jobs: dict[str, list[Job]]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A family and its runs: `jobs[label]` has one for each seed."""
+    """A family and its runs."""
 
     name: str
     family: Family
     seeds: tuple[int, ...]
-    jobs: dict[str, list[Job]]
+    panels: tuple[Panel, ...]
+
+    def jobs(self) -> Iterator[Job]:
+        for panel in self.panels:
+            for column in panel.jobs.values():
+                yield from column
+
+    def metrics(self) -> set[Metric]:
+        """Return the metrics of the family and of its claims."""
+        cases = [case for claim in self.family.claims for case in claim.cases]
+        return {self.family.metric, *(case.metric or self.family.metric for case in cases)}
 
 
 def figures(
@@ -38,6 +60,7 @@ def figures(
     comm: Communicator,
     ends: float | None = None,
     limit: str = "",
+    overrides: Sequence[str] = (),
 ) -> int:
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
@@ -46,118 +69,140 @@ def figures(
         out: gets `figure-*.png` and `.pdf`, `claims.md`, and `values.csv`, which holds what both are made from.
         runs: gets the runs, and is searched for those that are there.
         seeds: use the first so many of each family; None for all.
+        overrides: of every plan, after those of the families.
 
     Raises:
         Fault: of a family, a plan, a run or a file.
     """
-    planned: list[Figure] = []
+    found: list[Figure] = []
 
     def jobs() -> list[Job]:
-        planned.extend(_planned(folder, runs, seeds))
-        expect_drawable([picture for figure in planned for picture in _pictures(figure, out)])
-        return [each for figure in planned for column in figure.jobs.values() for each in column]
+        found.extend(planned(folder, runs, lambda _, family: family.seeds[:seeds], overrides))
+        expect_drawable([picture for figure in found for picture in _pictures(figure, out)])
+        return [each for figure in found for each in figure.jobs()]
 
     code = carry_out(jobs, comm, ends, limit)
     if code == Exit.OK:
-        comm.on_root(lambda: report(planned, out))
+        comm.on_root(lambda: _report(found, out))
     return code
 
 
-def report(planned: Sequence[Figure], out: Path) -> bytes:
+def planned(folder: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) -> list[Figure]:
+    """Return the figures of the families in `folder`, for the seeds that `seeds` chooses; raise `SetupFault`."""
+    paths = sorted(folder.glob("figure-*.toml"))
+    if not paths:
+        raise SetupFault(f"there are no figure-*.toml in {folder}")
+    found = []
+    for path in paths:
+        family = load_family(path)
+        chosen = tuple(seeds(path.stem, family))
+        panels = tuple(
+            _panel(path.parent / family.plan, family, data, chosen, overrides, runs)
+            for data in family.data or (Variant(label=""),)
+        )
+        found.append(Figure(path.stem, family, chosen, panels))
+    return found
+
+
+def _panel(
+    plan: Path, family: Family, data: Variant, seeds: Sequence[int], overrides: Sequence[str], runs: Path
+) -> Panel:
+    def settings(curve: Variant, seed: int) -> list[str]:
+        return [*family.set, *data.set, *curve.set, *overrides, f"seed={seed}"]
+
+    jobs = {curve.label: [job(plan, settings(curve, seed), runs) for seed in seeds] for curve in family.curves}
+    return Panel(data.label, jobs)
+
+
+def _report(figures: Sequence[Figure], out: Path) -> bytes:
     """Write the tables of the runs, which are all finished, and then draw the figures, at the center.
 
     A fault in a claim or a picture leaves the tables that come before it.
     """
-    measured = [_measured(figure) for figure in planned]
-    curves = [
-        {label: found[label, figure.family.metric] for label in figure.jobs}
-        for figure, found in zip(planned, measured, strict=True)
-    ]
-    rows = [
-        each
-        for figure, own in zip(planned, curves, strict=True)
-        for label, found in own.items()
-        for each in _rows(figure, label, found)
-    ]
-    write_csv(out / "values.csv", [list(rows[0]), *(list(row.values()) for row in rows)])
-    said = [line for figure, found in zip(planned, measured, strict=True) for line in _claims(figure, found)]
-    _write(out / "claims.md", "\n".join(["# What was claimed and what was measured", *said]) + "\n")
-    for figure, own in zip(planned, curves, strict=True):
-        family = figure.family
-        bands = {_legend(label, found): (found.at, found.values) for label, found in own.items()}
-        draw_bands(bands, _pictures(figure, out), family.title, family.metric, family.against, family.scale)
+    rows = [each for figure in figures for panel in figure.panels for each in values(figure, panel)]
+    write_csv(out / VALUES, [list(rows[0]), *(list(row.values()) for row in rows)])
+    _write(out / CLAIMS, "\n".join([_TITLE, *(line for figure in figures for line in section(figure))]) + "\n")
+    for figure in figures:
+        _draw(figure, out)
     return b""
 
 
-def _measured(figure: Figure) -> dict[tuple[str, Metric], Outcome]:
-    """Return the outcome of each curve in the metric of the family and in those of its claims."""
+def values(figure: Figure, panel: Panel, done: Callable[[Path], bool] = lambda _: True) -> Iterator[dict[str, object]]:
+    """Yield the row of each run of a panel that is `done`, by the names of the columns of values.csv."""
     family = figure.family
-    metrics = {family.metric, *(case.metric or family.metric for claim in family.claims for case in claim.cases)}
-    return {(label, metric): _outcome(figure, label, metric) for label in figure.jobs for metric in metrics}
+    for label, column in panel.jobs.items():
+        for seed, each in zip(figure.seeds, column, strict=True):
+            if done(each.folder):
+                ended, known = summary(each.folder), facts(each.folder)
+                yield {
+                    "figure": figure.name,
+                    "data": known.data,
+                    "curve": label,
+                    "seed": seed,
+                    "metric": family.metric,
+                    "final": outcome([each.folder], family.metric).final[0],
+                    **{key: ended[key] for key in ("status", "rounds", "loss", "test_accuracy", "bytes_up", "seconds")},
+                    "byzantine_kept": ended["byzantine_kept_mean"],
+                    "kept": known.kept,
+                    "run": each.folder.name,
+                    "plan": each.plan.name,
+                    "set": " ".join(each.overrides),
+                }
 
 
-def _claims(figure: Figure, measured: claims.Measured) -> list[str]:
-    """Return the section of one figure, in Markdown."""
+def section(figure: Figure) -> list[str]:
+    """Return the lines of the section of one figure in claims.md."""
     family = figure.family
-    said = [f"\n## {family.title}\n", f"![{family.title}]({figure.name}.png)\n"]
-    if family.claims:
-        said += ["| the paper says | verdict | measured: medians over the seeds |", "| --- | --- | --- |"]
-        said += [claims.row(claim, family.metric, measured) for claim in family.claims]
-    if family.races:
-        folders = {label: [each.folder for each in column] for label, column in figure.jobs.items()}
-        said += ["", *races.HEAD]
-        said += [races.row(race, folders[race.curve], folders[race.against]) for race in family.races]
+    said = [f"\n## {family.title}\n", f"![{family.title}]({figure.name}.png)"]
+    for panel in figure.panels:
+        measured = {
+            (label, metric): _outcome(figure, panel, label, metric)
+            for label in panel.jobs
+            for metric in figure.metrics()
+        }
+        settings = {label: _setting(figure, panel, label) for label in panel.jobs}
+        judged = [claim for claim in family.claims if not claim.data or panel.data in claim.data]
+        said += [f"\n### {family.title}, on {panel.data}"] if panel.data else []
+        if judged:
+            said += ["", *claims.HEAD]
+            said += [claims.row(claim, family.metric, measured, settings) for claim in judged]
+        if family.races:
+            folders = {label: [each.folder for each in column] for label, column in panel.jobs.items()}
+            said += ["", *races.HEAD]
+            said += [
+                races.row(race, folders[race.curve], folders[race.against], settings[race.curve])
+                for race in family.races
+            ]
     return said
+
+
+def _setting(figure: Figure, panel: Panel, label: str) -> str:
+    """Return the data, the size and the seeds of a curve as text."""
+    seeds = figure.seeds
+    run = tuple(range(seeds[0], seeds[0] + len(seeds)))
+    names = f"{seeds[0]}-{seeds[-1]}" if seeds == run and len(seeds) > 1 else ", ".join(map(str, seeds))
+    return f"{facts(panel.jobs[label][0].folder)}, seed{'s' * (len(seeds) > 1)} {names}"
+
+
+def _draw(figure: Figure, out: Path) -> None:
+    family = figure.family
+    panels = {}
+    for panel in figure.panels:
+        own = {label: _outcome(figure, panel, label, family.metric) for label in panel.jobs}
+        panels[panel.data] = {
+            label: (found.at, found.values, int(found.diverged.sum())) for label, found in own.items()
+        }
+    guides = [Guide(each.label, each.power, each.through) for each in family.guides]
+    frame = Frame(family.title, family.metric, family.against, family.scale, family.across, guides)
+    draw_bands(panels, _pictures(figure, out), frame)
 
 
 def _pictures(figure: Figure, out: Path) -> list[Path]:
     return [out / f"{figure.name}{suffix}" for suffix in _SUFFIXES]
 
 
-def _planned(folder: Path, runs: Path, seeds: int | None) -> list[Figure]:
-    paths = sorted(folder.glob("figure-*.toml"))
-    if not paths:
-        raise SetupFault(f"there are no figure-*.toml in {folder}")
-    planned = []
-    for path in paths:
-        family = load_family(path)
-        chosen = family.seeds[:seeds]
-        plan = path.parent / family.plan
-        jobs = {
-            curve.label: [job(plan, [*family.set, *curve.set, f"seed={seed}"], runs) for seed in chosen]
-            for curve in family.curves
-        }
-        planned.append(Figure(path.stem, family, chosen, jobs))
-    return planned
-
-
-def _outcome(figure: Figure, label: str, metric: Metric) -> Outcome:
-    return outcome([each.folder for each in figure.jobs[label]], metric, figure.family.against)
-
-
-def _legend(label: str, found: Outcome) -> str:
-    lost = int(found.diverged.sum())
-    return f"{label} ({lost} of {found.diverged.size} diverge)" if lost else label
-
-
-def _rows(figure: Figure, label: str, found: Outcome) -> list[dict[str, object]]:
-    """Return one row for each run."""
-    rows = []
-    for seed, each, final in zip(figure.seeds, figure.jobs[label], found.final, strict=True):
-        figures = summary(each.folder)
-        rows.append(
-            {
-                "figure": figure.name,
-                "curve": label,
-                "seed": seed,
-                "metric": figure.family.metric,
-                "final": final,
-                **{key: figures[key] for key in ("status", "rounds", "loss", "test_accuracy", "bytes_up", "seconds")},
-                "byzantine_kept": figures["byzantine_kept_mean"],
-                "run": each.folder.name,
-            }
-        )
-    return rows
+def _outcome(figure: Figure, panel: Panel, label: str, metric: Metric) -> Outcome:
+    return outcome([each.folder for each in panel.jobs[label]], metric, figure.family.against)
 
 
 def _write(path: Path, text: str) -> None:

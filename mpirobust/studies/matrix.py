@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,13 +39,14 @@ def matrix(
     comm: Communicator,
     ends: float | None = None,
     limit: str = "",
+    overrides: Sequence[str] = (),
 ) -> int:
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
     Args:
         path: the matrix, a TOML file.
         out: gets `<name>.png` and `.pdf`, and `<name>.csv` with the final metric of every run.
-        runs, seeds: as in `figures.figures`.
+        runs, seeds, overrides: as in `figures.figures`.
 
     Raises:
         Fault: of the matrix, a plan, a run or a file.
@@ -53,7 +55,7 @@ def matrix(
     stem = out / path.stem
 
     def jobs() -> list[Job]:
-        cells.extend(_cells(path, load_matrix(path), runs, seeds))
+        cells.extend(_cells(path, load_matrix(path), runs, seeds, overrides))
         expect_drawable(_pictures(stem))
         return [each for cell in cells for each in cell.jobs]
 
@@ -63,13 +65,13 @@ def matrix(
     return code
 
 
-def _cells(path: Path, matrix: Matrix, runs: Path, seeds: int | None) -> list[Cell]:
+def _cells(path: Path, matrix: Matrix, runs: Path, seeds: int | None, overrides: Sequence[str]) -> list[Cell]:
     plan = path.parent / matrix.plan
     cells = []
     for code in matrix.codes:
         for rule in matrix.rules:
             for attack in matrix.attacks:
-                keys = [*matrix.set, *code.set, *rule.set, *attack.set]
+                keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides]
                 jobs = [job(plan, [*keys, f"seed={seed}"], runs) for seed in matrix.seeds[:seeds]]
                 cells.append(Cell(attack.label, rule.label, code.label, jobs))
     return cells

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
 from mpirobust.observers.base import Status
+from mpirobust.records.layout import TRACE
+from mpirobust.records.tables import open_trace
 from mpirobust.reports.curves import curve
 from mpirobust.reports.summary import DONE, summary
 
@@ -43,6 +47,36 @@ class Outcome:
             raise SetupFault(f"there is no audit after round {round}; the last is after round {self.rounds[-1]}")
         values: NDArray[np.float64] = self.values[:, found[0]]
         return values
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run was, and whom it kept.
+
+    Attributes:
+        data: the name of the file of the data, or the kind of what was drawn.
+        workers, dimension, rounds: m, d, and the rounds of the plan.
+        kept: the first 16 digits of the SHA-256 of the workers kept in every round.
+    """
+
+    data: str
+    workers: int
+    dimension: int
+    rounds: int
+    kept: str
+
+    def __str__(self) -> str:
+        return f"{self.data}, m = {self.workers}, d = {self.dimension}, {self.rounds} rounds"
+
+
+def facts(folder: Path) -> Facts:
+    """Return the facts of the run in `folder`; raise `SetupFault` if there is none."""
+    with open_trace(folder / TRACE) as file:
+        plan, kept = tomllib.loads(file.attrs["plan"]), file["rounds/kept"][:]
+        digest = hashlib.sha256(np.packbits(kept, axis=1).tobytes()).hexdigest()[:16]
+        data = Path(plan["data"].get("path", plan["data"]["kind"])).name
+        data += f" with {plan['data']['rows']} rows" if "rows" in plan["data"] else ""
+        return Facts(data, kept.shape[1], file["model/x"].size, plan["algorithm"]["rounds"], digest)
 
 
 def outcome(folders: Sequence[Path], metric: str, against: str = "round") -> Outcome:

@@ -14,7 +14,9 @@ from mpirobust.records.tables import open_trace
 from mpirobust.studies.family import Race
 
 HEAD = [
-    "| to a gradient norm of | rounds | bytes up | iterations, with the escape | fewer | without it | fewer |",
+    "The race ends at the goal. The last two columns count, all the same, an escape that begins after it.",
+    "",
+    "| to a gradient norm of | rounds | bytes up | iterations | fewer | escape after the goal | fewer, with it |",
     "| --- | --- | --- | --- | --- | --- | --- |",
 ]
 
@@ -25,12 +27,12 @@ class Finish:
 
     Attributes:
         rounds: until the audited gradient norm is at or below it, rounds of escape before that included.
-        escape: rounds in which the run looked for a way out of a saddle point, before and after.
-        nbytes: sent up until then.
+        later: rounds after that in which the run looked for a way out of a saddle point.
+        nbytes: sent up until the bound.
     """
 
     rounds: float
-    escape: float
+    later: float
     nbytes: float
 
 
@@ -41,32 +43,35 @@ def finish(folder: Path, bound: float) -> Finish:
         if not there.size:
             return Finish(inf, inf, inf)
         rounds = int(file["audits/round"][there[0]])
-        escape = file["rounds/escape"][:] if "rounds/escape" in file else np.zeros(0)
+        escape = file["rounds/escape"][rounds:] if "rounds/escape" in file else np.zeros(0)
         return Finish(rounds, int(escape.sum()), int(file["rounds/bytes_up"][:rounds].sum()))
 
 
-def row(race: Race, runs: Sequence[Path], others: Sequence[Path]) -> str:
-    """Return one row of the table of races, in Markdown: medians over the seeds of `curve` and `against`."""
+def row(race: Race, runs: Sequence[Path], others: Sequence[Path], setting: str) -> str:
+    """Return one row of the table of races, in Markdown: medians over the seeds of `curve` and `against`.
+
+    Args:
+        setting: the data, the size and the seeds, as text.
+    """
     ours, theirs = ([finish(folder, race.bound) for folder in folders] for folders in (runs, others))
     rounds, against = _middle([each.rounds for each in ours]), _middle([each.rounds for each in theirs])
     nbytes, sent = _middle([each.nbytes for each in ours]), _middle([each.nbytes for each in theirs])
-    counted = _middle([race.products * each.rounds for each in ours])
-    whole = _middle([each.rounds + each.escape for each in theirs])
+    counted, later = race.products * rounds, _middle([each.later for each in theirs])
     return (
-        f"| {race.when}: {race.bound:g} | {rounds:g} against {against:g} | {_kilo(nbytes)} against {_kilo(sent)} "
-        f"| {counted:g} against {whole:g} | {_fewer(counted, whole)} "
-        f"| {counted:g} against {against:g} | {_fewer(counted, against)} |"
+        f"| {race.when}: {race.bound:g} ({setting}) | {rounds:g} against {against:g} "
+        f"| {_kilo(nbytes)} against {_kilo(sent)} | {counted:g} against {against:g} | {_fewer(counted, against)} "
+        f"| {later:g} | {_fewer(counted, against + later)} |"
     )
 
 
 def _fewer(ours: float, theirs: float) -> str:
-    if ours == inf or theirs == inf:
+    if ours == inf or theirs in (inf, 0):
         return "-"
     return f"{1 - ours / theirs:.0%}"
 
 
 def _middle(values: list[float]) -> float:
-    return sorted(values)[(len(values) - 1) // 2]
+    return float(np.median(values))
 
 
 def _kilo(nbytes: float) -> str:

@@ -43,13 +43,13 @@ def test_what_another_command_has_done_meanwhile_is_left_alone(tmp_path: Path, m
     todo = jobs(lay_out(tmp_path / "study"), 2)
     assert carry_out(lambda: todo[1:], LocalCommunicator()) == Exit.OK
     before = (todo[1].folder / TRACE).stat().st_mtime_ns
-    told, asked = campaign._is_done, []
+    told, asked = campaign.is_done, []
 
     def late(folder: Path) -> bool:
         asked.append(folder)
         return len(asked) > 2 and told(folder)  # while the list is made, neither is done
 
-    monkeypatch.setattr(campaign, "_is_done", late)
+    monkeypatch.setattr(campaign, "is_done", late)
     assert carry_out(lambda: todo, LocalCommunicator()) == Exit.OK
     assert (todo[1].folder / TRACE).stat().st_mtime_ns == before
     assert summary(todo[1].folder)["status"] == "finished"
