@@ -57,14 +57,14 @@ def draw_bands(panels: Mapping[str, Mapping[str, Band]], out: Sequence[Path], fr
             axes.set_xscale(frame.across)
             axes.set_yscale(frame.scale)
             shown = {label: _shown(band, frame.across == "log") for label, band in bands.items()}
-            for guide in frame.guides:
-                _draw_guide(axes, guide, *shown[guide.through])
             for number, (label, (at, values)) in enumerate(shown.items()):
                 look = style.line(number, len(shown), at, frame.across == "log")
                 axes.plot(at, values.mean(axis=0), label=legend[label], **look)
                 axes.fill_between(
                     at, values.min(axis=0), values.max(axis=0), alpha=0.15, color=look["color"], linewidth=0
                 )
+            for number, guide in enumerate(frame.guides):
+                _draw_guide(axes, guide, number, *shown[guide.through])
             if frame.scale == "log":
                 start = max(float(values[:, 0].max()) for _, values, _ in bands.values())
                 axes.set_ylim(top=min(axes.get_ylim()[1], _ABOVE * start))
@@ -76,7 +76,7 @@ def _shown(band: Band, log: bool) -> tuple[NDArray[np.float64], NDArray[np.float
     return at[shown], values[:, shown]
 
 
-def _draw_guide(axes: Any, guide: Guide, at: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+def _draw_guide(axes: Any, guide: Guide, number: int, at: NDArray[np.float64], values: NDArray[np.float64]) -> None:
     if at.size:
         line = values[:, 0].mean() * (at / at[0]) ** guide.power
-        axes.plot(at, line, label=guide.label, color="0.5", linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.plot(at, line, label=guide.label, **style.guide(number))

@@ -40,7 +40,7 @@ _DERIVED: dict[str, Callable[[Any], NDArray[np.float64]]] = {
     "least_gradient_square": lambda file: np.fmin.accumulate(file["audits/gradient_norm"][:]) ** 2,
 }
 
-_HIGH, _ROW = 2.1, 0.16  # inches of a panel, and of a line of text
+_HIGH, _ROW = 2.2, 0.16  # inches of a panel, and of a line of text
 _LETTERS, _SHORT = 58, 16  # of a line across the column, and of a label that takes half of it at most
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mpirobust.reports import style
 from mpirobust.reports.curves import LABELS, canvas
 
-_ROW = 0.17  # inches
+_ROW = 0.145  # inches
 _DARK = 0.5  # from this share of the scale on, text is white
 
 
@@ -38,7 +38,7 @@ def draw_heatmaps(
 
         positive = np.concatenate([table[table > 0] for table in tables.values()])
         scale = LogNorm(min(positive.min(initial=start), start / 10), start)
-        colours = colormaps[f"{style.MAP}_r"].with_extremes(over="black")
+        colours = colormaps[f"{style.MAP}_r"].with_extremes(over="black", bad="black")  # infinity is bad
         for panel, (name, table) in zip(panels, tables.items(), strict=True):
             image = panel.imshow(table, norm=scale, cmap=colours, aspect="auto")
             panel.set_title(name)

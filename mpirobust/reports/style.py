@@ -47,6 +47,12 @@ def line(number: int, count: int, at: NDArray[Any], log: bool) -> dict[str, Any]
     return look
 
 
+def guide(number: int) -> dict[str, Any]:
+    """Return the look of a line of reference: thin and grey, below the curves."""
+    dashes = ((1, 2), (5, 2), (9, 3))[number % 3]
+    return {"color": "0.45", "linewidth": 0.8, "linestyle": (0, dashes), "zorder": 1}
+
+
 def fills(count: int) -> list[tuple[float, float, float, float]]:
     """Return so many colours for areas, monotone in lightness."""
     from matplotlib import colormaps

@@ -1,4 +1,4 @@
-"""Rounds, bytes and iterations to a gradient norm, with and without the rounds of an escape."""
+"""Rounds, bytes and iterations to a gradient norm; an escape after it is told apart."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def traced(folder: Path, norms: list[float], escape: list[bool], every: int = 1)
     [
         (9.0, Finish(0, 2, 0)),
         (3.0, Finish(2, 2, 300)),  # the first time, though it rises again
-        (0.5, Finish(4, 2, 1000)),
+        (0.5, Finish(4, 0, 1000)),  # the escape came before it
         (0.1, Finish(inf, inf, inf)),
     ],
 )
@@ -46,16 +46,16 @@ def test_audits_may_be_rare(tmp_path: Path) -> None:
     assert finish(traced(tmp_path / "run", [9.0, 3.0], [False] * 4, every=3), 3.0) == Finish(3, 0, 600)
 
 
-def test_a_row_has_both_ways_of_counting(tmp_path: Path) -> None:
+def test_an_escape_after_the_goal_is_told_apart(tmp_path: Path) -> None:
     ours = traced(tmp_path / "ours", [9.0, 1.0], [False])
     theirs = traced(tmp_path / "theirs", [9.0, 5.0, 4.0, 3.0, 1.0], [False] * 4 + [True] * 12)
     race = Race(when="noise", curve="a", against="b", bound=1.0, products=10)
-    assert row(race, [ours], [theirs]) == (
-        "| noise: 1 | 1 against 4 | 0 kB against 1 kB | 10 against 16 | 38% | 10 against 4 | -150% |"
+    assert row(race, [ours], [theirs], "a9a, seed 1") == (
+        "| noise: 1 (a9a, seed 1) | 1 against 4 | 0 kB against 1 kB | 10 against 4 | -150% | 12 | 38% |"
     )
 
 
 def test_who_never_gets_there_is_not_compared(tmp_path: Path) -> None:
     ours, theirs = traced(tmp_path / "ours", [9.0, 1.0], [False]), traced(tmp_path / "theirs", [9.0], [False])
     race = Race(when="noise", curve="a", against="b", bound=1.0)
-    assert "| 1 against inf | - | 1 against inf | - |" in row(race, [ours], [theirs])
+    assert "| 1 against inf | - | inf | - |" in row(race, [ours], [theirs], "a9a, seed 1")
