@@ -12,7 +12,7 @@ from time import monotonic
 
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.comm.communicator import Communicator
-from mpirobust.errors import Exit, SetupFault
+from mpirobust.errors import Exit, Fault, SetupFault
 from mpirobust.plan import load_plan
 from mpirobust.records import run_folder
 from mpirobust.records.layout import TRACE, open_record
@@ -70,7 +70,12 @@ def carry_out(
                     return Exit.INTERRUPTED
                 case b"run":
                     request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit)
-                    code, _ = experiment.run(request, comm, signals, watchdog)
+                    try:
+                        code, _ = experiment.run(request, comm, signals, watchdog)
+                    except Fault as fault:
+                        if fault.code != Exit.INTERRUPTED:  # in set-up
+                            raise
+                        code = fault.code
                     if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
                     comm.on_root(partial(_cleared, folder))
@@ -79,7 +84,7 @@ def carry_out(
 
 def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) -> bytes:
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
-    if not stop and ends is not None and passed(ends):
+    if ends is not None and passed(ends):
         say(shortage(ends - monotonic(), MARGIN, limit))
         stop = True
     if stop:
