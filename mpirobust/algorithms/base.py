@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Norm, Vector
+
+_HIGHEST = 10**6  # the norm of a higher order is the largest entry, to six digits
+Order: TypeAlias = (
+    Annotated[int, Field(ge=1, le=_HIGHEST)] | Annotated[float, Field(ge=1, le=_HIGHEST)] | Literal["inf"]
+)
 
 
 class State(Protocol):

@@ -3,13 +3,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import isfinite
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._arc import adapted
-from mpirobust.algorithms.base import Algorithm, Query, Terrain
+from mpirobust.algorithms.base import Algorithm, Order, Query, Terrain
 from mpirobust.components import Field, component
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.cubic.lanczos import Lanczos
@@ -73,7 +73,7 @@ class CubicNewton(Algorithm[Iteration]):
     hessian_batch: Annotated[int, Field(gt=0)] | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     adaptive: Annotated[int, Field(ge=0)] = 0
-    q: Annotated[int, Field(ge=1, le=2)] | Literal["inf"] = 2
+    q: Order = 2
 
     def __post_init__(self) -> None:
         if self.two_rounds and self.rounds % 2:

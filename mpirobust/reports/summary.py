@@ -22,7 +22,8 @@ def summary(path: Path) -> dict[str, Any]:
 
     `byzantine_kept_mean` is the mean number of Byzantine workers kept per round;
     `kept_mean` that of all workers. Figures of the objective are those of the last audit; `second_order` is the
-    smallest ε for which they say second-order stationary to (ε, √ε). `escape_rounds` were spent on getting away
+    smallest ε for which they say second-order stationary to (ε, √ε). `gradient_norm_min` is the least of all audits,
+    of which P1's theorems speak: `min_t ||∇F(w_t)||`. `escape_rounds` were spent on getting away
     from saddle points, the first of them after `first_hit` rounds.
 
     Raises:
@@ -39,12 +40,15 @@ def summary(path: Path) -> dict[str, Any]:
         phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
         objective = {name: _last(audits[name]) for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
         objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
+        norms = audits["gradient_norm"][:]
+        norms = norms[np.isfinite(norms)]
         figures: dict[str, Any] = {
             "status": str(file.attrs["status"]),
             "rounds": done,
             "escape_rounds": int(escape.sum()),
             "first_hit": int(escape.argmax()) if escape.any() else None,
             **objective,
+            "gradient_norm_min": float(norms.min()) if norms.size else None,
             "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
             "bytes_up": int(rounds["bytes_up"][:].sum()),
             "bytes_down": int(rounds["bytes_down"][:].sum()),
@@ -74,6 +78,8 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
     ]:
         if figures[key] is not None:
             lines.append(f"  {label:<16}{figures[key]:.6g}")
+    if figures["gradient_norm_min"] is not None:
+        lines.append(f"  {'min ||∇F||²':<16}{figures['gradient_norm_min'] ** 2:.6g} over the audits")
     if figures["second_order"] is not None:
         lines.append(f"  second-order stationary to (ε, √ε) with ε = {figures['second_order']:.3g}")
     if figures["escape_rounds"]:

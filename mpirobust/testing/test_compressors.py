@@ -38,7 +38,7 @@ CASES = fitting("compressor", [1, 9, 1000])
 BOUNDED = {name: case for name, case in fitting("compressor", [1, 2, 9, 123, 1000]).items() if has_delta(case)}
 HOSTILE = fitting("compressor", [1, 7, 123])
 LONG = fitting("compressor", [2 * BLOCK, 2 * BLOCK + 1003])
-ORDERS = [1.0, 2.0, inf]
+ORDERS = [1.0, 1.5, 2.0, 3.0, inf]
 FLOAT32 = 2.0**-23  # twice the rounding of a float32
 
 

@@ -27,7 +27,7 @@ from mpirobust.testing.support.judging import judged
 from mpirobust.types import Message, Norm, Vector
 from tests.fuzz.config import receiver
 
-ORDERS = (1.0, 2.0, np.inf)
+ORDERS = (1.0, 1.5, 2.0, np.inf)
 _DIMS = [1, 9, 123]
 _IN_BLOCKS = ("l1-qsgd", "qsgd", "rotated", "sign", "terngrad")  # short messages: a second block is affordable
 
