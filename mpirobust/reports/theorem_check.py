@@ -12,7 +12,7 @@ from mpirobust.data.sources.base import Dataset
 from mpirobust.errors import Malformed
 from mpirobust.numerics.norms import q_norm
 from mpirobust.plan import Plan
-from mpirobust.reports.theory import THEOREM1, THEOREM2, THEOREM3, Theorem, largest_alpha, smallest_delta
+from mpirobust.reports.theory_p1 import THEOREM1, THEOREM2, THEOREM3, Theorem, largest_alpha, smallest_delta
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Layout, Rows, Vector
 
