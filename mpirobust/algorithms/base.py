@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -64,6 +65,23 @@ class Query:
     kind: int = 0
 
 
+@dataclass(frozen=True)
+class Cubic:
+    """The parameters of P2 Alg. 1.
+
+    Attributes:
+        M, gamma, eta: as in the paper.
+        outside: the parts of the method that P2's Theorem 4 does not cover, as clauses that say what it assumes.
+        query: `x, g -> query` for the steps at x, g the gradient of the objective there.
+    """
+
+    M: float
+    gamma: float
+    eta: float
+    outside: tuple[str, ...]
+    query: Callable[[Vector, Vector], Query]
+
+
 class Terrain(Protocol):
     """The properties of the honest objective that an algorithm may query before its first round, not in the ledger."""
 
@@ -108,6 +126,14 @@ class Algorithm(ABC, Generic[S]):
         Args:
             rows: of the largest shard.
         """
+        return None
+
+    def cubic(self, rows: int) -> Cubic | None:
+        """Return the parameters of P2 Alg. 1 if the method is that one; `rows` as in `outside_p1`."""
+        return None
+
+    def ball(self, x0: Vector) -> tuple[Vector, float] | None:
+        """Return center and radius of W, given the starting point; None for all of R^d."""
         return None
 
     @abstractmethod

@@ -79,6 +79,11 @@ class FirstOrder(Algorithm[Iterate | Anchored]):
         ]
         return [reason for applies, reason in found if applies]
 
+    def ball(self, x0: Vector) -> tuple[Vector, float] | None:
+        if self.radius is None:
+            return None
+        return (x0 if self.around == "start" else np.zeros_like(x0)), self.radius
+
     def start(self, x0: Vector, terrain: Terrain) -> Iterate | Anchored:
         smoothness = terrain.smoothness(x0) if self.schedule == "inverse-smoothness" else 0.0
         if self.schedule == "inverse-smoothness" and not 0 < smoothness < inf:

@@ -244,15 +244,17 @@ def proof3(delta: float, alpha: float, beta: float) -> float:
 
 @dataclass(frozen=True)
 class Theorem:
-    """One of P1's: its condition as it is stated, and what its proof uses."""
+    """One of P1's: its condition as stated, what its proof uses, and κ and the deviation of a step if it has them."""
 
     number: int
     stated: Margin
     proved: Margin
+    factor: Margin | None = None
+    off: Callable[[Setting, float, float, float], float] | None = None
 
 
-THEOREM1 = Theorem(1, theorem1, proof1)  # Option I
-THEOREM2 = Theorem(2, theorem2, proof2)  # Option II
+THEOREM1 = Theorem(1, theorem1, proof1, factor1, deviation1)  # Option I
+THEOREM2 = Theorem(2, theorem2, proof2, factor2, deviation2)  # Option II
 THEOREM3 = Theorem(3, theorem3, proof3)  # error feedback
 
 
