@@ -160,15 +160,14 @@ class Start:
         """What the probed workers would encode in the first round: a gradient, or a step if they send steps."""
         plan = self.plan
         cubic = plan.algorithm.cubic(max(shard.rows for shard in self.shards))
-        query = plan.algorithm.query(plan.algorithm.start(self.x, self)) if cubic is None else None
-        if cubic is not None:
+        if cubic is None:
+            query = plan.algorithm.query(plan.algorithm.start(self.x, self))
+        else:
             query = cubic.query(self.x, self.gradient)
-        assert query is not None
+        streams = (stream(plan.seed, self.workers[at], 0, Purpose.ANSWER) for at in self.probed)
+        shards = (self.shards[at] for at in self.probed)
         return [
-            plan.algorithm.answer(
-                query, plan.problem, self.shards[at], stream(plan.seed, self.workers[at], 0, Purpose.ANSWER)
-            )
-            for at in self.probed
+            plan.algorithm.answer(query, plan.problem, shard, rng) for shard, rng in zip(shards, streams, strict=True)
         ]
 
     def tails(self) -> Tails:
@@ -204,8 +203,8 @@ class Start:
 
     @property
     def _products(self) -> int:
-        rows = sum(shard.rows for shard in self.shards)
         """Products that an iteration may take: 100 on small shards."""
+        rows = sum(shard.rows for shard in self.shards)
         return int(np.clip(30 * _WORK / (rows * self.layout.dim), 5, 100))
 
     def _mean_hessian(self, x: Vector) -> Callable[[Vector], Vector]:
@@ -253,7 +252,7 @@ def _sub_exponential(table: NDArray[np.float64]) -> float:
     chosen = np.union1d(np.argsort(varied)[-half:], np.argsort(largest)[-half:])
     Y = table[:, chosen]
     low, high = float(varied.max()), 2 * float(largest.max())
-    for _ in range(_HALVINGS):
+    for _ in range(_HALVINGS if high else 0):
         v = (low + high) / 2
         if any((np.exp(a * Y / v).mean(axis=0) > e ** (a * a / 2)).any() for a in _SHARES):
             low = v
