@@ -162,6 +162,7 @@ class TestTheorem:
         assert theory.chi1(run, 8.0) == pytest.approx((0.35 + 50) * 4)
         assert theory.chi2(run, 8.0) == pytest.approx((50 + 0.7) * 2)
         assert theory.psi_comp(replace(run, M=1.0), 2.0, 30) == inf
+        assert theory.psi_comp(replace(run, M=1.01 * theory.condition_comp(run)), 2.0, 30) < inf
         assert theory.theorem4(replace(run, M=1.0), 2.0, 30) == theory.Bound(inf, inf)
 
     def test_the_corollaries_are_the_theorem_at_its_ends(self) -> None:
@@ -185,6 +186,26 @@ class TestTheorem:
         far = [theory.theorem4(theory.scheduled(RUN, 0.5 / rounds), 3.0, rounds) for rounds in (10**6, 10**9)]
         assert far[0].gradient == pytest.approx(far[1].gradient, rel=1e-5)
         assert far[1].gradient > theory.slope(RUN) * (theory.lambda_gamma(RUN) / theory.lambda_comp(RUN)) ** (1 / 3)
+
+    def test_no_m_makes_it_say_anything(self) -> None:
+        """χ1/T^(2/3) >= 1.26 ||g|| for every T if M ||u|| >= 2 ||H||: workers alike, all constants as at the start."""
+        rng = np.random.default_rng(11)
+        tried = 0
+        for _ in range(400):
+            H = rng.standard_normal((3, 3)) * 10 ** rng.uniform(-2, 1)
+            H, g = (H + H.T) / 2, rng.standard_normal(3)
+            M, gamma, m, alpha = 10 ** rng.uniform(-1, 4), 10 ** rng.uniform(-1, 1), int(rng.integers(2, 40)), 0.1
+            p, apart = minimiser(H, g, CubicModel(g, H.dot, M, 1.0))
+            u, long = float(np.linalg.norm(p + apart)), float(np.linalg.norm(g))
+            bent = float(np.linalg.norm(H, 2))
+            run = Cubic(m, alpha, 0.2, rng.uniform(0.1, 1), M, gamma, 1.0, long, bent, 0.0, 0.0, 0.0, u / gamma)
+            if gamma < theory.condition_gamma(run) or M * u < 2 * bent:
+                continue
+            tried += 1
+            for rounds in (1, 10**3, 10**9):
+                leading = theory.chi1(run, theory.psi_comp(run, 0.0, rounds)) / rounds ** (2 / 3)
+                assert leading >= 4 ** (2 / 3) / 2 * long
+        assert tried > 50
 
 
 class Bowls:
@@ -227,7 +248,7 @@ def test_no_round_rises_by_more(seed: int) -> None:
     M, gamma, eta = 60.0, 0.8, 0.7
     steps = []
     for own, bend in zip(gradients, hessians, strict=True):
-        p, u = minimiser(bend, own, CubicModel(own, lambda v, bend=bend: bend @ v, M, gamma))  # type: ignore[misc]
+        p, u = minimiser(bend, own, CubicModel(own, bend.dot, M, gamma))
         steps.append(p + u)
     sent = [topk(s, k) for s in steps]
     longest = max(np.linalg.norm(s) for s in sent)
