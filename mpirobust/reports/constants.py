@@ -50,7 +50,8 @@ class Between:
     def __str__(self) -> str:
         if self.high == inf:
             return f">= {self.low:.3g} (no bound is known)"
-        return f"= {self.high:.3g}" if self.low == self.high else f"in [{self.low:.3g}, {self.high:.3g}]"
+        low, high = f"{self.low:.3g}", f"{self.high:.3g}"
+        return f"= {high}" if low == high else f"in [{low}, {high}]"
 
 
 def verdict(at_start: bool, everywhere: bool) -> str:

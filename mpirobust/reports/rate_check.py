@@ -86,7 +86,7 @@ def _first(case: _Case, theorem: Theorem) -> list[str]:
     limit, low, high = theory.largest_step(kappa), case.gamma * case.L.low, case.gamma * case.L.high
     used = case.gamma if low <= 1 else 1 / case.L.low
     off, epsilon = theorem.off(s, *at), theory.epsilon if theorem is theory.THEOREM1 else theory.epsilon_tilde
-    s = replace(s, lambda0=(1 - kappa) / max(kappa, _LEAST))
+    s = replace(s, lambda0=(1 - kappa) / kappa if kappa else inf)
     falling, floor = theory.sharp_bound(kappa, off, case.fall, used, case.rounds)
     deviation = case.start.eps_gradient()
     own = off / theory.epsilon1(s) * deviation  # as if ε2 were the same share of it
