@@ -86,7 +86,9 @@ def _conditions(case: _Case) -> list[str]:
     """Return a sentence on each condition on M and γ."""
     s, ratio = case.low, case.low.gamma / case.low.eta
     trimming = theory.condition_gamma(s) / s.eta
-    bent = Between(theory.printed_condition_gamma(case.high if inf > case.high.L1 else s) / s.eta)  # falls with L_1
+    bent = Between(
+        theory.printed_condition_gamma(case.high if np.isfinite(case.high.L1) else s) / s.eta
+    )  # falls with L_1
     return [
         _above("(31)", "M", s.M, case.needs(theory.condition31)),
         _above("λ_comp > 0", "M", s.M, case.needs(theory.condition_comp)),
