@@ -27,8 +27,7 @@ class _Case:
 
     def needs(self, condition: Callable[[Cubic], float]) -> Between:
         """Return what a condition needs, which grows with the constants."""
-        low, high = condition(self.low), condition(self.high)
-        return Between(low, high if np.isfinite(high) else inf)
+        return Between(condition(self.low), condition(self.high))
 
 
 def cubic_regime(start: Start, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
@@ -86,9 +85,8 @@ def _conditions(case: _Case) -> list[str]:
     """Return a sentence on each condition on M and γ."""
     s, ratio = case.low, case.low.gamma / case.low.eta
     trimming = theory.condition_gamma(s) / s.eta
-    bent = Between(
-        theory.printed_condition_gamma(case.high if np.isfinite(case.high.L1) else s) / s.eta
-    )  # falls with L_1
+    weakest = s if np.isinf(case.high.L1) else case.high  # it falls as L_1 grows
+    bent = Between(theory.printed_condition_gamma(weakest) / s.eta)
     return [
         _above("(31)", "M", s.M, case.needs(theory.condition31)),
         _above("λ_comp > 0", "M", s.M, case.needs(theory.condition_comp)),
@@ -100,9 +98,8 @@ def _conditions(case: _Case) -> list[str]:
 def _above(condition: str, name: str, value: float, needs: Between) -> str:
     if needs.low == inf:
         return f"P2 {condition}: does not hold: no {name} is enough, as ε_H >= L_1"
-    said = (
-        f"P2 {condition}: {verdict(value > needs.low, value > needs.high)}: {name} = {value:.4g}, needs {_span(needs)}"
-    )
+    holds = verdict(value > needs.low, value > needs.high)
+    said = f"P2 {condition}: {holds}: {name} = {value:.4g}, needs {_span(needs)}"
     return said if value > needs.low else f"{said}, so {needs.low / value:.3g} times as much or more"
 
 
