@@ -24,7 +24,7 @@ _WORKERS = 8  # whose messages are encoded
 _HESSIANS = 20  # that are compared
 _AWAY = 4  # lengths of a step to either side, along which Hessians are compared
 _DRAWS = 8  # for each, of a code with randomness in it
-_WORK = 3 * 10**7  # rows times coordinates of the shards that are read, but for the least number of workers
+_WORK = 2 * 10**7  # rows times coordinates of the shards that are read, but for the least number of workers
 _TOLERANCE = 1e-2  # relative, of norms of matrices
 _ROWS = 256  # whose derivatives are compared, if memory allows
 _NUMBERS = 4 * 10**6  # of those
@@ -206,7 +206,7 @@ class Start:
     def _products(self) -> int:
         """Products that an iteration may take: 100 on small shards."""
         rows = sum(shard.rows for shard in self.shards)
-        return int(np.clip(30 * _WORK / (rows * self.layout.dim), 5, 100))
+        return int(np.clip(50 * _WORK / (rows * self.layout.dim), 5, 100))
 
     def _mean_hessian(self, x: Vector) -> Callable[[Vector], Vector]:
         products = [self.plan.problem.hessian(x, shard) for shard in self.shards]
