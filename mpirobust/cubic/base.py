@@ -52,6 +52,10 @@ class CubicSolver(ABC):
     def admit(self, loss: Loss) -> None:
         """Raise `PlanFault` with the field that does not fit the loss."""
 
+    def exact(self) -> bool:
+        """Return whether `solve` returns a global minimiser, as P2's proof assumes."""
+        return False
+
     @abstractmethod
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
         """Return `s` with `m(s) <= 0` (unless it perturbs g), shape (d,), float64, a new array.

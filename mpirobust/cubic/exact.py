@@ -19,6 +19,9 @@ class Exact(CubicSolver):
     def admit(self, loss: Loss) -> None:
         pass
 
+    def exact(self) -> bool:
+        return True
+
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
         d = model.g.size
         H = np.empty((d, d))

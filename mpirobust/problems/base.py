@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mpirobust.shard import Shard
 from mpirobust.types import Layout, Vector, flat
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is known of a loss at every x (P2 Ass. 1, 2); None where no bound is known.
+
+    Attributes:
+        value: no more than `F_i(x)`, whatever the shard.
+        slope: `shard -> L` with `||∇F_i(x)|| <= L`.
+        twist: `shard -> L2` with `||∇²F_i(x) - ∇²F_i(y)|| <= L2 ||x - y||`.
+    """
+
+    value: float | None = None
+    slope: Callable[[Shard], float] | None = None
+    twist: Callable[[Shard], float] | None = None
 
 
 class Loss(ABC):
@@ -50,6 +66,10 @@ class Loss(ABC):
     def curvature(self) -> Callable[[Shard], float] | None:
         """Return `shard -> L` with `||∇²F_i(x)|| <= L` at every x, cheap when repeated; None if no bound is known."""
         return None
+
+    def bounds(self) -> Bounds:
+        """Return the other bounds, for the checks of the papers' assumptions; by default none is known."""
+        return Bounds()
 
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         """Return sums over the rows, so that shards add up: `correct` and `rows`, or nothing."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mpirobust.components import MOST, Count, Field, component
 from mpirobust.errors import PlanFault
-from mpirobust.problems.base import Loss
+from mpirobust.problems.base import Bounds, Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Layout, Vector
 
@@ -107,6 +107,9 @@ class Network(Loss):
             return out
 
         return product
+
+    def bounds(self) -> Bounds:
+        return Bounds(value=0.0)
 
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         layers = self._layers(x, shard)

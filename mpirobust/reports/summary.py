@@ -32,7 +32,8 @@ def summary(path: Path) -> dict[str, Any]:
 
     `byzantine_kept_mean` is the mean number of Byzantine workers kept per round;
     `kept_mean` that of all workers. Figures of the objective are those of the last audit; `second_order` is the
-    smallest ε for which they say second-order stationary to (ε, √ε). `escape_rounds` were spent on getting away
+    smallest ε for which they say second-order stationary to (ε, √ε). `gradient_norm_min` is the least of all audits,
+    of which P1's theorems speak: `min_t ||∇F(w_t)||`. `escape_rounds` were spent on getting away
     from saddle points, the first of them after `first_hit` rounds. `writer` says whether a process still holds
     the lock of a run with status `running`; `host` was that of the center, and `written` is the time of the last write.
 
@@ -55,6 +56,8 @@ def summary(path: Path) -> dict[str, Any]:
         done = len(kept)
         phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
         objective = _objective(audits)
+        norms = audits["gradient_norm"][:]
+        norms = norms[np.isfinite(norms)]
         figures: dict[str, Any] = {
             "status": str(file.attrs["status"]),
             "writer": str(writer_of(path.parent, host)) if running else None,
@@ -65,6 +68,7 @@ def summary(path: Path) -> dict[str, Any]:
             "first_hit": int(escape.argmax()) if escape.any() else None,
             **objective,
             "loss_at_start": _loss_at_start(audits),
+            "gradient_norm_min": float(norms.min()) if norms.size else None,
             "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
             "bytes_up": int(rounds["bytes_up"][:].sum()),
             "bytes_down": int(rounds["bytes_down"][:].sum()),
@@ -108,6 +112,8 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
     ]:
         if figures[key] is not None:
             lines.append(f"  {label:<16}{figures[key]:.6g}{' (overflowed)' if isinf(figures[key]) else ''}")
+    if figures["gradient_norm_min"] is not None:
+        lines.append(f"  {'min ||∇F||²':<16}{figures['gradient_norm_min'] ** 2:.6g} over the audits")
     if figures["second_order"] is not None:
         lines.append(f"  second-order stationary to (ε, √ε) with ε = {figures['second_order']:.3g}")
     if figures["escape_rounds"]:

@@ -167,6 +167,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "first-order": [
             {"rounds": 12, "step": 0.1, "batch": 3, "schedule": "inverse-sqrt"},
             {"rounds": 12, "step": 0.5, "schedule": "inverse-smoothness", "radius": 1.0},
+            {"rounds": 12, "step": 0.5, "q": 1.5, "radius": 1.0, "around": "start"},
         ],
         "newton": [{"rounds": 6}, {"rounds": 6, "step": 0.5, "products": 2, "damping": 0.1}],
         "perturbed-gd": [{"rounds": 20, "step": 0.3, "threshold": 1.0, "radius": 1.0, "wait": 3}],

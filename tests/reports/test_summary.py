@@ -69,6 +69,24 @@ def test_without_a_measurement_nothing_is_said(tmp_path: Path, gradient_norm: fl
 
 
 @pytest.mark.parametrize(
+    ("norms", "least"),
+    [([3.0], 3.0), ([3.0, 0.5, 2.0], 0.5), ([3.0, nan, 2.0, np.inf], 2.0), ([nan], None), ([0.0, 1.0], 0.0)],
+)
+def test_the_least_gradient_of_all_audits(tmp_path: Path, norms: list[float], least: float | None) -> None:
+    """P1's theorems bound the minimum over the rounds, not the last."""
+    trace = Trace(3, np.array([1]), {"plan": _PLAN})
+    for number, norm in enumerate(norms):
+        audit = trace.audits.append()
+        audit["round"], audit["gradient_norm"] = number, norm
+    trace.write(tmp_path / "run.h5", "finished", 0, np.zeros(2))
+    figures = summary(tmp_path)
+    assert figures["gradient_norm_min"] == least
+    text = as_text(figures, tmp_path)
+    assert ("min ||∇F||²" in text) == (least is not None)
+    assert least is None or f"min ||∇F||²     {least**2:.6g} over the audits" in text
+
+
+@pytest.mark.parametrize(
     ("escape", "rounds", "first_hit"),
     [
         ([], 0, None),
