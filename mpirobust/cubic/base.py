@@ -48,9 +48,9 @@ class CubicModel:
 class CubicSolver(ABC):
     """Minimises a cubic model, exactly or nearly, by Hessian products."""
 
-    @abstractmethod
     def admit(self, loss: Loss) -> None:
         """Raise `PlanFault` with the field that does not fit the loss."""
+        return
 
     @abstractmethod
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
