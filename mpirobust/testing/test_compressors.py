@@ -39,6 +39,7 @@ BOUNDED = {name: case for name, case in fitting("compressor", [1, 2, 9, 123, 100
 HOSTILE = fitting("compressor", [1, 7, 123])
 LONG = fitting("compressor", [2 * BLOCK, 2 * BLOCK + 1003])
 ORDERS = [1.0, 2.0, inf]
+ZEROS = ("plus", "random")
 FLOAT32 = 2.0**-23  # twice the rounding of a float32
 
 
@@ -179,7 +180,7 @@ def test_zero_stays_zero(case: Case) -> None:
     compressor, dim = case
     message = encode(compressor, np.zeros(dim))
     zero = 1.0 if isinstance(compressor, Sign) else 0.0  # one bit a coordinate and no scale: there is no word for zero
-    np.testing.assert_array_equal(decode(compressor, message, dim), zero)
+    np.testing.assert_array_equal(np.abs(decode(compressor, message, dim)), zero)
     assert all(code_at(compressor, dim).norm(message, q) == zero * dim ** (1 / q) for q in ORDERS)
 
 
@@ -305,6 +306,16 @@ class TestL1QSGD:
     def test_is_the_sign_times_the_mean_magnitude(self) -> None:
         v = np.array([3.0, -1.0, 0.5, -0.5, 0.0])
         np.testing.assert_allclose(decode(L1QSGD(), encode(L1QSGD(), v), 5), [1, -1, 1, -1, 1], rtol=FLOAT32)
+
+    @pytest.mark.parametrize("compressor", [L1QSGD, Sign])
+    def test_the_sign_of_a_zero_is_plus_or_drawn(self, compressor: Callable[..., Compressor]) -> None:
+        v = np.where(np.arange(10_000) < 5000, 0.0, np.random.default_rng(0).standard_normal(10_000))
+        plus, random = (decode(compressor(zeros=zeros), encode(compressor(zeros=zeros), v), v.size) for zeros in ZEROS)
+        np.testing.assert_array_equal(plus[5000:], random[5000:])
+        assert (plus[:5000] > 0).all()
+        assert abs((random[:5000] > 0).mean() - 0.5) < 5 * 0.5 / 5000**0.5
+        again = encode(compressor(zeros="random"), v, 1)
+        assert again != encode(compressor(zeros="random"), v, 0)  # another draw in every round
 
     def test_sums_across_the_blocks_of_many_long_messages(self) -> None:
         dim, rng = 40_005, np.random.default_rng(0)
