@@ -20,12 +20,13 @@ _SCALE = np.dtype("<f4")
 class L1QSGD(Compressor):
     """`Q(x) = ||x||₁/d · sign(x)`: one float32 scale, one bit per coordinate (P1 §3 ex. 4, P1 §8).
 
-    A zero is sent as +. δ(x) = ||x||₁²/(d ||x||²) ≥ 1/d (Karimireddy et al. 2019).
+    δ(x) = ||x||₁²/(d ||x||²) ≥ 1/d (Karimireddy et al. 2019), whatever the sign of a zero: it is drawn, because a
+    common sign for all workers is a drift that no average removes; `zeros = "plus"` sends +.
     """
 
     added_keys: ClassVar = {"zeros": "plus"}
 
-    zeros: Zeros = "plus"
+    zeros: Zeros = "random"
 
     def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
         return _ScaledSigns(layout.dim, self.zeros)

@@ -17,7 +17,7 @@ from mpirobust.types import Layout, Message, Vector
 class Sign(Compressor):
     """`Q(x) = sign(x)`, one bit per coordinate and no scale (signSGD, Bernstein et al. 2018; P1 §3).
 
-    A zero is sent as +. There is no δ: the error does not shrink with x.
+    There is no δ: the error does not shrink with x. A zero is sent as +, or with `zeros = "random"` as a drawn sign.
     """
 
     added_keys: ClassVar = {"zeros": "plus"}

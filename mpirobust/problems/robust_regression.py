@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
@@ -54,6 +55,9 @@ class RobustRegression(Loss):
             return {}
         guess = (shard.X @ x) > 0.5
         return {"correct": float(np.count_nonzero(guess == (shard.y == 1))), "rows": float(shard.rows)}
+
+    def class_scores(self, x: Vector, shard: Shard) -> NDArray[np.float64] | None:
+        return np.column_stack((np.full(shard.rows, 0.5), shard.X @ x)) if shard.classes else None
 
     def solutions(self, w: Vector) -> Sequence[Vector]:
         return (w,)

@@ -28,10 +28,20 @@ _AUDIT = np.dtype(
         ("distance", "<f8"),
         ("test_accuracy", "<f8"),
         ("lambda_min", "<f8"),
+        ("test_loss", "<f8"),
+        ("balanced_accuracy", "<f8"),
+        ("auc", "<f8"),
     ]
 )
 # Columns that an older file of this format may lack, with the value to use instead.
-_LATER = {"lambda_min": nan, "escape": False, "absent": False}
+_LATER = {
+    "lambda_min": nan,
+    "test_loss": nan,
+    "balanced_accuracy": nan,
+    "auc": nan,
+    "escape": False,
+    "absent": False,
+}
 
 
 def _round_type(workers: int) -> np.dtype[np.void]:

@@ -38,7 +38,8 @@ def summary(path: Path) -> dict[str, Any]:
         done = len(kept)
         phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
         objective = {name: _last(audits[name]) for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
-        objective["lambda_min"] = _last(audits["lambda_min"]) if "lambda_min" in audits else None
+        for name in ("lambda_min", "test_loss", "balanced_accuracy", "auc"):  # files of earlier versions lack them
+            objective[name] = _last(audits[name]) if name in audits else None
         figures: dict[str, Any] = {
             "status": str(file.attrs["status"]),
             "rounds": done,
@@ -70,6 +71,9 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         ("gradient_norm", "gradient norm"),
         ("distance", "distance to w*"),
         ("test_accuracy", "test accuracy"),
+        ("test_loss", "test loss"),
+        ("balanced_accuracy", "balanced acc."),
+        ("auc", "area under ROC"),
         ("lambda_min", "lambda_min"),
     ]:
         if figures[key] is not None:

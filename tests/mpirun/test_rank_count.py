@@ -40,6 +40,8 @@ rows = 331
 features = 37
 noise = 0.1
 test_rows = 11
+[audit]
+metrics = ["test_loss"]
 [problem]
 kind = "least-squares"
 """
@@ -52,6 +54,8 @@ split = 0.7
 partition = {partition}
 [problem]
 kind = "{problem}"
+[audit]
+metrics = ["test_loss", "balanced_accuracy", "auc"]
 """
 
 _SADDLES = """
@@ -180,8 +184,9 @@ PLANS = {
         "gaussian",
         'kind = "trimmed-mean"\nbeta = 0.3',
         algorithm="threshold = 4.3\nT_th = 3\nR = 0.9",
-    ).replace("first-order", "byzantine-pgd")
-    + "[audit]\ncurvature_every = 4",
+    )
+    .replace("first-order", "byzantine-pgd")
+    .replace("[audit]", "[audit]\ncurvature_every = 4"),
     "perturbed-gd": _regression(
         'kind = "l1-qsgd"', "alie", 'kind = "median"', algorithm="threshold = 4.3\nradius = 0.5\nwait = 2"
     ).replace("first-order", "perturbed-gd"),
