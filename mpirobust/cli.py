@@ -19,7 +19,7 @@ from mpirobust.terminal import bearing_streams, say, show
 
 _PLAN = click.argument("plan", type=click.Path(path_type=Path))
 _FOR_MANY = ("run", "figures", "matrix")  # the commands that all processes of a job execute
-_METRICS = ["distance", "loss", "gradient_norm", "test_accuracy", "test_loss", "balanced_accuracy", "auc"]
+METRICS = ["distance", "loss", "gradient_norm", "test_accuracy", "test_loss", "balanced_accuracy", "auc"]
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
@@ -130,7 +130,7 @@ def inspect(path: Path, as_json: bool, only_status: bool) -> int:
 @cli.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), help="A table (.csv) or a figure (.png, .pdf or .svg).")
-@click.option("--metric", type=click.Choice(_METRICS), default="loss")
+@click.option("--metric", type=click.Choice(METRICS), default="loss")
 @click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
 def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
     """A line or, with a figure as --out, a curve for each of the runs at PATHS; what is not done is named.
