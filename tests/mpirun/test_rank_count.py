@@ -116,6 +116,7 @@ PLANS = {
     "quickstart-like": _regression('kind = "l1-qsgd"', "gaussian"),
     "mean": _regression('kind = "identity"', "negative", _MEAN),
     "float32": _regression('kind = "identity"\ndtype = "float32"', "bitflip"),
+    "atomo-blind": _regression('kind = "atomo"\nbudget = 3', "blind-multiplicative"),
     "topk-residual": _regression('kind = "topk"\nk = 5', "lying-scale", top=_RESIDUAL),
     "topk-under-cut": _regression('kind = "topk"\nk = 5', "under-cut", top=_RESIDUAL),
     "difference-collude": _regression('kind = "l1-qsgd"', "collude", top='feedback = "difference"'),
@@ -172,6 +173,9 @@ PLANS = {
         "collude",
         algorithm=_CUBIC + 'solver = { kind = "exact" }',
     ),
+    "cubic-descent-searched": _saddles(
+        '"none"\nsigma = 0.1', '"double-well"', 'kind = "sign"\nzeros = "random"', 0.5, ""
+    ).replace('kind = "first-order"\nstep = 0.5', _CUBIC + 'solver = { kind = "descent", perturbation = 0.01 }'),
     "cubic-adaptive": _classes(
         "logistic",
         '{ kind = "dirichlet" }',
