@@ -31,6 +31,7 @@ class _AnyPath(click.Path):
 _PATH = _AnyPath()
 _PLAN = click.argument("plan", type=_PATH)
 _FOR_MANY = ("run", "resume", "figures", "matrix")  # the commands that all processes of a job execute
+METRICS = ["distance", "loss", "gradient_norm", "test_accuracy", "test_loss", "balanced_accuracy", "auc"]
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
@@ -213,7 +214,7 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
 @cli.command()
 @click.argument("paths", type=_PATH, nargs=-1, required=True)
 @click.option("--out", type=_PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
-@click.option("--metric", type=click.Choice(["distance", "loss", "gradient_norm", "test_accuracy"]), default="loss")
+@click.option("--metric", type=click.Choice(METRICS), default="loss")
 @click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
 def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
     """A line or, with a figure as --out, a curve for each of the runs at PATHS; what is not done is named.

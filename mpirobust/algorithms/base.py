@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeAli
 import numpy as np
 
 from mpirobust.aggregators.base import Verdict
-from mpirobust.components import Count, component
+from mpirobust.components import Count, Field, component
 from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard

@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpirobust.shard import Shard
 from mpirobust.types import Layout, Vector, flat
@@ -74,6 +76,13 @@ class Loss(ABC):
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         """Return sums over the rows, so that shards add up: `correct` and `rows`, or nothing."""
         return {}
+
+    def class_scores(self, x: Vector, shard: Shard) -> NDArray[np.floating[Any]] | None:
+        """Return a score for every row and class, shape (n, classes); the largest is the guess, the first of equals.
+
+        None if the problem has no classes.
+        """
+        return None
 
     def solutions(self, w: Vector) -> Sequence[Vector]:
         """Return what minimises the loss on rows with targets `y = Xw` (and no regulariser), each of shape (dim,).

@@ -7,6 +7,7 @@ from math import sqrt
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from mpirobust.components import Field, component
@@ -65,3 +66,6 @@ class Logistic(Loss):
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         guess = (shard.X @ x) > 0
         return {"correct": float(np.count_nonzero(guess == (shard.y == 1))), "rows": float(shard.rows)}
+
+    def class_scores(self, x: Vector, shard: Shard) -> NDArray[np.float64]:
+        return np.column_stack((np.zeros(shard.rows), shard.X @ x))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import cos, pi, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
@@ -63,6 +64,9 @@ class RobustRegression(Loss):
             return {}
         guess = (shard.X @ x) > 0.5
         return {"correct": float(np.count_nonzero(guess == (shard.y == 1))), "rows": float(shard.rows)}
+
+    def class_scores(self, x: Vector, shard: Shard) -> NDArray[np.float64] | None:
+        return np.column_stack((np.full(shard.rows, 0.5), shard.X @ x)) if shard.classes else None
 
     def solutions(self, w: Vector) -> Sequence[Vector]:
         return (w,)

@@ -23,18 +23,25 @@ LABELS = {
     "loss": "training loss",
     "gradient_norm": "gradient norm",
     "test_accuracy": "test accuracy",
+    "test_loss": "test loss",
+    "balanced_accuracy": "balanced test accuracy",
+    "auc": "area under the ROC curve",
     "test_error": "test error",
+    "balanced_error": "balanced test error",
+    "auc_error": "area over the ROC curve",
     "round": "round",
     "bytes": "bytes sent up",
     "seconds": "seconds",
 }
 
+_SHARES = {"test_accuracy", "balanced_accuracy", "auc"}  # their complement to 1 is an error
+_ERRORS = {"test_error": "test_accuracy", "balanced_error": "balanced_accuracy", "auc_error": "auc"}
 _INSIDE = 6  # so many labels have a place in the picture
 
 
 def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
     """Draw one curve per run, labelled by the name of its folder; raise `SetupFault`."""
-    with figure([out], metric, against, "linear" if metric == "test_accuracy" else "log") as axes:
+    with figure([out], metric, against, "linear" if metric in _SHARES else "log") as axes:
         for path in paths:
             folder = path if path.is_dir() else path.parent
             axes.plot(*curve(folder, metric, against), label=_as_label(folder.name))
@@ -51,7 +58,9 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
     path = folder / TRACE
     with open_trace(path) as file:
         at = file["audits/round"][:]
-        values = 1 - file["audits/test_accuracy"][:] if metric == "test_error" else file[f"audits/{metric}"][:]
+        name = f"audits/{_ERRORS.get(metric, metric)}"
+        values = file[name][:] if name in file else np.full(at.shape, np.nan)
+        values = 1 - values if metric in _ERRORS else values
         column = {"bytes": "bytes_up", "seconds": "elapsed"}.get(against)
         if column is not None:
             per_round = file[f"rounds/{column}"][:]

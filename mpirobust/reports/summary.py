@@ -108,6 +108,9 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         ("gradient_norm", "gradient norm"),
         ("distance", "distance to w*"),
         ("test_accuracy", "test accuracy"),
+        ("test_loss", "test loss"),
+        ("balanced_accuracy", "balanced acc."),
+        ("auc", "area under ROC"),
         ("lambda_min", "lambda_min"),
     ]:
         if figures[key] is not None:
@@ -160,7 +163,8 @@ def _second_order(gradient_norm: float | None, lambda_min: float | None) -> floa
 def _objective(audits: Any) -> dict[str, float | None]:
     """Return the figures of the last audit; None for those that it does not have. They need not be finite."""
     columns = {name: audits[name] for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
-    columns["lambda_min"] = audits.get("lambda_min", ())
+    for name in ("lambda_min", "test_loss", "balanced_accuracy", "auc"):  # files of earlier versions lack them
+        columns[name] = audits.get(name, ())
     last = {name: float(column[-1]) if len(column) else None for name, column in columns.items()}
     missing = {name for name, value in last.items() if value is not None and isnan(value)} - {"loss", "gradient_norm"}
     return {name: None if name in missing else value for name, value in last.items()}

@@ -14,7 +14,9 @@ from mpirobust.toml import read_table
 
 T = TypeVar("T")
 
-Metric: TypeAlias = Literal["distance", "loss", "gradient_norm", "test_error"]  # of an audit; the smaller the better
+Metric: TypeAlias = Literal[  # of an audit; the smaller the better
+    "distance", "loss", "gradient_norm", "test_error", "test_loss", "balanced_error", "auc_error"
+]
 Overrides: TypeAlias = tuple[str, ...]  # `table.key=value`, as `--set` takes them
 Seeds: TypeAlias = Annotated[tuple[int, ...], Field(min_length=1)]
 

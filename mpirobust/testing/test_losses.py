@@ -250,6 +250,15 @@ def test_accuracy_counts_rows(case: Case) -> None:
     assert 0 <= metrics["correct"] <= ROWS
 
 
+def test_the_largest_score_is_the_guess_that_is_counted(case: Case) -> None:
+    scores, metrics = case.loss.class_scores(case.x, case.shard), case.loss.metrics(case.x, case.shard)
+    if scores is None:
+        assert not metrics
+        return
+    assert scores.shape == (ROWS, case.shard.classes)
+    assert np.count_nonzero(scores.argmax(axis=1) == case.shard.y) == metrics["correct"]
+
+
 def test_a_separating_point_gets_every_row_right() -> None:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, 3))

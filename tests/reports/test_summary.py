@@ -109,10 +109,11 @@ def test_escapes_are_counted_apart(tmp_path: Path, escape: list[bool], rounds: i
 def test_files_of_earlier_versions_have_neither(tmp_path: Path) -> None:
     told(tmp_path / "run.h5", [True, False], 0.5, 0.1)
     with resealed(tmp_path / "run.h5") as file:
-        del file["rounds/escape"], file["audits/lambda_min"]
+        del file["rounds/escape"], file["audits/lambda_min"], file["audits/test_loss"], file["audits/auc"]
     figures = summary(tmp_path)
     assert (figures["escape_rounds"], figures["first_hit"]) == (0, None)
     assert (figures["lambda_min"], figures["second_order"]) == (None, None)
+    assert (figures["test_loss"], figures["auc"]) == (None, None)
 
 
 # What is sealed and does not fit the rest of the trace.
