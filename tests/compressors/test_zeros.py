@@ -17,6 +17,7 @@ from mpirobust.errors import SetupFault
 from mpirobust.records.plan_record import PlanRecord
 from mpirobust.records.run_folder import check_continues, former_run
 from mpirobust.records.trace import Trace
+from mpirobust.run.resuming import stored_plan
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.statistics import draws
 
@@ -55,6 +56,10 @@ def test_a_stored_run_goes_on_with_plus_and_says_so_otherwise(tmp_path: Path) ->
     check_continues(tmp_path, former_run(tmp_path), plus)
     with pytest.raises(SetupFault, match=r"another plan: compressor\.zeros was 'plus', is 'random'"):
         check_continues(tmp_path, former_run(tmp_path), random)
+    plan, _ = stored_plan(former_run(tmp_path), (), (), tmp_path)
+    assert plan.compressor == L1QSGD(zeros="plus")  # mpirobust resume
+    plan, _ = stored_plan(former_run(tmp_path), ("compressor.zeros=random",), (), tmp_path)
+    assert plan.compressor == L1QSGD(zeros="random")
 
 
 @pytest.mark.parametrize(("kind", "zeros"), [("l1-qsgd", "random"), ("sign", "plus")])
