@@ -116,7 +116,8 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         if figures[key] is not None:
             lines.append(f"  {label:<16}{figures[key]:.6g}{' (overflowed)' if isinf(figures[key]) else ''}")
     if figures["gradient_norm_min"] is not None:
-        lines.append(f"  {'min ||∇F||²':<16}{figures['gradient_norm_min'] ** 2:.6g} over the audits")
+        least = figures["gradient_norm_min"] * figures["gradient_norm_min"]  # inf if it overflows; ** would raise
+        lines.append(f"  {'min ||∇F||²':<16}{least:.6g} over the audits")
     if figures["second_order"] is not None:
         lines.append(f"  second-order stationary to (ε, √ε) with ε = {figures['second_order']:.3g}")
     if figures["escape_rounds"]:
