@@ -31,6 +31,7 @@ class _AnyPath(click.Path):
 _PATH = _AnyPath()
 _PLAN = click.argument("plan", type=_PATH)
 _FOR_MANY = ("run", "resume", "figures", "matrix")  # the commands that all processes of a job execute
+METRICS = ["distance", "loss", "gradient_norm", "test_accuracy", "test_loss", "balanced_accuracy", "auc"]
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
@@ -213,7 +214,7 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
 @cli.command()
 @click.argument("paths", type=_PATH, nargs=-1, required=True)
 @click.option("--out", type=_PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
-@click.option("--metric", type=click.Choice(["distance", "loss", "gradient_norm", "test_accuracy"]), default="loss")
+@click.option("--metric", type=click.Choice(METRICS), default="loss")
 @click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
 def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
     """A line or, with a figure as --out, a curve for each of the runs at PATHS; what is not done is named.
@@ -270,7 +271,7 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
 @click.option("--runs", type=_PATH, default=Path("runs/studies"), show_default=True)
 @_SET
 @click.option("--check", is_flag=True, help="Compare the tables in --out with the runs in --runs; nothing is run.")
-@click.option("--run-missing", is_flag=True, help="With --check: run what is missing before.")
+@click.option("--run-missing", is_flag=True, help="With --check: run what is missing first.")
 @_LIMIT
 def figures(
     name: str,
@@ -286,8 +287,6 @@ def figures(
 
     Alone or under mpirun. What is in the folder --runs already is not run again.
     """
-    if run_missing and not check:
-        raise click.UsageError("--run-missing goes with --check; without it everything that is missing is run")
     comm = _comm()
     from mpirobust.studies import comparison
     from mpirobust.studies import figures as study

@@ -47,6 +47,12 @@ class Shard:
         """`||XᵀX / n||`, the largest eigenvalue, from above by a millionth; computed once per shard."""
         return gram_norm(self.X, self.XT)
 
+    @cached_property
+    def longest_row(self) -> float:
+        """`max_j ||x_j||` over the rows."""
+        squares = self.X.multiply(self.X) if hasattr(self.X, "multiply") else self.X * self.X
+        return float(np.sqrt(squares.sum(axis=1).max()))
+
     def with_labels(self, y: NDArray[np.float64]) -> Shard:
         return replace(self, y=y)
 

@@ -43,6 +43,7 @@ def _mpirobust(
         env={name: value for name, value in environment.items() if value is not None},
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=300,
     )
 

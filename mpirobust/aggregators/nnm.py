@@ -12,6 +12,7 @@ from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, s
 from mpirobust.answers import Answers
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
+from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Rows, Vector
 
 
@@ -73,10 +74,13 @@ class _Mixed(Answers):
         """One more pass over the blocks, for the rules that ask for norms."""
         found = np.full(len(self), np.inf)
         total = np.zeros(self._workers.size)
-        for _, block in self.blocks(self._workers):
-            sizes = np.abs(block) / self.scale
-            total = np.maximum(total, sizes.max(axis=1)) if self.q == np.inf else total + (sizes**self.q).sum(axis=1)
-        found[self._workers] = total if self.q == np.inf else total ** (1 / self.q)
+        if self.q in (1.0, 2.0):
+            for _, block in self.blocks(self._workers):
+                total += ((np.abs(block) / self.scale) ** self.q).sum(axis=1)
+            found[self._workers] = total ** (1 / self.q)
+        else:
+            parts = [[q_norm(row, self.q) for row in block] for _, block in self.blocks(self._workers)]
+            found[self._workers] = [q_norm(np.array(each), self.q) / self.scale for each in zip(*parts, strict=True)]
         return found
 
     @property

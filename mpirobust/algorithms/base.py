@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
 from mpirobust.aggregators.base import Verdict
-from mpirobust.components import Count, component
+from mpirobust.components import Count, Field, component
 from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Norm, Vector
+
+_HIGHEST = 10**6  # the norm of a higher order is the largest entry, to six digits
+Order: TypeAlias = (
+    Annotated[int, Field(ge=1, le=_HIGHEST)] | Annotated[float, Field(ge=1, le=_HIGHEST)] | Literal["inf"]
+)
 
 
 class State(Protocol):
@@ -57,6 +63,23 @@ class Query:
     vectors: tuple[Vector, ...]
     scale: float = 1.0
     kind: int = 0
+
+
+@dataclass(frozen=True)
+class Cubic:
+    """The parameters of P2 Alg. 1.
+
+    Attributes:
+        M, gamma, eta: as in the paper.
+        outside: the parts of the method that P2's Theorem 4 does not cover, as clauses that say what it assumes.
+        query: `x, g -> query` for the steps at x, g the gradient of the objective there.
+    """
+
+    M: float
+    gamma: float
+    eta: float
+    outside: tuple[str, ...]
+    query: Callable[[Vector, Vector], Query]
 
 
 class Terrain(Protocol):
@@ -103,6 +126,14 @@ class Algorithm(ABC, Generic[S]):
         Args:
             rows: of the largest shard.
         """
+        return None
+
+    def cubic(self, rows: int) -> Cubic | None:
+        """Return the parameters of P2 Alg. 1 if the method is that one; `rows` as in `outside_p1`."""
+        return None
+
+    def ball(self, x0: Vector) -> tuple[Vector, float] | None:
+        """Return center and radius of W, given the starting point; None for all of R^d."""
         return None
 
     @abstractmethod

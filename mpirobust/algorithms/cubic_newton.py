@@ -3,13 +3,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import isfinite
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.algorithms._arc import adapted
-from mpirobust.algorithms.base import Algorithm, Query, Terrain
+from mpirobust.algorithms.base import Algorithm, Cubic, Order, Query, Terrain
 from mpirobust.components import MOST, Count, Field, component
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.cubic.lanczos import Lanczos
@@ -73,7 +73,7 @@ class CubicNewton(Algorithm[Iteration]):
     hessian_batch: Count | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     adaptive: Annotated[int, Field(ge=0, le=MOST)] = 0
-    q: Annotated[int, Field(ge=1, le=2)] | Literal["inf"] = 2
+    q: Order = 2
 
     def __post_init__(self) -> None:
         if self.two_rounds and self.rounds % 2:
@@ -97,13 +97,27 @@ class CubicNewton(Algorithm[Iteration]):
     def vectors_down(self) -> int:
         return 2 if self.two_rounds else 1  # the point, and in every second round the gradient
 
+    def cubic(self, rows: int) -> Cubic:
+        drawn = [batch for batch in (self.gradient_batch, self.hessian_batch) if batch is not None and batch < rows]
+        found = [
+            (not self.solver.exact(), "it solves (1) exactly"),
+            (self.momentum > 0, "it has no momentum"),
+            (self.adaptive > 0, "all workers have one M"),
+            (bool(drawn), "its ε_g and ε_H are of the batches, and those below of whole shards"),
+            (self.two_rounds, "it asks in one round (Remark 10 is of honest workers)"),
+            (self.q != 2, f"its proof measures with q = 2, not {self.q}"),
+        ]
+        return Cubic(
+            self.M, self.gamma, self.eta, tuple(reason for applies, reason in found if applies), self._step_query
+        )
+
     def start(self, x0: Vector, terrain: Terrain) -> Iteration:
         return Iteration(x0, x0, 0, np.empty(0))
 
     def query(self, state: Iteration) -> Query:
         if self.two_rounds and not state.g.size:
             return Query((state.x,), kind=Asked.GRADIENT)
-        return Query((state.x, state.g) if self.two_rounds else (state.x,), scale=self.eta)
+        return self._step_query(state.x, state.g)
 
     def answer(self, query: Query, loss: Loss, shard: Shard, rng: np.random.Generator) -> Vector:
         x, *known = query.vectors
@@ -142,6 +156,9 @@ class CubicNewton(Algorithm[Iteration]):
 
     def finished(self, state: Iteration) -> bool:
         return state.t >= self.rounds
+
+    def _step_query(self, x: Vector, g: Vector) -> Query:
+        return Query((x, g) if self.two_rounds else (x,), scale=self.eta)
 
 
 def _drawn(shard: Shard, batch: int | None, rng: np.random.Generator) -> Shard:

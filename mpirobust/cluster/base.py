@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mpirobust.aggregators.base import Judge
 from mpirobust.algorithms.base import Query
 from mpirobust.answers import Answers
+from mpirobust.cluster.row_metrics import RowMetrics
 from mpirobust.round_times import RoundTimes
 from mpirobust.types import Vector
 
@@ -96,6 +97,14 @@ class Cluster(ABC):
     @abstractmethod
     def audit(self, x: Vector) -> Audit:
         """Evaluate the honest objective at `x`, outside the ledger."""
+
+    @abstractmethod
+    def row_metrics(self, x: Vector, by_row: bool) -> RowMetrics:
+        """Evaluate the model `x` on the test rows, outside the ledger.
+
+        Args:
+            by_row: whether the center needs the scores of all rows, for more than the mean loss.
+        """
 
     @abstractmethod
     def smoothness(self, x: Vector) -> float:

@@ -10,6 +10,7 @@ from mpirobust.aggregators.base import Judge
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Exchange
 from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.row_metrics import RowMetrics, measure
 from mpirobust.cluster.worker_group import WorkerGroup, summarise
 from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
 from mpirobust.round_times import RoundTimes
@@ -37,6 +38,9 @@ class LocalCluster(Cluster):
 
     def audit(self, x: Vector) -> Audit:
         return summarise(self._group.scores(x), self._group.gradients(x), self._group.config.weight())
+
+    def row_metrics(self, x: Vector, by_row: bool) -> RowMetrics:
+        return measure(*self._group.tested(x, by_row))
 
     def smoothness(self, x: Vector) -> float:
         return power_iteration(self._hessian(x), x.size, self._group.config.seed)

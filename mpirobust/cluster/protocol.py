@@ -10,6 +10,9 @@ further vector. What follows depends on the command:
                                      lengths
     AUDIT      x                     Gatherv: scores, float64 (workers, 3);        loss, gradient norm, test accuracy
                                      Reduce: int64 parts of an exact sum
+    TEST       x                     Gatherv: sums, float64 (workers, 3), then     test loss; class, guess and score
+                                     if `kind` is 1 a Gatherv of float64           of each test row
+                                     (rows, 3)
     CURVATURE  x, v                  Reduce: int64 parts of an exact sum           H v
     MEMORY     none                  Send: one vector for each hosted worker from  the rows of one memory of the
                                      `number` on, in worker order                  feedback, before `round`
@@ -20,8 +23,8 @@ A rank failure in any of them raises `RankFailure` at both ends. Both recover an
 workers (the same computation on every rank, without communication), and the center repeats the command from its
 broadcast.
 So every command is idempotent: a worker that receives a query twice sends the same message. MEMORY is repeated from
-the first worker whose vector has not arrived. A worker that raises in ASK, AUDIT or CURVATURE is reported by its rank
-as failed and is absent from then on; without ULFM its rank ends the job.
+the first worker whose vector has not arrived. A worker that raises in ASK, AUDIT, TEST or CURVATURE is reported by
+its rank as failed and is absent from then on; without ULFM its rank ends the job.
 """
 
 from __future__ import annotations
@@ -46,10 +49,11 @@ class Command(IntEnum):
     CURVATURE = 3
     MEMORY = 4
     DISMISS = 5
+    TEST = 6
 
 
-# `kind` is that of the query (ASK) or the position of the memory in `Feedback.memories` (MEMORY); `vectors` is how
-# many vectors follow; `number` is the first worker (MEMORY) or the exit code (DISMISS).
+# `kind` is that of the query (ASK), the position of the memory in `Feedback.memories` (MEMORY), or 1 if each row is
+# wanted (TEST); `vectors` is how many vectors follow; `number` is the first worker (MEMORY) or the exit code (DISMISS).
 HEADER = np.dtype(
     [("command", "<i4"), ("kind", "<i4"), ("vectors", "<i4"), ("number", "<i4"), ("round", "<i8"), ("scale", "<f8")]
 )
@@ -79,6 +83,10 @@ class Channel:
     def audit(self, x: Vector) -> None:
         """Send AUDIT."""
         self._send(Command.AUDIT, (x,))
+
+    def test(self, x: Vector, by_row: bool) -> None:
+        """Send TEST."""
+        self._send(Command.TEST, (x,), kind=int(by_row))
 
     def curvature(self, x: Vector, v: Vector) -> None:
         """Send CURVATURE."""

@@ -17,6 +17,7 @@ from mpirobust.cluster.base import Audit, Cluster, Depleted, Exchange
 from mpirobust.cluster.placement import Placement, displaced, reassign
 from mpirobust.cluster.protocol import SECONDS, Channel
 from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.row_metrics import SUMS, TOLD, RowMetrics, measure
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.cluster.worker_group import SCORES, summarise
 from mpirobust.comm.communicator import Communicator, RankFailure, named
@@ -131,6 +132,21 @@ class RemoteCluster(Cluster):
         self._comm.gather(np.empty(0), self._scores, self._hosted * SCORES)
         scores[self._order] = self._scores
         return summarise(scores, self._summed(x.size), self._weight())
+
+    def row_metrics(self, x: Vector, by_row: bool) -> RowMetrics:
+        return self._repeated(lambda: self._test(x, by_row))
+
+    def _test(self, x: Vector, by_row: bool) -> RowMetrics:
+        self._channel.test(x, by_row)
+        sums, sent = np.zeros((self._m, SUMS)), np.empty((len(self._order), SUMS))
+        self._comm.gather(np.empty(0), sent, self._hosted * SUMS)
+        sums[self._order] = sent
+        rows = np.concatenate(([0], np.cumsum(sent[:, -1].astype(np.int64))))  # before each worker, and all
+        told = np.empty((rows[-1], TOLD))
+        if by_row:
+            seams = np.concatenate(([0], np.cumsum(self._hosted)))
+            self._comm.gather(np.empty(0), told, TOLD * np.diff(rows[seams]))
+        return measure(sums, told)
 
     def smoothness(self, x: Vector) -> float:
         found = self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._config.seed))

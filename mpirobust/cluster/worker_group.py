@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit
+from mpirobust.cluster.row_metrics import SUMS, TOLD, tell_rows
 from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.errors import WorkerFault
 from mpirobust.numerics.exact_sum import ExactSum
@@ -81,6 +82,18 @@ class WorkerGroup:
                     metrics = self.config.loss.metrics(x, worker.test)
                     row[1:] = metrics.get("correct", 0.0), metrics.get("rows", 0.0)
         return table
+
+    def tested(self, x: Vector, by_row: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the sums of every worker here over its test rows, and with `by_row` its rows; see `measure`."""
+        sums, told = np.zeros((len(self.workers), SUMS)), [np.empty((0, TOLD))]
+        for row, worker in zip(sums, self.workers, strict=True):
+            if worker.test is None:
+                continue
+            with _blaming(worker.index, "failed in an audit"):
+                if by_row:
+                    told.append(tell_rows(x, self.config.loss, worker.test))
+                row[:] = worker.test.rows * self.config.loss.value(x, worker.test), worker.test.rows, len(told[-1])
+        return sums, np.concatenate(told)
 
     def gradients(self, x: Vector) -> ExactSum:
         """Return the weighted sum of the workers' gradients on their clean shards."""

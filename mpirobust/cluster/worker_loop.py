@@ -62,6 +62,12 @@ def _obey(comm: Communicator, group: WorkerGroup, header: Header, vectors: tuple
         case Command.AUDIT:
             comm.gather(group.scores(vectors[0]))
             comm.sum_to_root(group.gradients(vectors[0]).parts)
+        case Command.TEST:
+            by_row = bool(header["kind"])
+            sums, told = group.tested(vectors[0], by_row)
+            comm.gather(sums)
+            if by_row:
+                comm.gather(told)
         case Command.CURVATURE:
             comm.sum_to_root(group.hessian_products(*vectors).parts)
         case Command.MEMORY:

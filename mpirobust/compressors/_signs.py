@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.types import Vector
 
+Zeros: TypeAlias = Literal["plus", "random"]  # the sign of a coordinate that is exactly 0
+
 _BYTES, _MESSAGES = 1024, 50  # unpacked at a time: as float64 they stay in the cache (benchmarks/aggregation.py)
+
+
+def pack_signs(v: Vector, zeros: Zeros, rng: np.random.Generator) -> bytes:
+    """Return one bit per coordinate; `rng` is used only if the sign of zeros is random and there are any."""
+    plus = v >= 0
+    if zeros == "random":
+        at = np.flatnonzero(v == 0)
+        plus[at] = rng.integers(2, size=at.size, dtype=np.bool_)
+    return np.packbits(plus).tobytes()
 
 
 def add_signs(out: Vector, weights: NDArray[np.float64], packed: Sequence[NDArray[np.uint8]]) -> None:

@@ -31,7 +31,7 @@ class Code(ABC):
 
     @abstractmethod
     def norm(self, message: Message, q: float) -> float:
-        """Return `||decode(message)||_q` from the payload alone; q is 1, 2 or inf.
+        """Return `||decode(message)||_q` from the payload alone; q >= 1 or inf.
 
         A result that is not finite means that the message is unsound.
 

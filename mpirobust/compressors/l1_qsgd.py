@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.components import component
-from mpirobust.compressors._signs import add_signs, fill_signs
+from mpirobust.compressors._signs import Zeros, add_signs, fill_signs, pack_signs
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.errors import Malformed
 from mpirobust.types import Layout, Message, Vector
@@ -19,11 +20,16 @@ _SCALE = np.dtype("<f4")
 class L1QSGD(Compressor):
     """`Q(x) = ||x||₁/d · sign(x)`: one float32 scale, one bit per coordinate (P1 §3 ex. 4, P1 §8).
 
-    A zero is sent as +. δ(x) = ||x||₁²/(d ||x||²) ≥ 1/d (Karimireddy et al. 2019).
+    δ(x) = ||x||₁²/(d ||x||²) ≥ 1/d (Karimireddy et al. 2019), whatever the sign of a zero: it is drawn, because a
+    common sign for all workers is a drift that no average removes; `zeros = "plus"` sends +.
     """
 
+    added_keys: ClassVar = {"zeros": "plus"}
+
+    zeros: Zeros = "random"
+
     def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
-        return _ScaledSigns(layout.dim)
+        return _ScaledSigns(layout.dim, self.zeros)
 
     def max_nbytes(self, layout: Layout) -> int:
         return _SCALE.itemsize + (layout.dim + 7) // 8
@@ -35,11 +41,12 @@ class L1QSGD(Compressor):
 @dataclass(frozen=True)
 class _ScaledSigns(Code):
     dim: int
+    zeros: Zeros
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         with np.errstate(over="ignore"):  # a scale that overflows is unsound, and the center sees it
             scale = np.array(np.abs(v).mean(), _SCALE)
-        return scale.tobytes() + np.packbits(v >= 0).tobytes()
+        return scale.tobytes() + pack_signs(v, self.zeros, rng)
 
     def norm(self, message: Message, q: float) -> float:
         expect_length(message, _SCALE.itemsize + (self.dim + 7) // 8)

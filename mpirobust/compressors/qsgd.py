@@ -12,6 +12,7 @@ from mpirobust.compressors._blocks import blocks
 from mpirobust.compressors._rice import Packed, max_nbytes, pack
 from mpirobust.compressors.base import Code, Compressor
 from mpirobust.errors import Malformed
+from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Layout, Message, Vector
 
 _NORM = np.dtype("<f4")
@@ -61,7 +62,7 @@ class _Levels(Code):
         if not 0 <= unit < np.inf:
             raise Malformed("the norm is negative or not finite")
         magnitudes = np.concatenate([np.abs(packed.segment(here.start)[1]) for here in blocks(self.dim)])
-        return unit * float(np.linalg.norm(magnitudes, q) if magnitudes.size else 0.0)
+        return unit * q_norm(magnitudes.astype(np.float64), q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         for weight, message in zip(weights, messages, strict=True):

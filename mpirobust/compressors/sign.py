@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.components import component
-from mpirobust.compressors._signs import add_signs, fill_signs
+from mpirobust.compressors._signs import Zeros, add_signs, fill_signs, pack_signs
 from mpirobust.compressors.base import Code, Compressor, expect_length
 from mpirobust.types import Layout, Message, Vector
 
@@ -16,11 +17,15 @@ from mpirobust.types import Layout, Message, Vector
 class Sign(Compressor):
     """`Q(x) = sign(x)`, one bit per coordinate and no scale (signSGD, Bernstein et al. 2018; P1 §3).
 
-    A zero is sent as +. There is no δ: the error does not shrink with x.
+    There is no δ: the error does not shrink with x. A zero is sent as +, or with `zeros = "random"` as a drawn sign.
     """
 
+    added_keys: ClassVar = {"zeros": "plus"}
+
+    zeros: Zeros = "plus"
+
     def draw(self, layout: Layout, stream: np.random.Generator) -> Code:
-        return _Signs(layout.dim)
+        return _Signs(layout.dim, self.zeros)
 
     def max_nbytes(self, layout: Layout) -> int:
         return (layout.dim + 7) // 8
@@ -32,9 +37,10 @@ class Sign(Compressor):
 @dataclass(frozen=True)
 class _Signs(Code):
     dim: int
+    zeros: Zeros
 
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
-        return np.packbits(v >= 0).tobytes()
+        return pack_signs(v, self.zeros, rng)
 
     def norm(self, message: Message, q: float) -> float:
         expect_length(message, (self.dim + 7) // 8)

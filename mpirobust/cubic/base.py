@@ -48,9 +48,13 @@ class CubicModel:
 class CubicSolver(ABC):
     """Minimises a cubic model, exactly or nearly, by Hessian products."""
 
-    @abstractmethod
     def admit(self, loss: Loss) -> None:
         """Raise `PlanFault` with the field that does not fit the loss."""
+        return
+
+    def exact(self) -> bool:
+        """Return whether `solve` returns a global minimiser, as P2's proof assumes."""
+        return False
 
     @abstractmethod
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:

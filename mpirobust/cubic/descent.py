@@ -6,9 +6,7 @@ import numpy as np
 
 from mpirobust.components import Count, Field, component
 from mpirobust.cubic.base import CubicModel, CubicSolver
-from mpirobust.errors import PlanFault
 from mpirobust.numerics.norms import q_norm
-from mpirobust.problems.base import Loss
 from mpirobust.types import Vector
 
 
@@ -21,25 +19,27 @@ class Descent(CubicSolver):
     itself is too small on shards sorted by label. `step = "published"`: steps of `1/(20γL)` from zero,
     or the Cauchy point alone if the gradient is long. `perturbation` is the length of a
     random vector added to g; without it, g = 0 gives s = 0 even at a saddle.
+
+    If no bound at every point is known, each step along a slope v = ∇m(s) is found by backtracking: it is halved until
+    the model is sure to fall by a quarter of step ||v||². `safe` begins at `1/(γ max(0, vᵀHv/||v||²) + Mγ²||s||)`,
+    `published` with L = ||Hg||/||g||. Hv tells the model along v, so that backtracking takes no products.
     """
 
     iterations: Count = 10
     step: Literal["safe", "published"] = "safe"
     perturbation: Annotated[float, Field(ge=0)] = 0.0
 
-    def admit(self, loss: Loss) -> None:
-        if loss.curvature() is None:
-            raise PlanFault("kind", 'descent needs a bound on the Hessian, and this problem has none; choose "lanczos"')
-
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
-        assert model.bound is not None
         g = model.g
         if self.perturbation:
             noise = rng.standard_normal(g.size)
             g = g + self.perturbation / np.sqrt(noise @ noise) * noise
-        length, bound, rho = q_norm(g, 2), model.gamma * model.bound(), model.rho
+        length, rho = q_norm(g, 2), model.rho
         if length == 0.0:
             return np.zeros_like(g)
+        if model.bound is None:
+            return self._searched(g, length, model)
+        bound = model.gamma * model.bound()
         if self.step == "published" and length < bound * bound / rho:
             s, Hs = np.zeros_like(g), np.zeros_like(g)
             step, steps = 1 / (20 * bound), self.iterations
@@ -51,6 +51,31 @@ class Descent(CubicSolver):
             if at:
                 Hs = model.hessian(s)
             s = s - step * (g + model.gamma * Hs + 0.5 * rho * q_norm(s, 2) * s)
+        return s
+
+    def _searched(self, g: Vector, length: float, model: CubicModel) -> Vector:
+        """Return the solution where no bound on ||H|| is known."""
+        s, Hs = _cauchy(g, length, model)
+        steps, bound = self.iterations - 1, model.gamma * q_norm(Hs, 2) / q_norm(s, 2)
+        if self.step == "published":
+            from_zero = length < bound * bound / model.rho
+            steps = self.iterations if from_zero else 0
+            s, Hs = (np.zeros_like(g), np.zeros_like(g)) if from_zero else (s, Hs)
+        for _ in range(steps):
+            radius = q_norm(s, 2)
+            slope = g + model.gamma * Hs + 0.5 * model.rho * radius * s
+            square = float(slope @ slope)
+            if square == 0.0:
+                break
+            product = model.hessian(slope)
+            bend = model.gamma * float(slope @ product) / square
+            if not np.isfinite(bend):
+                return np.full_like(g, np.nan)
+            step = 1 / (20 * bound if self.step == "published" else max(0.0, bend) + model.rho * radius)
+            # m falls by step ||slope||² (1 - half of this); the second term bounds the cubic one on the way.
+            while step * (bend + model.rho / 3 * (2 * radius + q_norm(s - step * slope, 2))) > 1.5:
+                step /= 2
+            s, Hs = s - step * slope, Hs - step * product
         return s
 
 

@@ -5,7 +5,6 @@ import numpy as np
 from mpirobust.components import component
 from mpirobust.cubic._secular import minimiser, oriented
 from mpirobust.cubic.base import CubicModel, CubicSolver
-from mpirobust.problems.base import Loss
 from mpirobust.types import Vector
 
 
@@ -16,8 +15,8 @@ class Exact(CubicSolver):
     The only solver that builds H: d products, O(d²) memory and O(d³) time.
     """
 
-    def admit(self, loss: Loss) -> None:
-        pass
+    def exact(self) -> bool:
+        return True
 
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
         d = model.g.size

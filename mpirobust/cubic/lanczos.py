@@ -6,7 +6,6 @@ from mpirobust.components import Count, component
 from mpirobust.cubic._secular import minimiser, oriented
 from mpirobust.cubic.base import CubicModel, CubicSolver
 from mpirobust.numerics.norms import q_norm
-from mpirobust.problems.base import Loss
 from mpirobust.types import Vector
 
 _NOTHING = 1e-13  # of the longest product: what is shorter after orthogonalisation is rounding
@@ -21,9 +20,6 @@ class Lanczos(CubicSolver):
     """
 
     products: Count = 10
-
-    def admit(self, loss: Loss) -> None:
-        pass
 
     def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
         d = model.g.size

@@ -20,15 +20,27 @@ _GRAM_TOLERANCE = 1e-6  # relative, of the eigenvalue that is iterated for
 
 def power_iteration(product: Callable[[Vector], Vector], dim: int, seed: int) -> float:
     """Return `max |λ(H)|` from products with the symmetric matrix H: from below, usually within a few percent."""
+    return leading(product, dim, seed)[0]
+
+
+def leading(
+    product: Callable[[Vector], Vector], dim: int, seed: int, tolerance: float = _TOLERANCE, most: int = _MOST_PRODUCTS
+) -> tuple[float, Vector]:
+    """Return the same with the vector of length 1 where the iteration ended.
+
+    Args:
+        tolerance: of the relative change in one product, at which it ends.
+        most: products.
+    """
     v: Vector = stream(seed, CENTER, 0, Purpose.CURVATURE).standard_normal(dim)
     estimate = 0.0
-    for _ in range(_MOST_PRODUCTS):
+    for _ in range(most):
         v /= np.sqrt(v @ v)
         v = product(v)
         previous, estimate = estimate, float(np.sqrt(v @ v))
-        if estimate == 0.0 or abs(estimate - previous) <= _TOLERANCE * estimate:
+        if estimate == 0.0 or abs(estimate - previous) <= tolerance * estimate:
             break
-    return estimate
+    return estimate, v / (estimate or 1.0)
 
 
 def smallest_eigenvalue(product: Callable[[Vector], Vector], dim: int, seed: int) -> float:

@@ -8,7 +8,15 @@ from mpirobust.types import Vector
 
 
 def q_norm(v: Vector, q: float) -> float:
-    """Return `||v||_q` for q = 1, 2 or inf; not finite if an entry is not, or if it overflows."""
+    """Return `||v||_q`, q >= 1 or inf; not finite if an entry is not, or if it overflows.
+
+    For q other than 1, 2 and inf the largest entry is taken out first: the q-th powers neither overflow nor vanish.
+    """
     if q == 2.0:
         return float(np.sqrt(v @ v))
-    return float(np.abs(v).sum() if q == 1.0 else np.abs(v).max(initial=0.0))
+    if q == 1.0:
+        return float(np.abs(v).sum())
+    largest = float(np.abs(v).max(initial=0.0))
+    if q == np.inf or not 0 < largest < np.inf:
+        return largest
+    return largest * float(((np.abs(v) / largest) ** q).sum() ** (1 / q))

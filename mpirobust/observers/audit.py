@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from math import isfinite, isnan, nan
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mpirobust.cluster.row_metrics import RowMetrics
 from mpirobust.components import Count, component
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
 from mpirobust.stop_rules import StopRules
@@ -31,10 +33,13 @@ class Audits(Observer):
         every: rounds from audit to audit.
         curvature_every: audits after a multiple of so many rounds measure the smallest eigenvalue λ_min of the honest
             Hessian as well, and so does the last audit; None: none does.
+        metrics: what is measured on the test rows beside the accuracy. All but the test loss need the scores of all
+            test rows at the center.
     """
 
     every: Count = 1
     curvature_every: Count | None = None
+    metrics: tuple[Literal["test_loss", "balanced_accuracy", "auc"], ...] | None = None
 
     def __post_init__(self) -> None:
         if self.curvature_every is not None and self.curvature_every % self.every:
@@ -97,6 +102,8 @@ class Auditor(Watch):
         audit = moment.cluster.audit(x)
         with_curvature = self._measures_curvature(moment.round, audit.gradient_norm)
         lambda_min = moment.cluster.lambda_min(x) if with_curvature else nan
+        asked = self._plan.metrics or ()
+        tested = moment.cluster.row_metrics(x, by_row={*asked} != {"test_loss"}) if asked else RowMetrics()
         if moment.cluster.depleted:
             return False  # these values are of the remaining workers; the resumed run audits all of them
         row = self._trace.audits.append()
@@ -106,6 +113,8 @@ class Auditor(Watch):
         row["test_accuracy"] = audit.test_accuracy
         row["distance"] = min((np.sqrt((x - w) @ (x - w)) for w in self._solutions), default=nan)
         row["lambda_min"] = lambda_min
+        for name, value in asdict(tested).items():
+            row[name] = value if name in asked else nan
         return True
 
     def _judge(self) -> Status | None:

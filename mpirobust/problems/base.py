@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpirobust.shard import Shard
 from mpirobust.types import Layout, Vector, flat
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is known of a loss at every x (P2 Ass. 1, 2); None where no bound is known.
+
+    Attributes:
+        value: no more than `F_i(x)`, whatever the shard.
+        slope: `shard -> L` with `||∇F_i(x)|| <= L`.
+        twist: `shard -> L2` with `||∇²F_i(x) - ∇²F_i(y)|| <= L2 ||x - y||`.
+    """
+
+    value: float | None = None
+    slope: Callable[[Shard], float] | None = None
+    twist: Callable[[Shard], float] | None = None
 
 
 class Loss(ABC):
@@ -51,9 +69,20 @@ class Loss(ABC):
         """Return `shard -> L` with `||∇²F_i(x)|| <= L` at every x, cheap when repeated; None if no bound is known."""
         return None
 
+    def bounds(self) -> Bounds:
+        """Return the other bounds, for the checks of the papers' assumptions; by default none is known."""
+        return Bounds()
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         """Return sums over the rows, so that shards add up: `correct` and `rows`, or nothing."""
         return {}
+
+    def class_scores(self, x: Vector, shard: Shard) -> NDArray[np.floating[Any]] | None:
+        """Return a score for every row and class, shape (n, classes); the largest is the guess, the first of equals.
+
+        None if the problem has no classes.
+        """
+        return None
 
     def solutions(self, w: Vector) -> Sequence[Vector]:
         """Return what minimises the loss on rows with targets `y = Xw` (and no regulariser), each of shape (dim,).

@@ -8,7 +8,7 @@ import numpy as np
 
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
-from mpirobust.problems.base import Loss
+from mpirobust.problems.base import Bounds, Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
 
@@ -40,6 +40,9 @@ class LeastSquares(Loss):
 
     def curvature(self) -> Callable[[Shard], float] | None:
         return lambda shard: shard.gram_norm
+
+    def bounds(self) -> Bounds:
+        return Bounds(value=0.0, twist=lambda _: 0.0)
 
     def solutions(self, w: Vector) -> Sequence[Vector]:
         return (w,)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import sqrt
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from mpirobust.components import Field, component
 from mpirobust.errors import PlanFault
-from mpirobust.problems.base import Loss
+from mpirobust.problems.base import Bounds, Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
 
@@ -53,6 +55,17 @@ class Logistic(Loss):
     def curvature(self) -> Callable[[Shard], float] | None:
         return lambda shard: shard.gram_norm / 4 + self.l2 / shard.total  # p (1 - p) <= 1/4
 
+    def bounds(self) -> Bounds:
+        """Return bounds; of a row, p <= 1 and |p (1-p) (1-2p)| <= 1/(6√3). The regulariser's slope has none."""
+        return Bounds(
+            value=0.0,
+            slope=None if self.l2 else lambda shard: sqrt(shard.gram_norm),
+            twist=lambda shard: shard.gram_norm * shard.longest_row / (6 * sqrt(3)),
+        )
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         guess = (shard.X @ x) > 0
         return {"correct": float(np.count_nonzero(guess == (shard.y == 1))), "rows": float(shard.rows)}
+
+    def class_scores(self, x: Vector, shard: Shard) -> NDArray[np.float64]:
+        return np.column_stack((np.zeros(shard.rows), shard.X @ x))

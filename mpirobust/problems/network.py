@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mpirobust.components import MOST, Count, Field, component
 from mpirobust.errors import PlanFault
-from mpirobust.problems.base import Loss
+from mpirobust.problems.base import Bounds, Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Layout, Vector
 
@@ -108,10 +108,16 @@ class Network(Loss):
 
         return product
 
+    def bounds(self) -> Bounds:
+        return Bounds(value=0.0)
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
+        guess = self.class_scores(x, shard).argmax(axis=1)
+        return {"correct": float(np.count_nonzero(guess == shard.y)), "rows": float(shard.rows)}
+
+    def class_scores(self, x: Vector, shard: Shard) -> Matrix:
         layers = self._layers(x, shard)
-        correct = sum(int((_forward(layers, X)[-1].argmax(axis=1) == y).sum()) for X, y in self._slabs(shard))
-        return {"correct": float(correct), "rows": float(shard.rows)}
+        return np.concatenate([_forward(layers, X)[-1] for X, _ in self._slabs(shard)])
 
     def _shapes(self, features: int) -> list[tuple[int, int]]:
         return list(pairwise([features, *self.hidden, self.classes]))

@@ -7,7 +7,7 @@ import numpy as np
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems._saddles import Away, point_at
-from mpirobust.problems.base import Loss
+from mpirobust.problems.base import Bounds, Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
 
@@ -45,6 +45,9 @@ class PhaseRetrieval(Loss):
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         weight = (3 * (shard.X @ x) ** 2 - shard.y**2) / shard.rows
         return lambda v: shard.XT @ (weight * (shard.X @ v))
+
+    def bounds(self) -> Bounds:
+        return Bounds(value=0.0)
 
     def solutions(self, w: Vector) -> Sequence[Vector]:
         return (w, -w)

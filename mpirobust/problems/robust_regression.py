@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import cos, pi, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
-from mpirobust.problems.base import Loss
+from mpirobust.problems.base import Bounds, Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
 
@@ -49,11 +51,22 @@ class RobustRegression(Loss):
     def curvature(self) -> Callable[[Shard], float] | None:
         return lambda shard: shard.gram_norm  # |weight| of a row is at most 1, where it fits
 
+    def bounds(self) -> Bounds:
+        """Return bounds; the first derivative of a row's loss is at most 1/√2, the third √2 cos⁴(π/8)."""
+        return Bounds(
+            value=0.0,
+            slope=lambda shard: sqrt(shard.gram_norm / 2),
+            twist=lambda shard: sqrt(2) * cos(pi / 8) ** 4 * shard.gram_norm * shard.longest_row,
+        )
+
     def metrics(self, x: Vector, shard: Shard) -> Mapping[str, float]:
         if shard.classes == 0:
             return {}
         guess = (shard.X @ x) > 0.5
         return {"correct": float(np.count_nonzero(guess == (shard.y == 1))), "rows": float(shard.rows)}
+
+    def class_scores(self, x: Vector, shard: Shard) -> NDArray[np.float64] | None:
+        return np.column_stack((np.full(shard.rows, 0.5), shard.X @ x)) if shard.classes else None
 
     def solutions(self, w: Vector) -> Sequence[Vector]:
         return (w,)

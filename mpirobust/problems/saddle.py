@@ -7,7 +7,7 @@ import numpy as np
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
 from mpirobust.problems._saddles import Away, mean_row, point_at
-from mpirobust.problems.base import Loss
+from mpirobust.problems.base import Bounds, Loss
 from mpirobust.shard import Shard
 from mpirobust.types import Vector
 
@@ -46,6 +46,9 @@ class Saddle(Loss):
 
     def curvature(self) -> Callable[[Shard], float] | None:
         return lambda shard: 2 * abs(float(shard.y.mean()))
+
+    def bounds(self) -> Bounds:
+        return Bounds(twist=lambda _: 0.0)
 
     def _curvatures(self, x: Vector, shard: Shard) -> Vector:
         """Return the diagonal of the Hessian: 2c, and -2c at the end."""

@@ -184,7 +184,8 @@ def check_continues(folder: Path, former: Former, plan: PlanRecord) -> None:
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in plan.free]
     if wrong:
-        raise SetupFault(f"{folder} holds a run of another plan: {'; '.join(wrong)}; choose another --out")
+        apart = f"{folder} holds a run of another plan: {'; '.join(wrong)}"
+        raise SetupFault(f"{apart}; choose another --out, or continue that run with mpirobust resume {folder}")
     changed = ", ".join(sorted(name for name, digest in plan.sources.items() if former.sources.get(name) != digest))
     if changed:
         raise SetupFault(f"the source of {changed} has changed since the run in {folder} began; choose another --out")

@@ -13,7 +13,15 @@ import numpy as np
 from mpirobust.records.layout import PHASES, open_record
 
 # Columns that an older file of this format may lack, with the value to use instead.
-LATER = {"lambda_min": nan, "escape": False, "absent": False, "reset": False}
+LATER = {
+    "lambda_min": nan,
+    "test_loss": nan,
+    "balanced_accuracy": nan,
+    "auc": nan,
+    "escape": False,
+    "absent": False,
+    "reset": False,
+}
 
 
 def types(workers: int) -> dict[str, np.dtype[np.void]]:
@@ -21,7 +29,8 @@ def types(workers: int) -> dict[str, np.dtype[np.void]]:
     phases = [(f"seconds_{phase}", "<f8") for phase in PHASES]
     counted = [("round", "<i8"), ("escape", "?"), ("bytes_up", "<i8"), ("bytes_down", "<i8"), ("elapsed", "<f8")]
     by_worker = [("norms", "<f8", (workers,)), *((name, "?", (workers,)) for name in ("kept", "absent", "reset"))]
-    audited = ("loss", "gradient_norm", "distance", "test_accuracy", "lambda_min")
+    measured = ("test_loss", "balanced_accuracy", "auc")
+    audited = ("loss", "gradient_norm", "distance", "test_accuracy", "lambda_min", *measured)
     return {
         "rounds": np.dtype([*counted, *phases, *by_worker]),
         "audits": np.dtype([("round", "<i8"), *((name, "<f8") for name in audited)]),

@@ -25,20 +25,40 @@ LABELS = {
     "loss": "training loss",
     "gradient_norm": "gradient norm",
     "test_accuracy": "test accuracy",
+    "test_loss": "test loss",
+    "balanced_accuracy": "balanced test accuracy",
+    "auc": "area under the ROC curve",
     "test_error": "test error",
     "least_gradient_norm": "least gradient norm",
     "least_gradient_square": "least squared gradient norm",
+    "balanced_error": "balanced test error",
+    "auc_error": "area over the ROC curve",
     "round": "round",
     "bytes": "bytes sent up",
     "seconds": "seconds",
 }
 
-# Metrics that are made from the columns of the audits. P1's theorems are about the least gradient of all rounds.
-_DERIVED: dict[str, Callable[[Any], NDArray[np.float64]]] = {
-    "test_error": lambda file: 1 - file["audits/test_accuracy"][:],
-    "least_gradient_norm": lambda file: np.fmin.accumulate(file["audits/gradient_norm"][:]),
-    "least_gradient_square": lambda file: np.fmin.accumulate(file["audits/gradient_norm"][:]) ** 2,
+_Derive = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _complement(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 - share
+
+
+def _least_square(norm: NDArray[np.float64]) -> NDArray[np.float64]:
+    least: NDArray[np.float64] = np.fmin.accumulate(norm)
+    return least * least
+
+
+# Metrics that are made from a column of the audits. P1's theorems are about the least gradient of all rounds.
+_DERIVED: dict[str, tuple[str, _Derive]] = {
+    "test_error": ("test_accuracy", _complement),
+    "balanced_error": ("balanced_accuracy", _complement),
+    "auc_error": ("auc", _complement),
+    "least_gradient_norm": ("gradient_norm", np.fmin.accumulate),
+    "least_gradient_square": ("gradient_norm", _least_square),
 }
+_SHARES = {column for column, derive in _DERIVED.values() if derive is _complement}
 
 _HIGH, _ROW = 2.2, 0.16  # inches of a panel, and of a line of text
 _LETTERS, _SHORT = 58, 16  # of a line across the column, and of a label that takes half of it at most
@@ -47,7 +67,7 @@ _LETTERS, _SHORT = 58, 16  # of a line across the column, and of a label that ta
 def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
     """Draw one curve per run, labelled by the name of its folder; raise `SetupFault`."""
     with figure([out], metric, against) as (axes,):
-        axes.set_yscale("linear" if metric == "test_accuracy" else "log")
+        axes.set_yscale("linear" if metric in _SHARES else "log")
         for number, path in enumerate(paths):
             folder = path if path.is_dir() else path.parent
             at, values = curve(folder, metric, against)
@@ -65,7 +85,9 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
     path = folder / TRACE
     with open_trace(path) as file:
         at = file["audits/round"][:]
-        values = _DERIVED[metric](file) if metric in _DERIVED else file[f"audits/{metric}"][:]
+        name, derive = _DERIVED.get(metric, (metric, np.asarray))
+        name = f"audits/{name}"
+        values = derive(file[name][:]) if name in file else np.full(at.shape, np.nan)
         column = {"bytes": "bytes_up", "seconds": "elapsed"}.get(against)
         if column is not None:
             per_round = file[f"rounds/{column}"][:]

@@ -14,7 +14,10 @@ from mpirobust.cluster.protocol import HEADER
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.numerics.exact_sum import LIMBS
 from mpirobust.plan import load_plan
-from mpirobust.reports.theorem_check import contraction, regime
+from mpirobust.reports.constants import Start, contraction
+from mpirobust.reports.cubic_check import cubic_regime
+from mpirobust.reports.rate_check import rates
+from mpirobust.reports.theorem_check import regime
 from mpirobust.types import Rows
 
 
@@ -37,7 +40,9 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
     longest, fixed_length = plan.code_lengths(layout)
     up = longest + (NORM_PREFIX.itemsize if plan.algorithm.norm().claimed else 0)
     at_most = "" if fixed_length else "at most "
-    delta = contraction(plan, dataset, dealt)
+    start = Start(plan, dataset, dealt)
+    delta = contraction(start)
+    said = cubic_regime(start, dealt, delta) or [*regime(plan, dealt, delta), *rates(start, dealt, delta)]
     bad = plan.byzantine()
     shares = plan.weights(dealt) / plan.weights(dealt).sum()
     beta = plan.aggregator.tolerates()
@@ -65,7 +70,7 @@ def forecast(path: Path, overrides: Sequence[str]) -> str:
         f"  bytes down  {down} a worker and round",
         f"  delta       {delta}",
         *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in plan.origins().items()),
-        *(f"  theory      {sentence}" for sentence in regime(plan, dealt, delta)),
+        *(f"  theory      {sentence}" for sentence in said),
         f"  memory      about {_mib(each)} a worker plus {_mib(per_rank)} a rank, {_mib(center)} at the center",
     ]
     return "\n".join(lines)

@@ -18,7 +18,8 @@ NO_RUN, DAMAGED = "no run", "damaged"  # in place of the status, for a run witho
 
 _LOG = "slurm.log"  # the log of the job that wrote the folder, or a link to it, where the scripts of jobs/ put it
 _FIGURES = (
-    *("loss", "gradient_norm", "distance", "test_accuracy", "byzantine_kept_mean"),
+    *("loss", "gradient_norm", "distance", "test_accuracy"),
+    *("test_loss", "balanced_accuracy", "auc", "byzantine_kept_mean"),
     *("bytes_up", "bytes_down", "seconds"),
 )
 

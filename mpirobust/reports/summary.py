@@ -32,7 +32,8 @@ def summary(path: Path) -> dict[str, Any]:
 
     `byzantine_kept_mean` is the mean number of Byzantine workers kept per round;
     `kept_mean` that of all workers. Figures of the objective are those of the last audit; `second_order` is the
-    smallest ε for which they say second-order stationary to (ε, √ε). `escape_rounds` were spent on getting away
+    smallest ε for which they say second-order stationary to (ε, √ε). `gradient_norm_min` is the least of all audits,
+    of which P1's theorems speak: `min_t ||∇F(w_t)||`. `escape_rounds` were spent on getting away
     from saddle points, the first of them after `first_hit` rounds. `writer` says whether a process still holds
     the lock of a run with status `running`; `host` was that of the center, and `written` is the time of the last write.
 
@@ -55,6 +56,8 @@ def summary(path: Path) -> dict[str, Any]:
         done = len(kept)
         phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
         objective = _objective(audits)
+        norms = audits["gradient_norm"][:]
+        norms = norms[np.isfinite(norms)]
         figures: dict[str, Any] = {
             "status": str(file.attrs["status"]),
             "writer": str(writer_of(path.parent, host)) if running else None,
@@ -65,6 +68,7 @@ def summary(path: Path) -> dict[str, Any]:
             "first_hit": int(escape.argmax()) if escape.any() else None,
             **objective,
             "loss_at_start": _loss_at_start(audits),
+            "gradient_norm_min": float(norms.min()) if norms.size else None,
             "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
             "bytes_up": int(rounds["bytes_up"][:].sum()),
             "bytes_down": int(rounds["bytes_down"][:].sum()),
@@ -104,10 +108,16 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         ("gradient_norm", "gradient norm"),
         ("distance", "distance to w*"),
         ("test_accuracy", "test accuracy"),
+        ("test_loss", "test loss"),
+        ("balanced_accuracy", "balanced acc."),
+        ("auc", "area under ROC"),
         ("lambda_min", "lambda_min"),
     ]:
         if figures[key] is not None:
             lines.append(f"  {label:<16}{figures[key]:.6g}{' (overflowed)' if isinf(figures[key]) else ''}")
+    if figures["gradient_norm_min"] is not None:
+        least = figures["gradient_norm_min"] * figures["gradient_norm_min"]  # inf if it overflows; ** would raise
+        lines.append(f"  {'min ||∇F||²':<16}{least:.6g} over the audits")
     if figures["second_order"] is not None:
         lines.append(f"  second-order stationary to (ε, √ε) with ε = {figures['second_order']:.3g}")
     if figures["escape_rounds"]:
@@ -154,7 +164,8 @@ def _second_order(gradient_norm: float | None, lambda_min: float | None) -> floa
 def _objective(audits: Any) -> dict[str, float | None]:
     """Return the figures of the last audit; None for those that it does not have. They need not be finite."""
     columns = {name: audits[name] for name in ("loss", "gradient_norm", "distance", "test_accuracy")}
-    columns["lambda_min"] = audits.get("lambda_min", ())
+    for name in ("lambda_min", "test_loss", "balanced_accuracy", "auc"):  # files of earlier versions lack them
+        columns[name] = audits.get(name, ())
     last = {name: float(column[-1]) if len(column) else None for name, column in columns.items()}
     missing = {name for name, value in last.items() if value is not None and isnan(value)} - {"loss", "gradient_norm"}
     return {name: None if name in missing else value for name, value in last.items()}

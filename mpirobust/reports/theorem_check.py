@@ -3,101 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
 
-import numpy as np
-
-from mpirobust.data.sources.base import Dataset
-from mpirobust.errors import Malformed
-from mpirobust.numerics.norms import q_norm
 from mpirobust.plan import Plan
-from mpirobust.reports.theory import THEOREM1, THEOREM2, THEOREM3, Theorem, largest_alpha, smallest_delta
-from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import Layout, Rows, Vector
+from mpirobust.reports.constants import Contraction
+from mpirobust.reports.theory_p1 import THEOREM1, THEOREM2, THEOREM3, Theorem, largest_alpha, smallest_delta
+from mpirobust.types import Rows
 
-_WORKERS = 8  # whose gradients are encoded
-_DRAWS = 8  # for each, of a code with randomness in it
 _ROUNDING = 1e-12  # a margin below this is none
-
-
-@dataclass(frozen=True)
-class Contraction:
-    """δ of the plan's code.
-
-    Attributes:
-        dim: d.
-        workers: how many were measured.
-        measured: at the starting point; -inf if a gradient or its code is not finite.
-        worst: over all vectors; None if there is none above 0.
-    """
-
-    dim: int
-    workers: int
-    measured: float
-    worst: float | None
-
-    def __str__(self) -> str:
-        worst = "none at worst: not a contraction" if self.worst is None else f"{self.worst:.3g} at worst"
-        return f"{self.measured:.3g} measured at the start on {self.workers} workers, {worst}"
-
-
-def contraction(plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> Contraction:
-    """Return `1 - max_i E||Q(g_i) - g_i||²/||g_i||²` over some workers, evenly spaced, at the starting point.
-
-    The mean is over the messages of the first rounds. If the mean of so few draws is below the proved δ, the proved
-    one is returned. A zero gradient is left out.
-    """
-    features = dataset.facts.features
-    x, layout = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START)), plan.problem.layout(features)
-    chosen = np.unique(np.linspace(0, plan.workers - 1, _WORKERS).astype(int))
-    with np.errstate(over="ignore", invalid="ignore"):  # an overflow makes a message unsound, and δ -inf
-        errors = [
-            _relative_error(plan, layout, worker, plan.problem.gradient(x, dataset.train(dealt[worker])))
-            for worker in chosen.tolist()
-        ]
-    worst = plan.compressor.delta(layout)
-    return Contraction(x.size, chosen.size, max(1 - max(errors), -inf if worst is None else worst), worst)
-
-
-def _relative_error(plan: Plan, layout: Layout, worker: int, g: Vector) -> float:
-    """Return `E||Q(g) - g||²/||g||²`; a code without randomness is evaluated once."""
-    largest = float(np.abs(g).max(initial=0.0))
-    if largest == 0:
-        return 0.0
-    if not np.isfinite(largest):
-        return inf
-    errors = []
-    for draw in range(_DRAWS):
-        rng, untouched = (stream(plan.seed, worker, draw, Purpose.ENCODE) for _ in range(2))
-        code = plan.compressor.draw(layout, stream(plan.seed, worker, draw, Purpose.SHARED))
-        try:
-            decoded = code.decode(code.encode(g, rng))
-        except Malformed:
-            return inf
-        errors.append((q_norm((decoded - g) / largest, 2.0) / q_norm(g / largest, 2.0)) ** 2)
-        if not plan.compressor.draws_for_each() and rng.random() == untouched.random():
-            break
-    return float(np.mean(errors))
 
 
 def regime(plan: Plan, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
     """Return which theorem covers the plan, whether it is inside, by what margin, and what would bring it inside."""
-    bad = plan.byzantine().size
-    trimmed = plan.aggregator.trims(plan.workers)
-    if trimmed == 0 and bad:
-        trimmed = None  # a mean among Byzantine workers is not P1's rule
-    foreign = _foreign(plan, trimmed, max(rows.size for rows in dealt))
+    trimmed, theorem = trims(plan), theorem_of(plan)
+    foreign = outside(plan, dealt)
     found = [f"outside P1's theorems: {'; '.join(foreign)}"] if foreign else []
-    algorithm = plan.feedback.p1_algorithm()
-    if plan.algorithm.outside_p1(0) is None or algorithm is None:
-        return found
-    if trimmed is None or 2 * trimmed >= plan.workers:
+    if theorem is None or trimmed is None:
         return found
     if not delta.measured > 0:
         return [*found, f"no theorem of P1 holds for this code: {delta.measured:.3g} is measured, and all want δ > 0"]
-    theorem = THEOREM3 if algorithm == 2 else THEOREM1 if plan.algorithm.norm().claimed else THEOREM2
-    verdict = _verdict(theorem, delta, bad / plan.workers, trimmed / plan.workers)
+    verdict = _verdict(theorem, delta, plan.byzantine().size / plan.workers, trimmed / plan.workers)
     if foreign:
         verdict[0] = f"but for that, {verdict[0]}"
     granted = "gradients that stay bounded" if theorem is THEOREM3 else "gradients with light tails"
@@ -105,7 +30,7 @@ def regime(plan: Plan, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
     return [
         *found,
         *verdict,
-        f"taken for granted: i.i.d. rows, a smooth loss, {granted}, a small step, δ as at the start",
+        f"taken for granted: i.i.d. rows, a smooth loss, {granted}, δ as at the start",
         f"even inside, ||∇F||² falls to a floor that grows with d²/n, here {delta.dim**2 / n:.3g}",
     ]
 
@@ -146,10 +71,24 @@ def _asked(needed: float | None) -> str:
     return "more than δ = 1" if needed is None else f"δ > {needed:.3g}"
 
 
-def _foreign(plan: Plan, trimmed: int | None, rows: int) -> list[str]:
+def trims(plan: Plan) -> int | None:
+    """Return how many workers the rule of a plan drops by norm; None if the rule is not that of the papers."""
+    trimmed = plan.aggregator.trims(plan.workers)
+    return None if trimmed == 0 and plan.byzantine().size else trimmed  # a mean among Byzantine workers is not
+
+
+def theorem_of(plan: Plan) -> Theorem | None:
+    """Return the theorem of P1 that has a condition for the plan, covered by it or not; None if none has."""
+    algorithm, trimmed = plan.feedback.p1_algorithm(), trims(plan)
+    if plan.algorithm.outside_p1(0) is None or algorithm is None or trimmed is None or 2 * trimmed >= plan.workers:
+        return None
+    return THEOREM3 if algorithm == 2 else THEOREM1 if plan.algorithm.norm().claimed else THEOREM2
+
+
+def outside(plan: Plan, dealt: Sequence[Rows]) -> list[str]:
     """Return the parts of the plan that no theorem covers, and what the theorems assume instead."""
-    table, m = plan.table(), plan.workers
-    outside = plan.algorithm.outside_p1(rows)
+    table, m, trimmed = plan.table(), plan.workers, trims(plan)
+    outside = plan.algorithm.outside_p1(max(rows.size for rows in dealt))
     if outside is None:
         return [f"they are of first-order, not {table['algorithm']['kind']}"]
     adheres = plan.attack is None or plan.attack.adheres()

@@ -32,9 +32,19 @@ def stored_plan(
     try:
         with catalog.only(allowed):
             table, notes = with_overrides(dict(former.plan), overrides, beside)
+            for key, value in Plan.of(table, beside).record().added.items():
+                _set_default(table, key.split("."), value)
             return Plan.of(table, beside), notes
     except PlanFault as fault:
         raise SetupFault(f"{folder / TRACE}: {fault}") from fault
+
+
+def _set_default(table: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set a key that the version which began the run did not have to the value that corresponds to its behaviour."""
+    *outer, last = path
+    for part in outer:
+        table = table[part]
+    table.setdefault(last, value)
 
 
 def note_on(folder: Path, former: Former, plan: PlanRecord, at_checkpoint: bool) -> str:

@@ -45,16 +45,17 @@ class Watchdog(Watch):
         """
         Args:
             signals: to be asked when the time limit has passed.
-            ends: the time limit, on `time.monotonic`; None for none.
+            ends: the time limit, on `time.monotonic`; None for none. A run that begins after it finds out by itself
+                that no round fits, and is not asked.
             patience: the longest time of a round with its audit and checkpoint, in seconds; None for any.
         """
-        turn = _TURN * min(comm.rank, 2)
+        turn, now = _TURN * min(comm.rank, 2), monotonic()
         self.ranks: Sequence[RankFacts] = ()
         self._comm = comm
         self._signals = signals
         self._speaks = comm.rank <= 1
-        self._ends = inf if ends is None else ends
-        self._killed = self._ends + _GRACE + turn
+        self._ends = inf if ends is None or ends <= now else ends
+        self._killed = inf if ends is None else max(ends, now) + _GRACE + turn
         self._limit = inf if patience is None else patience
         self._patience = self._limit + turn
         self._fed = inf
@@ -64,7 +65,7 @@ class Watchdog(Watch):
         self._thread = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Watchdog:
-        if min(self._ends, self._patience) < inf:
+        if min(self._killed, self._patience) < inf:
             self._thread.start()
         return self
 

@@ -12,7 +12,7 @@ from time import monotonic
 
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.comm.communicator import Communicator
-from mpirobust.errors import Exit, Interrupted, ReportedFault, SetupFault
+from mpirobust.errors import Exit, Fault, SetupFault
 from mpirobust.plan import load_plan
 from mpirobust.records import run_folder
 from mpirobust.records.layout import TRACE, open_record
@@ -72,10 +72,10 @@ def carry_out(
                     request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit)
                     try:
                         code, _ = experiment.run(request, comm, signals, watchdog)
-                    except (Interrupted, ReportedFault) as fault:  # before the first round of this run
-                        if fault.code != Exit.INTERRUPTED:
+                    except Fault as fault:
+                        if fault.code != Exit.INTERRUPTED:  # in set-up
                             raise
-                        return Exit.INTERRUPTED
+                        code = fault.code
                     if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
                     comm.on_root(partial(_cleared, folder))
@@ -84,7 +84,7 @@ def carry_out(
 
 def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) -> bytes:
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
-    if not stop and ends is not None and passed(ends):
+    if ends is not None and passed(ends):
         say(shortage(ends - monotonic(), MARGIN, limit))
         stop = True
     if stop:

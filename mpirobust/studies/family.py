@@ -16,7 +16,15 @@ T = TypeVar("T")
 
 # Of an audit, or the least of all audits so far; the smaller the better.
 Metric: TypeAlias = Literal[
-    "distance", "loss", "gradient_norm", "test_error", "least_gradient_norm", "least_gradient_square"
+    "distance",
+    "loss",
+    "gradient_norm",
+    "least_gradient_norm",
+    "least_gradient_square",
+    "test_error",
+    "test_loss",
+    "balanced_error",
+    "auc_error",
 ]
 Overrides: TypeAlias = tuple[str, ...]  # `table.key=value`, as `--set` takes them
 Seeds: TypeAlias = Annotated[tuple[int, ...], Field(min_length=1)]

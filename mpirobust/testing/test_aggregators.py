@@ -281,7 +281,7 @@ class TestNormTrim:
         kept = judged(NormTrim(beta=0.1), inbox(np.ones((10, DIM)), instead={0: b"", 5: b""})).kept
         assert kept.tolist() == [False, *[True] * 4, False, *[True] * 4]
 
-    @pytest.mark.parametrize("q", [1.0, 2.0, np.inf])
+    @pytest.mark.parametrize("q", [1.0, 1.5, 2.0, np.inf])
     def test_measures_by_the_norm_that_is_asked_for(self, q: float) -> None:
         said = vectors(20)
         kept = judged(NormTrim(beta=0.25), inbox(said, norm=Norm(q))).kept

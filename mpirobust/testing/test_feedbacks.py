@@ -172,7 +172,7 @@ def test_what_was_aimed_at_is_what_the_rule_sees(feedback: Feedback) -> None:
 
 @each
 @over_codes
-@pytest.mark.parametrize("q", [1.0, 2.0, np.inf])
+@pytest.mark.parametrize("q", [1.0, 2.0, 3.5, np.inf])
 def test_what_is_measured_is_what_the_rule_finds(feedback: Feedback, compressor: Compressor, q: float) -> None:
     norms = [Norm(q), Norm(q, claimed=True)] if feedback.sends_answers() else [Norm(q)]
     for norm in norms:

@@ -98,6 +98,49 @@ def test_curvature_bounds_the_hessian_everywhere(case: Case) -> None:
         assert np.abs(np.linalg.eigvalsh(H)).max() <= bound(case.shard)
 
 
+AWAY = (0.0, 0.1, -0.6, 1.0, 30.0)
+
+
+def test_no_value_is_below_its_bound(case: Case) -> None:
+    bound = case.loss.bounds().value
+    assert bound is None or all(case.loss.value(at * case.x, case.shard) >= bound for at in AWAY)
+
+
+@those(lambda case: case.loss.bounds().slope is not None)
+def test_no_slope_is_above_its_bound(case: Case) -> None:
+    bound = case.loss.bounds().slope
+    assert bound is not None
+    assert all(np.linalg.norm(case.loss.gradient(at * case.x, case.shard)) <= bound(case.shard) for at in AWAY)
+
+
+@those(lambda case: case.loss.bounds().twist is not None)
+def test_no_hessian_changes_faster_than_its_bound(case: Case) -> None:
+    bound = case.loss.bounds().twist
+    assert bound is not None
+    for at, v in ((at, v) for at in AWAY for v in directions(case.x.size)):
+        one, other = (case.loss.hessian(x, case.shard) for x in (at * case.x, at * case.x + 0.05 * v))
+        change = np.array([one(unit) - other(unit) for unit in np.eye(case.x.size)])
+        slack = 1e-12 * (1 + np.abs([one(unit) for unit in np.eye(case.x.size)]).max())
+        assert np.linalg.norm(change, 2) <= bound(case.shard) * 0.05 * np.linalg.norm(v) + slack
+
+
+def test_bounds_of_the_derivatives_are_reached() -> None:
+    """One row x = e_1: the loss is φ(w_1); the third derivatives at log(2 + √3) and √2 tan(π/8)."""
+    one = made_shard(1, 1, 0)
+    shard = Shard.of(np.ones((1, 1)), np.zeros(1), 2, 1)
+    assert one.longest_row == pytest.approx(abs(one.X[0, 0]))
+    for loss, steepest, bent in (
+        (Logistic(l2=0.0), 40.0, float(np.log(2 + np.sqrt(3)))),
+        (RobustRegression(), np.sqrt(2), np.sqrt(2) * (np.sqrt(2) - 1)),
+    ):
+        slope, twist = loss.bounds().slope, loss.bounds().twist
+        assert slope is not None
+        assert twist is not None
+        assert abs(loss.gradient(np.array([steepest]), shard)[0]) == pytest.approx(slope(shard), rel=1e-5)
+        ahead, behind = (loss.hessian(np.array([bent + at]), shard)(np.ones(1))[0] for at in (1e-4, -1e-4))
+        assert abs(ahead - behind) / 2e-4 == pytest.approx(twist(shard), rel=1e-5)
+
+
 @pytest.mark.parametrize("classes", [0, 2])
 def test_curvature_is_reached_where_the_loss_bends_most(classes: int) -> None:
     """Least squares everywhere, logistic regression at 0 (p = 1/2), robust regression where every row fits."""
@@ -205,6 +248,15 @@ def test_accuracy_counts_rows(case: Case) -> None:
     metrics = case.loss.metrics(case.x, case.shard)
     assert metrics["rows"] == ROWS
     assert 0 <= metrics["correct"] <= ROWS
+
+
+def test_the_largest_score_is_the_guess_that_is_counted(case: Case) -> None:
+    scores, metrics = case.loss.class_scores(case.x, case.shard), case.loss.metrics(case.x, case.shard)
+    if scores is None:
+        assert not metrics
+        return
+    assert scores.shape == (ROWS, case.shard.classes)
+    assert np.count_nonzero(scores.argmax(axis=1) == case.shard.y) == metrics["correct"]
 
 
 def test_a_separating_point_gets_every_row_right() -> None:

@@ -67,7 +67,7 @@ def test_the_rule_judges_means_of_neighbours(code: Compressor, dim: int, table: 
     np.testing.assert_allclose(verdict.step, expected.step, rtol=1e-5, atol=1e-5)  # iterated rules stop
 
 
-@pytest.mark.parametrize("q", [1.0, 2.0, np.inf])
+@pytest.mark.parametrize("q", [1.0, 1.5, 2.0, 7.0, np.inf])
 def test_the_mixed_are_measured_as_the_plan_asks(q: float) -> None:
     box = a_round(vectors(14, 20_000), scale=0.5, norm=Norm(q))
     mixed = box.said[nearest(box.said, 3)].mean(axis=1)

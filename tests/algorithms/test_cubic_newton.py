@@ -16,6 +16,7 @@ from mpirobust.cubic.descent import Descent
 from mpirobust.cubic.exact import Exact
 from mpirobust.cubic.lanczos import Lanczos
 from mpirobust.errors import PlanFault
+from mpirobust.feedback.none import NoFeedback
 from mpirobust.plan import Plan
 from mpirobust.problems.base import Loss
 from mpirobust.problems.logistic import Logistic
@@ -300,6 +301,17 @@ def test_rows_without_a_feature_at_a_zero_gradient(solver: Any) -> None:
         np.testing.assert_array_equal(answer, np.zeros(3))
 
 
+@component
+class Refusing(CubicSolver):
+    """Solves nothing."""
+
+    def admit(self, loss: Loss) -> None:
+        raise PlanFault("kind", "not for this problem")
+
+    def solve(self, model: CubicModel, rng: np.random.Generator) -> Vector:
+        return model.g
+
+
 class TestPlan:
     def fault(self, **changes: Any) -> PlanFault:
         with pytest.raises(PlanFault) as caught:
@@ -319,11 +331,9 @@ class TestPlan:
         assert "between gradients and steps" in found.reason
         regression_plan(algorithm=cubic(), feedback=feedback)
 
-    def test_descent_needs_a_bound(self) -> None:
-        changes = {"problem": {"kind": "network", "classes": 2}, "algorithm": cubic(solver={"kind": "descent"})}
-        found = self.fault(**changes)
-        assert found.where == "algorithm.solver.kind"
-        assert "lanczos" in found.reason
+    def test_a_solver_may_refuse_a_problem(self) -> None:
+        with pytest.raises(PlanFault, match=r"solver\.kind: not for this problem"):
+            CubicNewton(rounds=6, M=10.0, solver=Refusing()).admit(LOSS, NoFeedback())
 
     def test_the_solver_is_a_table_of_its_own(self) -> None:
         found = self.fault(algorithm=cubic(solver={"kind": "lanczos", "product": 3}))

@@ -25,7 +25,7 @@ from mpirobust.cluster.worker_loop import serve
 from mpirobust.compressors.topk import TopK
 from mpirobust.errors import ReportedFault, SetupFault
 from mpirobust.feedback.residual import Residual
-from mpirobust.problems.least_squares import LeastSquares
+from mpirobust.problems.robust_regression import RobustRegression
 from mpirobust.shard import Shard
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Norm, flat
@@ -47,7 +47,7 @@ def group_of(workers: Sequence[int]) -> WorkerGroup:
     algorithm = FirstOrder(rounds=3, step=0.1)
     config = WorkerConfig(
         seed=5,
-        loss=LeastSquares(),
+        loss=RobustRegression(),
         algorithm=algorithm,
         compressor=TopK(k=4),
         norm=Norm(),
@@ -67,8 +67,11 @@ def made_of(workers: Sequence[int], config: WorkerConfig) -> list[Worker]:
     made = []
     for index in workers:
         rng = stream(5, index, 0, Purpose.ROWS)
-        shard = Shard.of(rng.standard_normal((6, _DIM)), rng.standard_normal(6), 0, 6 * _WORKERS)
-        made.append(Worker(index, config, shard, None))
+        shard, test = (
+            Shard.of(rng.standard_normal((rows, _DIM)), rng.integers(2, size=rows).astype(np.float64), 2, 6 * _WORKERS)
+            for rows in (6, 2 * index)
+        )
+        made.append(Worker(index, config, shard, test if index else None))
     return made
 
 
@@ -120,6 +123,10 @@ def test_the_cluster_does_what_a_local_one_does(comm: MpiCommunicator) -> None:
         np.testing.assert_array_equal(one.answers.norms, other.answers.norms)
         x = x - one.answers.average(one.answers.sound)
     np.testing.assert_array_equal(astuple(cluster.audit(x)), astuple(local.audit(x)))
+    for by_row in (False, True):
+        of_rows = astuple(cluster.row_metrics(x, by_row))
+        np.testing.assert_array_equal(of_rows, astuple(local.row_metrics(x, by_row)))
+        assert np.isfinite(of_rows).sum() == (3 if by_row else 1)
     assert cluster.smoothness(x) == local.smoothness(x)
     assert cluster.lambda_min(x) == local.lambda_min(x)
     for one_residual, other_residual in zip(*(each.memory("residual", 3) for each in (cluster, local)), strict=True):

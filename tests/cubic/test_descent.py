@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,8 +10,6 @@ import pytest
 from mpirobust.cubic.descent import Descent
 from mpirobust.cubic.exact import Exact
 from mpirobust.cubic.lanczos import Lanczos
-from mpirobust.errors import PlanFault
-from mpirobust.problems.network import Network
 from mpirobust.testing.support.models import Matrix, with_spectrum
 from mpirobust.types import Vector
 
@@ -75,6 +75,46 @@ def test_the_perturbation_has_its_length() -> None:
     np.testing.assert_allclose(np.sqrt(s @ s), 0.25, rtol=1e-6)
 
 
-def test_needs_a_bound_on_the_hessian() -> None:
-    with pytest.raises(PlanFault, match=r'kind: descent needs a bound.*choose "lanczos"'):
-        Descent().admit(Network())
+class TestWithoutABound:
+    """No bound on ||H|| at every point is known."""
+
+    def test_every_iteration_goes_down_and_in_the_end_it_is_there(self) -> None:
+        model = replace(MODEL, bound=None)
+        values = [model.value(Descent(iterations=n).solve(model, RNG)) for n in (1, 2, 3, 5, 10, 20)]
+        assert all(after < before for before, after in pairwise(values))
+        np.testing.assert_allclose(values[-1], model.value(Exact().solve(model, RNG)), rtol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("step", "eigenvalues", "parts", "M"),
+        [
+            ("safe", [6.0, -0.02], [0.3, 0.004], 0.002),
+            ("safe", [-0.7, 30.0], [0.03, 0.005], 0.04),
+            ("published", [30.0, 0.01], [0.002, 0.5], 0.007),
+            ("published", [-20.0, 0.1], [0.003, 0.3], 0.06),
+        ],
+    )
+    def test_a_step_that_would_go_up_is_halved(
+        self, step: Literal["safe", "published"], eigenvalues: list[float], parts: list[float], M: float
+    ) -> None:
+        """Along a flat slope the cubic term, and for `published` a steep eigenvector, is met on the way."""
+        model = replace(with_spectrum(eigenvalues, parts, M=M, seed=0), bound=None)
+        values = [model.value(Descent(iterations=n, step=step).solve(model, RNG)) for n in range(1, 30)]
+        assert all(after <= before + 1e-9 * abs(before) for before, after in pairwise(values))
+
+    def test_leaves_a_saddle_from_near_it(self) -> None:
+        model = replace(with_spectrum([-1.0, 1.0], [1e-3, 1e-3]), bound=None)
+        np.testing.assert_allclose(model.value(Descent(iterations=100).solve(model, RNG)), -2 / 3, rtol=1e-2)
+
+    def test_the_published_step_is_a_twentieth_of_what_the_first_product_shows(self) -> None:
+        flat = replace(with_spectrum([3.0, 3.0, 3.0], [0.1, 0.2, 0.3]), bound=None)
+        known = replace(flat, bound=lambda: 3.0)
+        published = Descent(step="published")
+        np.testing.assert_allclose(published.solve(flat, RNG), published.solve(known, RNG), rtol=1e-12)
+
+    @pytest.mark.parametrize("step", ["safe", "published"])
+    def test_takes_few_products_more(self, step: Literal["safe", "published"]) -> None:
+        hessian = MODEL.hessian
+        assert isinstance(hessian, Matrix)
+        hessian.products = 0
+        Descent(step=step).solve(replace(MODEL, bound=None), RNG)
+        assert hessian.products == {"safe": 10, "published": 11}[step]

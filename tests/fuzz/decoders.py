@@ -22,12 +22,12 @@ from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
 from mpirobust.testing.examples import EXAMPLES, components, fitting
 from mpirobust.testing.support.attack_rounds import vectors
-from mpirobust.testing.support.codes import drawn, inbox_of
+from mpirobust.testing.support.codes import drawn, inbox_of, length
 from mpirobust.testing.support.judging import judged
 from mpirobust.types import Message, Norm, Vector
 from tests.fuzz.config import receiver
 
-ORDERS = (1.0, 2.0, np.inf)
+ORDERS = (1.0, 2.0, np.inf, 1.5)
 _DIMS = [1, 9, 123]
 _IN_BLOCKS = ("l1-qsgd", "qsgd", "rotated", "sign", "terngrad")  # short messages: a second block is affordable
 
@@ -93,7 +93,7 @@ def vector_or_malformed(case: Case, message: bytes) -> Vector | None:
         assert np.array_equal(_filled(code, view), vector), "fill and add_to disagree"
         for q, norm, finite in zip(ORDERS, norms, sound, strict=True):
             if finite and norm is not None:
-                np.testing.assert_allclose(norm, np.linalg.norm(vector, q), rtol=1e-9, atol=1e-150)
+                np.testing.assert_allclose(norm, length(vector, q), rtol=1e-9, atol=1e-150)
         decoded = vector if decoded is None else decoded
     assert bytes(held) == b"?" + message, "the message was written to"
     return decoded

@@ -24,6 +24,7 @@ M, ROUNDS, FEATURES = 10, 40, 40
 CODES: dict[str, dict[str, Any]] = {
     "identity": {},
     "l1-qsgd": {},
+    "atomo": {"budget": 3},
     "pca": {"k": 3},
     "qsgd": {"levels": 16},
     "one-bit-qsgd": {"kind": "qsgd", "levels": 1},

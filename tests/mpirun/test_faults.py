@@ -38,7 +38,7 @@ _WRONG = {
         "aggregator.beta: expected a finite number at least 0 and less than 0.5, not 0.5",
     ),
     "beta below alpha": (["aggregator.beta=0.05"], "aggregator.beta: 0.05 is below attack.alpha = 0.1"),
-    "unknown kind": (["compressor.kind=zip"], "compressor.kind: unknown kind 'zip'; choose one of: identity, l1-qsgd"),
+    "unknown kind": (["compressor.kind=zip"], "compressor.kind: unknown kind 'zip'; choose one of: atomo, identity"),
     "k above d": (["compressor.kind=topk", "compressor.k=1001"], "compressor.k: 1001 is more than the dimension 1000"),
     "missing file": (["data.kind=libsvm", "data.path=no/such/file"], "data.path: no file 'no/such/file'"),
     "unknown table": (["agregator.kind=mean"], "agregator: unknown key"),

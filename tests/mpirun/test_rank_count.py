@@ -40,6 +40,8 @@ rows = 331
 features = 37
 noise = 0.1
 test_rows = 11
+[audit]
+metrics = ["test_loss"]
 [problem]
 kind = "least-squares"
 """
@@ -52,6 +54,8 @@ split = 0.7
 partition = {partition}
 [problem]
 kind = "{problem}"
+[audit]
+metrics = ["test_loss", "balanced_accuracy", "auc"]
 """
 
 _SADDLES = """
@@ -112,6 +116,7 @@ PLANS = {
     "quickstart-like": _regression('kind = "l1-qsgd"', "gaussian"),
     "mean": _regression('kind = "identity"', "negative", _MEAN),
     "float32": _regression('kind = "identity"\ndtype = "float32"', "bitflip"),
+    "atomo-blind": _regression('kind = "atomo"\nbudget = 3', "blind-multiplicative"),
     "topk-residual": _regression('kind = "topk"\nk = 5', "lying-scale", top=_RESIDUAL),
     "topk-under-cut": _regression('kind = "topk"\nk = 5', "under-cut", top=_RESIDUAL),
     "difference-collude": _regression('kind = "l1-qsgd"', "collude", top='feedback = "difference"'),
@@ -168,6 +173,9 @@ PLANS = {
         "collude",
         algorithm=_CUBIC + 'solver = { kind = "exact" }',
     ),
+    "cubic-descent-searched": _saddles(
+        '"none"\nsigma = 0.1', '"double-well"', 'kind = "sign"\nzeros = "random"', 0.5, ""
+    ).replace('kind = "first-order"\nstep = 0.5', _CUBIC + 'solver = { kind = "descent", perturbation = 0.01 }'),
     "cubic-adaptive": _classes(
         "logistic",
         '{ kind = "dirichlet" }',
@@ -180,8 +188,9 @@ PLANS = {
         "gaussian",
         'kind = "trimmed-mean"\nbeta = 0.3',
         algorithm="threshold = 4.3\nT_th = 3\nR = 0.9",
-    ).replace("first-order", "byzantine-pgd")
-    + "[audit]\ncurvature_every = 4",
+    )
+    .replace("first-order", "byzantine-pgd")
+    .replace("[audit]", "[audit]\ncurvature_every = 4"),
     "perturbed-gd": _regression(
         'kind = "l1-qsgd"', "alie", 'kind = "median"', algorithm="threshold = 4.3\nradius = 0.5\nwait = 2"
     ).replace("first-order", "perturbed-gd"),

@@ -36,3 +36,9 @@ def test_gram_norm_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     before = shard.gram_norm
     monkeypatch.setattr(np.linalg, "eigvalsh", None)
     assert shard.gram_norm == before
+
+
+@pytest.mark.parametrize("sparsely", [False, True])
+def test_the_longest_row(sparsely: bool) -> None:
+    X = np.array([[3.0, 0.0, -4.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    assert shard_of(sparse.csr_array(X) if sparsely else X).longest_row == 5

@@ -198,7 +198,9 @@ def test_a_missing_part_is_refused(tmp_path: Path, name: str) -> None:
         Trace(WORKERS, np.array([1]), FACTS).restore(path, NOTHING, 5)
 
 
-@pytest.mark.parametrize(("name", "instead"), [("audits/lambda_min", np.nan), ("rounds/escape", False)])
+@pytest.mark.parametrize(
+    ("name", "instead"), [("audits/lambda_min", np.nan), ("audits/auc", np.nan), ("rounds/escape", False)]
+)
 def test_a_column_of_later_versions_may_be_missing(tmp_path: Path, name: str, instead: object) -> None:
     """From the file and from the tail."""
     path, made = tmp_path / "run.h5", trace(5)

@@ -69,6 +69,26 @@ def test_without_a_measurement_nothing_is_said(tmp_path: Path, gradient_norm: fl
 
 
 @pytest.mark.parametrize(
+    ("norms", "least"),
+    [([3.0], 3.0), ([3.0, 0.5, 2.0], 0.5), ([3.0, nan, 2.0, np.inf], 2.0), ([nan], None), ([0.0, 1.0], 0.0)],
+)
+def test_the_least_gradient_of_all_audits(tmp_path: Path, norms: list[float], least: float | None) -> None:
+    """P1's theorems bound the minimum over the rounds, not the last."""
+    trace = Trace(3, np.array([1]), {"plan": _PLAN})
+    for number, norm in enumerate(norms):
+        audit = trace.audits.append()
+        audit["round"], audit["gradient_norm"] = number, norm
+        if number:
+            trace.rounds.append()["round"] = number
+    trace.write(tmp_path / "run.h5", "finished", len(norms) - 1, np.zeros(2))
+    figures = summary(tmp_path)
+    assert figures["gradient_norm_min"] == least
+    text = as_text(figures, tmp_path)
+    assert ("min ||∇F||²" in text) == (least is not None)
+    assert least is None or f"min ||∇F||²     {least**2:.6g} over the audits" in text
+
+
+@pytest.mark.parametrize(
     ("escape", "rounds", "first_hit"),
     [
         ([], 0, None),
@@ -91,10 +111,11 @@ def test_escapes_are_counted_apart(tmp_path: Path, escape: list[bool], rounds: i
 def test_files_of_earlier_versions_have_neither(tmp_path: Path) -> None:
     told(tmp_path / "run.h5", [True, False], 0.5, 0.1)
     with resealed(tmp_path / "run.h5") as file:
-        del file["rounds/escape"], file["audits/lambda_min"]
+        del file["rounds/escape"], file["audits/lambda_min"], file["audits/test_loss"], file["audits/auc"]
     figures = summary(tmp_path)
     assert (figures["escape_rounds"], figures["first_hit"]) == (0, None)
     assert (figures["lambda_min"], figures["second_order"]) == (None, None)
+    assert (figures["test_loss"], figures["auc"]) == (None, None)
 
 
 # What is sealed and does not fit the rest of the trace.

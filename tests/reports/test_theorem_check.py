@@ -12,8 +12,9 @@ from mpirobust import catalog
 from mpirobust.compressors.randomk import RandomK
 from mpirobust.plan import Plan
 from mpirobust.problems.least_squares import LeastSquares
+from mpirobust.reports.constants import Contraction, Start, contraction
 from mpirobust.reports.forecast import forecast
-from mpirobust.reports.theorem_check import Contraction, contraction, regime
+from mpirobust.reports.theorem_check import regime
 from mpirobust.streams import Purpose, stream
 from mpirobust.testing import examples
 from mpirobust.testing.support.codes import drawn
@@ -38,7 +39,7 @@ FEEDING = ["label-flip", "label-random", "gaussian", "negative", "zero", "alie",
 def measured(**changes: Any) -> Contraction:
     plan = Plan.of({**TABLE, **changes})
     dataset = plan.data.open([], plan.seed)
-    return contraction(plan, dataset, plan.deal(dataset))
+    return contraction(Start(plan, dataset, plan.deal(dataset)))
 
 
 def gradients(monkeypatch: pytest.MonkeyPatch, g: Vector) -> None:
@@ -51,7 +52,7 @@ def said(delta: float | None = None, worst: float | None = None, **changes: Any)
     plan = Plan.of({key: value for key, value in {**TABLE, **changes}.items() if value is not None})
     dataset = plan.data.open([], plan.seed)
     dealt = plan.deal(dataset)
-    found = contraction(plan, dataset, dealt) if delta is None else Contraction(40, 8, delta, worst)
+    found = contraction(Start(plan, dataset, dealt)) if delta is None else Contraction(40, 8, delta, worst)
     return "\n".join(regime(plan, dealt, found))
 
 
@@ -65,7 +66,7 @@ class TestMeasuredDelta:
         for worker in (0, 14, 28, 42, 56, 70, 84, 99):
             g = plan.problem.gradient(np.zeros(40), dataset.train(dealt[worker]))
             own.append(np.abs(g).sum() ** 2 / (40 * (g @ g)))
-        found = contraction(plan, dataset, dealt)
+        found = contraction(Start(plan, dataset, dealt))
         assert found.measured == pytest.approx(min(own))
         assert (found.dim, found.workers, found.worst) == (40, 8, 1 / 40)
         assert str(found) == f"{min(own):.3g} measured at the start on 8 workers, 0.025 at worst"

@@ -89,9 +89,39 @@ def test_projection_keeps_the_iterate_in_the_ball(radius: float) -> None:
     np.testing.assert_allclose(bound.iterates[1], first * min(1.0, radius / float(np.linalg.norm(first))), rtol=1e-12)
 
 
-def test_a_ball_that_is_never_left_changes_nothing() -> None:
-    free, bound = (ran(LocalRun(regression_plan(algorithm=first_order(**fields)))) for fields in ({}, {"radius": 1e6}))
+def test_projection_on_the_ball_around_the_start() -> None:
+    """Gradient descent on the double well from 2 away of the origin, each iterate moved back into the ball."""
+    changes: dict[str, Any] = {
+        "data": {"kind": "none", "rows": 6, "features": 3},
+        "problem": {"kind": "double-well", "start_norm": 2.0},
+        "workers": 3,
+        "algorithm": first_order(step=0.2, radius=0.3, around="start"),
+    }
+    iterates = np.array(ran(LocalRun(regression_plan(**changes))).iterates)
+    away = np.linalg.norm(iterates - iterates[0], axis=1)
+    assert away.max() == pytest.approx(0.3, rel=1e-12)
+    assert np.linalg.norm(iterates, axis=1).min() > 1.5, "nowhere near the ball around the origin"
+    local = LocalRun(regression_plan(**changes))
+    for before, after in pairwise(iterates):
+        free = before - 0.2 * local.plan.problem.gradient(before, local.dataset.train(np.arange(6))) - iterates[0]
+        np.testing.assert_allclose(after, iterates[0] + free * min(1.0, 0.3 / np.linalg.norm(free)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("around", ["origin", "start"])
+def test_a_ball_that_is_never_left_changes_nothing(around: str) -> None:
+    ball = {"radius": 1e6, "around": around}
+    free, bound = (ran(LocalRun(regression_plan(algorithm=first_order(**fields)))) for fields in ({}, ball))
     np.testing.assert_array_equal(free.iterates, bound.iterates)
+
+
+def test_the_key_of_the_ball_is_new_to_older_plans() -> None:
+    """A stored plan without it is the same plan as one that says where W always was."""
+    plain, said, other = (
+        regression_plan(algorithm=first_order(radius=1.0, **fields)).record().identity()
+        for fields in ({}, {"around": "origin"}, {"around": "start"})
+    )
+    assert plain == said != other
+    assert "around" not in plain
 
 
 @pytest.mark.parametrize(
@@ -278,9 +308,9 @@ class TestBatch:
             np.testing.assert_array_equal(answer, self.answers(None, rounds=1)[0])
 
 
-@pytest.mark.parametrize(("q", "order"), [(1, 1.0), (2, 2.0), ("inf", np.inf)])
+@pytest.mark.parametrize(("q", "order"), [(1, 1.0), (1.5, 1.5), (2, 2.0), (3, 3.0), ("inf", np.inf)])
 @pytest.mark.parametrize("option", ["I", "II"])
-def test_norm_of_first_order(q: int | str, order: float, option: str) -> None:
+def test_norm_of_first_order(q: float | str, order: float, option: str) -> None:
     algorithm: Algorithm[Any] = regression_plan(algorithm=first_order(q=q, option=option)).algorithm
     assert algorithm.norm() == Norm(order, claimed=option == "I")
 

@@ -17,7 +17,7 @@ from mpirobust.testing.support.clusters import regression_plan
 
 def run(folder: Path, losses: dict[int, float], status: str = "finished") -> Path:
     """A trace with these audited losses; every round sends 10 bytes."""
-    trace = Trace(2, np.zeros(0, np.intp), {"plan": tomli_w.dumps(regression_plan().table())})
+    trace = Trace(2, np.zeros(0, np.intp), {"plan": tomli_w.dumps(regression_plan(workers=2).table())})
     last = max(losses)
     for t in range(1, last + 1):
         row = trace.rounds.append()

@@ -21,6 +21,9 @@ SAME = [
     "audits/distance",
     "audits/test_accuracy",
     "audits/lambda_min",
+    "audits/test_loss",
+    "audits/balanced_accuracy",
+    "audits/auc",
 ]
 
 

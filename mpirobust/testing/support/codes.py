@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mpirobust.answers import Inbox
 from mpirobust.compressors.base import Code, Codes, Compressor
-from mpirobust.types import Message, Norm, flat
+from mpirobust.types import Message, Norm, Vector, flat
 
 Shared = Callable[[int], np.random.Generator]  # worker -> the stream that both ends draw its code from
 
@@ -31,6 +31,12 @@ def codes_of(compressor: Compressor, dim: int, shared: Shared) -> Codes:
         return code_of(compressor, dim, worker, shared)
 
     return Codes(None if compressor.draws_for_each() else draw(0), draw)
+
+
+def length(v: Vector, q: float) -> float:
+    """||v||_q by NumPy, of numbers whose q-th powers neither overflow nor vanish."""
+    largest = float(np.abs(v).max(initial=0.0)) or 1.0
+    return largest * float(np.linalg.norm(v / largest, q))
 
 
 def inbox_of(

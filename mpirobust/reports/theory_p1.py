@@ -1,4 +1,4 @@
-"""The error rates of P1 and the compression and fractions of Byzantine workers that its theorems admit.
+"""The error rates of P1; the compression, fractions of Byzantine workers and steps that its theorems admit.
 
 Formulas as printed; if the proof needs another condition, that is here too, and docs/PAPER.md
 compares them. δ is of the compressor (P1 Def. 4), α the fraction of Byzantine workers, β the fraction trimmed.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from math import log, sqrt
+from math import exp, inf, log, log1p, sqrt
 from typing import TypeAlias
 
 Margin: TypeAlias = Callable[[float, float, float], float]  # of δ, α, β; positive if the condition holds
@@ -83,12 +83,34 @@ def _floor(s: Setting, alpha: float, beta: float, compression: float) -> float:
     return 2 * (1 + 1 / s.lambda0) * (mean**2 + own**2)
 
 
-def big_deltas(s: Setting, delta: float, alpha: float, beta: float) -> tuple[float, float, float]:
-    """Return Δ1, Δ2, Δ3 (P1 eqs. 7-9), with L = L_F as in the proof.
+def failure(s: Setting, alpha: float) -> float:
+    """Return a bound on the probability that Lemma 3 or 4 fails, in which case no theorem holds (P1 Lemma 4)."""
+    rows = (1 - alpha) * s.m * s.n
+    one, mean = (exp(-s.d * log1p(each * s.L_hat * s.D)) for each in (s.n, rows))
+    return 2 * s.d * ((1 - alpha) * s.m * one + mean)
+
+
+def residual(delta: float) -> float:
+    """Return the largest `||e_i||²/(γσ)²` of a residual, `(1-δ)(1+√(1-δ))²/δ²`, for every δ.
+
+    `||e(t+1)|| <= √(1-δ) (γσ + ||e(t)||)`, a geometric series; it is reached by `Q(x) = (1 - √(1-δ)) x`.
+    """
+    return (1 - delta) * ((1 + sqrt(1 - delta)) / delta) ** 2
+
+
+def printed_residual(delta: float) -> float:
+    """Return the same as P1 Lemma 5 has it, `3(1-δ)/δ`: too small for δ < 3/4."""
+    return 3 * (1 - delta) / delta
+
+
+def big_deltas(
+    s: Setting, delta: float, alpha: float, beta: float, lemma5: Callable[[float], float] = printed_residual
+) -> tuple[float, float, float]:
+    """Return Δ1, Δ2, Δ3 (P1 eqs. 7-9), with L = L_F as in the proof; correct for every δ if `lemma5` is `residual`.
 
     `||∇F||² <= (F(w_0) - F*)/(cγ(T+1)) + Δ1 + γΔ2 + γ²Δ3` under error feedback with step γ (P1 Thm 3).
     """
-    left_out = 3 * (1 - delta) / delta * s.sigma**2  # bounds ||e_i||²/γ² (P1 Lemma 5)
+    left_out = lemma5(delta) * s.sigma**2  # bounds ||e_i||²/γ²
     L, e2 = s.L_F, epsilon2(s, alpha) ** 2
     pulled = 9 * _pull(delta, alpha, beta) * (epsilon1(s) ** 2 + left_out)
     first = pulled / 2 + 50 * e2
@@ -100,6 +122,89 @@ def big_deltas(s: Setting, delta: float, alpha: float, beta: float) -> tuple[flo
 def _pull(delta: float, alpha: float, beta: float) -> float:
     """Return the contribution of trimming and Byzantine workers to a step of Algorithm 2, squared (P1 Lemma 6)."""
     return ((1 + sqrt(1 - delta)) / (1 - beta)) ** 2 * (alpha**2 + beta**2 + (beta - alpha) ** 2)
+
+
+# The steps. Without compression and Byzantine workers all of this is gradient descent.
+
+
+def factor1(delta: float, alpha: float, beta: float) -> float:
+    """Return κ = (√(1-δ) + 2α)/(1-β): the step is off by at most `κ ||∇F|| + deviation1` (P1 Lemma 1)."""
+    return (sqrt(1 - delta) + 2 * alpha) / (1 - beta)
+
+
+def factor2(delta: float, alpha: float, beta: float) -> float:
+    """Return κ = ((1+β)√(1-δ) + 2α)/(1-β), the same under Option II (P1 Lemma 2)."""
+    return ((1 + beta) * sqrt(1 - delta) + 2 * alpha) / (1 - beta)
+
+
+def deviation1(s: Setting, delta: float, alpha: float, beta: float) -> float:
+    """Return `(√(1-δ) + α + β)/(1-β) ε1 + (1-α)/(1-β) ε2` (P1 Lemma 1)."""
+    return _off(s, alpha, beta, sqrt(1 - delta))
+
+
+def deviation2(s: Setting, delta: float, alpha: float, beta: float) -> float:
+    """Return `((1+β)√(1-δ) + α + β)/(1-β) ε1 + (1-α)/(1-β) ε2` (P1 Lemma 2)."""
+    return _off(s, alpha, beta, (1 + beta) * sqrt(1 - delta))
+
+
+def _off(s: Setting, alpha: float, beta: float, compression: float) -> float:
+    return ((compression + alpha + beta) * epsilon1(s) + (1 - alpha) * epsilon2(s, alpha)) / (1 - beta)
+
+
+def largest_step(kappa: float) -> float:
+    """Return the γ L_F below which P1 §10.1 descends, `(1-κ²)/(2(1+κ²))`: Theorems 1 and 2 leave it at "small".
+
+    The proof needs `1/2 - c - (1/2 + c) κ² > 0`, c = γ L_F, λ0 -> 0. None, that is at most 0, if κ >= 1.
+    """
+    return (1 - kappa**2) / (2 * (1 + kappa**2))
+
+
+def sharp_bound(kappa: float, off: float, fall: float, gamma: float, rounds: int) -> tuple[float, float]:
+    """Return two terms whose sum bounds `min_t ||∇F||²` over t = 0, ..., T = `rounds`, if κ < 1 and γ L_F <= 1.
+
+    With Δ the error of the step, `-⟨∇F, ∇F + Δ⟩ = (||Δ||² - ||∇F||² - ||∇F + Δ||²)/2` in place of P1's Young
+    inequality: F falls by γ/2 (||∇F||² - ||Δ||²), and so does P1's theorem hold for steps up to 1/L_F (docs/PAPER.md).
+
+    Args:
+        off: `deviation1` or `deviation2`.
+        fall: F(w_0) - F*.
+
+    Returns:
+        `2 fall/((1-κ) γ (T+1))`, which vanishes with T, and the floor `(off/(1-κ))²`.
+    """
+    if kappa >= 1:
+        return inf, inf
+    return 2 * fall / ((1 - kappa) * gamma * (rounds + 1)), (off / (1 - kappa)) ** 2
+
+
+def share3(delta: float, alpha: float, beta: float, L: float, gamma: float) -> float:
+    """Return c of Theorem 3 for a step, `12/25 - 9/2 X - γ (2L + 9 (1/2 + L) X)`, X its left side (P1 §11).
+
+    It is no universal constant, and has to be positive.
+    """
+    pull = _pull(delta, alpha, beta)
+    return 1 / 2 - 1 / 50 - 9 / 2 * pull - gamma * (2 * L + 9 * (1 / 2 + L) * pull)
+
+
+def largest_step3(delta: float, alpha: float, beta: float, L: float) -> float:
+    """Return the γ at which `share3` is 0: Theorem 3 wants less; at most 0 if it admits no step."""
+    whole = share3(delta, alpha, beta, L, 0.0)
+    return whole / (whole - share3(delta, alpha, beta, L, 1.0))
+
+
+# The size of W: how far the iterates may go from w_0, given that ||∇F|| <= M there.
+
+
+def radius1(kappa: float, off: float, M: float, gamma: float, rounds: int) -> float:
+    """Return `γT ((1+κ) M + off)`, the ball of P1 Ass. 3 and 4 with its constants: no step is longer than a T-th."""
+    return gamma * rounds * ((1 + kappa) * M + off)
+
+
+def radius3(s: Setting, delta: float, alpha: float, beta: float, M: float, gamma: float, rounds: int) -> float:
+    """Return `γ r* T` (P1 Ass. 6), with `residual` for Lemma 5."""
+    kept = sqrt(residual(delta)) * s.sigma
+    pulled = 6 * beta * (1 + sqrt(1 - delta)) / (1 - beta) * (epsilon1(s) + M + kept)
+    return gamma * rounds * (epsilon2(s, alpha) + M + pulled + 2 * kept)
 
 
 # The conditions. λ0 is 'a sufficiently small positive constant', so its limit 0 is the weakest condition there is.
@@ -139,15 +244,17 @@ def proof3(delta: float, alpha: float, beta: float) -> float:
 
 @dataclass(frozen=True)
 class Theorem:
-    """One of P1's: its condition as it is stated, and what its proof uses."""
+    """One of P1's: its condition as stated, what its proof uses, and κ and the deviation of a step if it has them."""
 
     number: int
     stated: Margin
     proved: Margin
+    factor: Margin | None = None
+    off: Callable[[Setting, float, float, float], float] | None = None
 
 
-THEOREM1 = Theorem(1, theorem1, proof1)  # Option I
-THEOREM2 = Theorem(2, theorem2, proof2)  # Option II
+THEOREM1 = Theorem(1, theorem1, proof1, factor1, deviation1)  # Option I
+THEOREM2 = Theorem(2, theorem2, proof2, factor2, deviation2)  # Option II
 THEOREM3 = Theorem(3, theorem3, proof3)  # error feedback
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from math import e, sqrt
+from math import e, inf, sqrt
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mpirobust.reports import theory
-from mpirobust.reports.theory import THEOREM1, THEOREM2, THEOREM3, Setting, Theorem
+from mpirobust.reports import theory_p1 as theory
+from mpirobust.reports.theory_p1 import THEOREM1, THEOREM2, THEOREM3, Setting, Theorem
 
 SETTING = Setting(d=4, n=100, m=10, v=0.5, D=2.0, L_hat=3.0, L_F=1.5, sigma=2.0, lambda0=0.25, c=0.1)
 THEOREMS = pytest.mark.parametrize("theorem", [THEOREM1, THEOREM2, THEOREM3], ids=lambda each: f"theorem-{each.number}")
@@ -141,8 +141,143 @@ class TestConditions:
             residual = 0.0
             for _ in range(1000):
                 residual = sqrt(1 - delta) * (1 + residual)  # in units of γσ
-            assert residual**2 == pytest.approx((1 + sqrt(1 - delta)) ** 2 * (1 - delta) / delta**2)
-            assert (residual**2 <= 3 * (1 - delta) / delta) == (delta > 0.75)
+            assert residual**2 == pytest.approx(theory.residual(delta))
+            assert (residual**2 <= theory.printed_residual(delta)) == (delta > 0.75)
+
+    def test_no_residual_is_longer(self) -> None:
+        """Errors of √(1-δ) in a direction drawn anew, or along what is compressed; gradients of length 1."""
+        rng = np.random.default_rng(7)
+        for delta in (0.1, 0.5, 0.8):
+            residual = np.zeros(3)
+            for number in range(400):
+                gradient, error = rng.standard_normal((2, 3))
+                p = residual + (residual if number % 2 else gradient) / np.linalg.norm(
+                    residual if number % 2 else gradient
+                )
+                error = p if number % 3 else error
+                residual = sqrt(1 - delta) * np.linalg.norm(p) * error / np.linalg.norm(error)
+                assert residual @ residual <= theory.residual(delta) * (1 + 1e-12)
+
+
+def fallen(kappa: float, step: float) -> float:
+    """F after many steps of descent on x²/2 from 1, the error κ times the gradient of the worse sign."""
+    x = 1.0
+    for _ in range(2000):
+        x = max((x - step * (x + error * x) for error in (kappa, -kappa)), key=abs)
+    return x * x / 2
+
+
+class TestSteps:
+    @pytest.mark.parametrize("kappa", [0.0, 0.3, 0.6, 0.9])
+    def test_the_printed_proof_ends_where_its_factor_is_zero(self, kappa: float) -> None:
+        """P1 §10.1: (γ/2 - γ²L) ||∇F||² <= fall + (γ/2 + γ²L) κ² ||∇F||², here with γ = c and L = 1."""
+        c = theory.largest_step(kappa)
+        assert c / 2 - c**2 - (c / 2 + c**2) * kappa**2 == pytest.approx(0)
+        for less, sign in ((0.99, 1), (1.01, -1)):
+            assert sign * (less * c / 2 - (less * c) ** 2 - (less * c / 2 + (less * c) ** 2) * kappa**2) > 0
+
+    def test_no_step_without_a_contraction(self) -> None:
+        assert theory.largest_step(0.0) == 0.5
+        assert theory.largest_step(1.0) == 0
+        assert theory.largest_step(1.1) < 0
+
+    def test_of_the_quickstart(self) -> None:
+        """κ = 0.91 at δ = 0.628, α = 0.1, β = 0.11: γL < 0.047 under Option I."""
+        kappa = theory.factor1(0.628, 0.1, 0.11)
+        assert kappa == pytest.approx(0.9100, abs=1e-4)
+        assert theory.largest_step(kappa) == pytest.approx(0.0470, abs=1e-4)
+        assert theory.factor2(0.628, 0.1, 0.11) == pytest.approx((1.11 * sqrt(0.372) + 0.2) / 0.89)
+
+    @pytest.mark.parametrize("kappa", [0.0, 0.3, 0.6, 0.9])
+    def test_a_step_of_one_over_l_is_small_enough(self, kappa: float) -> None:
+        """On x²/2 the iterates converge for all γL < 2/(1+κ), and from there on no more."""
+        assert fallen(kappa, 1.0) < 1e-12
+        assert fallen(kappa, 0.98 * 2 / (1 + kappa)) < fallen(kappa, 1.02 * 2 / (1 + kappa))
+
+    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("share", [0.1, 1.0])
+    def test_no_run_stays_above_the_bound(self, seed: int, share: float) -> None:
+        """Descent on a non-convex function with errors of the largest admitted length, uphill or drawn."""
+        rng = np.random.default_rng(seed)
+        kappa, off, L = rng.uniform(0, 0.95), rng.uniform(0, 0.2), 3.0
+        A = np.diag(rng.uniform(0, 2, 4))  # F = 1/2 xᵀAx - Σ cos x_k, L_F = 3, F* >= -4
+        x = rng.standard_normal(4) * 3
+        first = x @ A @ x / 2 - np.cos(x).sum()
+        least, gamma, rounds = np.inf, share / L, 60
+        for t in range(rounds + 1):
+            g = A @ x + np.sin(x)
+            least = min(least, float(g @ g))
+            error = -g if t % 2 else rng.standard_normal(4)
+            x = x - gamma * (g + (kappa * np.linalg.norm(g) + off) * error / np.linalg.norm(error))
+        assert least <= sum(theory.sharp_bound(kappa, off, first + 4, gamma, rounds))
+
+    def test_the_bound_by_hand(self) -> None:
+        """κ = 1/2: 2·3/(1/2·0.1·100) + (0.2/0.5)². It is Young's best: (κg + e)² <= κg² + e²/(1-κ)."""
+        assert theory.sharp_bound(0.5, 0.2, 3.0, 0.1, 99) == pytest.approx((1.2, 0.16))
+        assert theory.sharp_bound(1.0, 0.2, 3.0, 0.1, 99) == (inf, inf)
+        for lam in (0.2, 0.9, 1.0, 1.1, 5.0):  # the floor by P1's ε at λ0: never below that at (1-κ)/κ = 1
+            assert (1 + 1 / lam) * 0.2**2 / (1 - (1 + lam) * 0.25) >= 0.16 - 1e-12 or (1 + lam) * 0.25 >= 1
+
+    def test_deviations_by_hand(self) -> None:
+        """δ = 0.75, α = 0.1, β = 0.2: (0.5 + 0.3)/0.8 ε1 + 0.9/0.8 ε2, and 0.6 in place of 0.5."""
+        e1, e2 = theory.epsilon1(SETTING), theory.epsilon2(SETTING, 0.1)
+        assert theory.deviation1(SETTING, 0.75, 0.1, 0.2) == pytest.approx(e1 + 1.125 * e2)
+        assert theory.deviation2(SETTING, 0.75, 0.1, 0.2) == pytest.approx(1.125 * e1 + 1.125 * e2)
+
+    @pytest.mark.parametrize("delta", [0.3, 0.628, 1.0])
+    def test_epsilon_bounds_the_square_of_the_deviation(self, delta: float) -> None:
+        """ε is `2 (1 + 1/λ0)` times the squares, and (a + b)² <= 2 (a² + b²)."""
+        share = 1 + 1 / SETTING.lambda0
+        for name, off in (("epsilon", theory.deviation1), ("epsilon_tilde", theory.deviation2)):
+            epsilon = getattr(theory, name)(SETTING, delta, 0.1, 0.2)
+            assert (
+                share * off(SETTING, delta, 0.1, 0.2) ** 2 <= epsilon <= 2 * share * off(SETTING, delta, 0.1, 0.2) ** 2
+            )
+
+    def test_the_third_theorem_has_no_universal_constant(self) -> None:
+        """0.48 - 2γL at α = β = 0, δ = 1; and by P1 (16), with 9 γ² X of Lemma 6 for ||T̃||², X = 0.06 (1.5/0.8)²."""
+        assert theory.share3(1.0, 0.0, 0.0, 2.0, 0.1) == pytest.approx(0.48 - 0.4)
+        pull, gamma, L = 0.06 * (1.5 / 0.8) ** 2, 0.01, 2.0
+        by_hand = 0.5 - 0.02 - 2 * L * gamma - (1 / (2 * gamma) + 0.5 + L) * 9 * gamma * pull
+        assert theory.share3(0.75, 0.1, 0.2, L, gamma) == pytest.approx(by_hand)
+
+    def test_the_largest_step_of_the_third(self) -> None:
+        assert theory.largest_step3(1.0, 0.0, 0.0, 2.0) == pytest.approx(0.12)
+        for alpha, beta in ((0.0, 0.05), (0.05, 0.05), (0.1, 0.11)):
+            step = theory.largest_step3(0.628, alpha, beta, 1.0)
+            assert theory.share3(0.628, alpha, beta, 1.0, step) == pytest.approx(0, abs=1e-15)
+            assert (step > 0) == (theory.proof3(0.628, alpha, beta) > 0)
+        assert theory.largest_step3(0.628, 0.1, 0.11, 1.0) == pytest.approx(0.0513, abs=1e-4)
+
+    def test_corrected_deltas(self) -> None:
+        """δ = 0.36, √(1-δ) = 0.8: (0.64)(1.8/0.36)² = 16 in place of 3·0.64/0.36 = 16/3; σ² = 4 of each."""
+        assert theory.residual(0.36) == pytest.approx(16)
+        printed = theory.big_deltas(SETTING, 0.36, 0.0, 0.0)
+        corrected = theory.big_deltas(SETTING, 0.36, 0.0, 0.0, theory.residual)
+        L2, e2 = SETTING.L_F**2, theory.epsilon2(SETTING, 0.0) ** 2
+        assert corrected[0] == printed[0]
+        assert corrected[1] == pytest.approx((L2 / 2 * 64 + 2 * SETTING.L_F * e2) / SETTING.c)
+        assert corrected[2] == pytest.approx(3 * printed[2])
+        for delta in (0.76, 0.9, 1.0):
+            ends = (
+                theory.big_deltas(SETTING, delta, 0.1, 0.2, each)[1]
+                for each in (theory.residual, theory.printed_residual)
+            )
+            assert next(ends) <= next(ends)
+
+    def test_the_size_of_w(self) -> None:
+        """γT((1+κ)M + e); and P1 Ass. 6 at δ = 3/4, where `residual` is as printed, and σ = 2."""
+        assert theory.radius1(0.5, 0.2, 3.0, 0.1, 40) == pytest.approx(4 * 4.7)
+        e1, e2 = theory.epsilon1(SETTING), theory.epsilon2(SETTING, 0.1)
+        assert theory.residual(0.75) == pytest.approx(theory.printed_residual(0.75)) == pytest.approx(1)
+        expected = e2 + 3 + 6 * 0.2 * 1.5 / 0.8 * (e1 + 3 + 2) + 4
+        assert theory.radius3(SETTING, 0.75, 0.1, 0.2, 3.0, 0.1, 40) == pytest.approx(4 * expected)
+
+    def test_the_probability_of_failure(self) -> None:
+        """2(1-α)md/(1+nL̂D)^d + 2d/(1+(1-α)mnL̂D)^d: 9 workers, 1 + 100·6 and 1 + 900·6, d = 4."""
+        expected = 8 * (9 / 601**4 + 1 / 5401**4)
+        assert theory.failure(SETTING, 0.1) == pytest.approx(expected, rel=1e-9, abs=0)
+        assert theory.failure(replace(SETTING, d=5000), 0.1) == 0
 
 
 class TestBorders:
