@@ -136,7 +136,7 @@ def values(figure: Figure, panel: Panel, done: Callable[[Path], bool] = lambda _
                 ended, known = summary(each.folder), facts(each.folder)
                 yield {
                     "figure": figure.name,
-                    "data": known.data,
+                    "data": panel.data or known.data,
                     "curve": label,
                     "seed": seed,
                     "metric": family.metric,
