@@ -91,7 +91,8 @@ def check(figures: Sequence[Figure], out: Path) -> Exit:
         checked += len(found)
         differences += _of_values(figure.name, own, found, {folder.name for folder in missing})
         if figure.seeds and not missing:
-            differences += _of_claims(figure, _section(text, figure.family.title))
+            new = [line for each in section(figure) for line in each.splitlines() if line]
+            differences += _of_section(figure.name, _section(text, figure.family.title), new)
     known = {figure.name for figure in figures}
     strangers = sorted({str(row.get("figure")) for row in rows} - known)
     differences += [f"{out / VALUES} has a figure {each!r}, and there is no such family" for each in strangers]
@@ -140,15 +141,14 @@ def _same(column: str, old: str | None, new: str) -> bool:
         return False
 
 
-def _of_claims(figure: Figure, old: list[str]) -> Iterator[str]:
-    """Yield the first difference of the section of one figure."""
-    new = [line for each in section(figure) for line in each.splitlines() if line]
+def _of_section(name: str, old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    """Yield the first difference of the lines of the section of one figure, old and new."""
     for was, now in zip(old, new, strict=False):
         if not _reads_as(was, now):
-            yield f"{figure.name}: {CLAIMS} says {was!r}, and the runs {now!r}"
+            yield f"{name}: {CLAIMS} says {was!r}, and the runs {now!r}"
             return
     if len(old) != len(new):
-        yield f"{figure.name}: its section in {CLAIMS} has {len(old)} lines, and {len(new)} by the runs"
+        yield f"{name}: its section in {CLAIMS} has {len(old)} lines, and {len(new)} by the runs"
 
 
 def _section(text: str, title: str) -> list[str]:

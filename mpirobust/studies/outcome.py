@@ -88,7 +88,7 @@ def outcome(folders: Sequence[Path], metric: str, against: str = "round") -> Out
         SetupFault: a run has no such metric, or has not come to its end.
     """
     traces = [curve(folder, metric, "round") for folder in folders]
-    axes = [curve(folder, metric, against)[0] for folder in folders]
+    axes = [own for own, _ in traces] if against == "round" else [curve(each, metric, against)[0] for each in folders]
     ends = [summary(folder)["status"] for folder in folders]
     for folder, end in zip(folders, ends, strict=True):
         if end not in DONE:
