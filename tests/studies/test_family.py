@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from mpirobust.errors import SetupFault
 from mpirobust.plan import load_plan
-from mpirobust.studies.family import load_family, load_matrix, locate
+from mpirobust.studies.family import Variant, load_family, load_matrix, locate
 from tests.support.launching import CONFIGS
 from tests.support.small_studies import FAMILY, MATRIX, lay_out
 
@@ -28,6 +29,19 @@ FAMILIES = sorted(CONFIGS.glob("p*/figure-*.toml"))
         ("bound = 1e3", "", "claims[2].cases[1]: give against or bound"),
         ("factor = 0.5", "factor = 0.0", "claims[3].cases[1].factor: "),
         ("[[claims]]", "[claims]", "not TOML"),
+        ("[[curves]]", '[[data]]\nlabel = "a"\n[[data]]\nlabel = "a"\n[[curves]]', "two of the data sets are the same"),
+        ('says = "trimming helps"', 'says = "x"\ndata = ["w8a"]', "a claim names the data set 'w8a'; there are: none"),
+        (
+            "[[curves]]",
+            '[[guides]]\nlabel = "1/T"\npower = -1.0\nthrough = "nobody"\n[[curves]]',
+            "a guide names the curve 'nobody'; there are: trimmed, averaged, hasty",
+        ),
+        (
+            "[[curves]]",
+            '[[guides]]\nlabel = "1/T"\npower = -1.0\nthrough = "hasty"\n[[curves]]',
+            'guides are drawn on logarithmic axes; set across = "log"',
+        ),
+        ("[[curves]]", '[[guides]]\nlabel = "1/T"\npower = "-1"\n[[curves]]', "guides[1].through: missing"),
     ],
 )
 def test_names_file_and_key(old: str, new: str, said: str, tmp_path: Path) -> None:
@@ -64,12 +78,28 @@ def test_says_where_it_looked_for_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", FAMILIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_curve_of_every_figure_is_a_sound_plan(path: Path) -> None:
     family = load_family(path)
-    for curve in family.curves:
-        plan, _ = load_plan(path.parent / family.plan, [*family.set, *curve.set])
+    for data, curve in product(family.data or (Variant(label=""),), family.curves):
+        plan, _ = load_plan(path.parent / family.plan, [*family.set, *data.set, *curve.set])
         for case in (case for claim in family.claims for case in claim.cases if case.round is not None):
             assert case.round is not None
             assert case.round <= plan.algorithm.rounds
             assert case.round % plan.audit.every == 0
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("p2/figure-[2-5]*.toml")), ids=lambda path: path.stem)
+def test_w8a_of_a_figure_is_the_plan_of_w8a(path: Path) -> None:
+    family = load_family(path)
+    a9a, w8a = family.data
+    assert (a9a.label, w8a.label) == ("a9a", "w8a")
+    assert load_plan(CONFIGS / "a9a-cubic.toml", w8a.set)[0] == load_plan(CONFIGS / "w8a-cubic.toml", [])[0]
+    assert all({*claim.data} <= {"a9a", "w8a"} for claim in family.claims)
+
+
+@pytest.mark.parametrize("name", ["cubic", "robust", "logistic"])
+def test_the_plans_of_w8a_are_those_of_a9a_on_other_rows(name: str) -> None:
+    """There is no file of test rows: the training file is split, as in P2."""
+    keys = ["data.path=libsvm/w8a", "data.features=300", "data.split=0.7"]
+    assert load_plan(CONFIGS / f"a9a-{name}.toml", keys)[0] == load_plan(CONFIGS / f"w8a-{name}.toml", [])[0]
 
 
 @pytest.mark.parametrize("path", [CONFIGS / "p1" / "robustness.toml"], ids=lambda path: path.stem)

@@ -86,6 +86,22 @@ def test_what_is_there_is_not_run_again(tmp_path: Path, capsys: pytest.CaptureFi
     assert len(most) == len(more) + 3
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_key_that_is_set_holds_for_every_plan(tmp_path: Path, capsys: Captured) -> None:
+    """It comes after the keys of the family and of the curve."""
+    folder = lay_out(tmp_path / "study")
+    short = made(folder, "--seeds", "1", "--set", "algorithm.rounds=9", "--set", "algorithm.step=0.05")
+    assert len(short) == 2  # what two of the three curves differ in is set
+    with (tmp_path / "out" / "values.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["rounds"] for row in rows} == {"9"}
+    assert rows[2]["set"] == "algorithm.rounds=8 algorithm.step=1e200 algorithm.rounds=9 algorithm.step=0.05 seed=1"
+    assert rows[2]["run"] == rows[0]["run"]
+    capsys.readouterr()
+    assert len(made(folder, "--seeds", "1")) == 5
+    assert len(made(folder, "--seeds", "1", "--set", "algorithm.rounds=8")) == 5  # as the family says
+
+
 @pytest.mark.mpi
 def test_the_same_figures_on_any_number_of_ranks(tmp_path: Path) -> None:
     finals = []
