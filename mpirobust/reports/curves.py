@@ -33,9 +33,11 @@ LABELS = {
     "least_gradient_square": "least squared gradient norm",
     "balanced_error": "balanced test error",
     "auc_error": "area over the ROC curve",
+    "eps_gradient": "$\\epsilon_g$ of the workers",
     "round": "round",
     "bytes": "bytes sent up",
     "seconds": "seconds",
+    "rows": "rows of a sample",
 }
 
 _Derive = Callable[[NDArray[np.float64]], NDArray[np.float64]]

@@ -108,15 +108,15 @@ def _said(finding: Finding, setting: str) -> str:
     if case.against is None:
         limit = f"at most {case.bound:.4g}"
     else:
-        limit = f"{_typical(finding.limits / case.factor)} for {case.against}"
+        limit = f"{spread(finding.limits / case.factor)} for {case.against}"
         if case.factor != 1:
             limit = f"{case.factor:g} times {limit}"
     share = f"{finding.holding} of {seeds} seeds, {low:.0%} to {high:.0%}"
-    return f"{case.when}: {_typical(finding.values)} against {limit} ({share}; {setting})"
+    return f"{case.when}: {spread(finding.values)} against {limit} ({share}; {setting})"
 
 
-def _typical(values: NDArray[np.float64]) -> str:
-    """Return the median over the seeds and its interval."""
+def spread(values: NDArray[np.float64]) -> str:
+    """Return the median over the seeds and its interval as text; values, of shape (seeds,), may be infinite."""
     middle, (low, high) = float(np.median(values)), median_interval(values)
     if middle == low == high:
         return _number(middle)
@@ -124,4 +124,4 @@ def _typical(values: NDArray[np.float64]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}" if np.isfinite(value) else "divergence"
+    return f"{value:.4g}" if np.isfinite(value) else "divergence" if value == np.inf else "-"

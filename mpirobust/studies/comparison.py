@@ -13,6 +13,7 @@ from mpirobust.files import read_csv
 from mpirobust.studies.campaign import Job, carry_out, is_done
 from mpirobust.studies.family import Family
 from mpirobust.studies.figures import CLAIMS, VALUES, Figure, planned, section, values
+from mpirobust.studies.sampling import Sampled, measured, samplings
 from mpirobust.terminal import say, show
 
 TOLERANCE = 1e-9  # relative, of a number in values.csv: other processors round otherwise
@@ -54,7 +55,13 @@ def compare(
         return [each for figure in figures for each in figure.jobs()] if run_missing else []
 
     code = carry_out(jobs, comm, ends, limit)
-    return code or int.from_bytes(comm.on_root(lambda: bytes([check(figures, out)])))
+    if code != Exit.OK:
+        return code
+
+    def judged() -> bytes:
+        return bytes([check(figures, _committed_samples(folder, out, seeds, overrides), out)])
+
+    return int.from_bytes(comm.on_root(judged))
 
 
 def _committed(folder: Path, out: Path, runs: Path, seeds: int | None, overrides: Sequence[str]) -> list[Figure]:
@@ -68,8 +75,21 @@ def _committed(folder: Path, out: Path, runs: Path, seeds: int | None, overrides
     return planned(folder, runs, chosen, overrides)
 
 
-def check(figures: Sequence[Figure], out: Path) -> Exit:
-    """Compare `out`/values.csv and claims.md with the runs that are there, and say every difference.
+def _committed_samples(folder: Path, out: Path, seeds: int | None, overrides: Sequence[str]) -> list[Sampled]:
+    """Return the families of samples, measured for the seeds that their tables have, or for the first `seeds`."""
+    found = []
+    for path, family in samplings(folder).items():
+        table = out / f"{path.stem}.csv"
+        there = {row.get("seed") for row in read_csv(table)}
+        chosen = family.seeds[:seeds] if seeds else [each for each in family.seeds if str(each) in there]
+        if not chosen:
+            raise SetupFault(f"{table}: no row is of a seed of {path}")
+        found.append(measured(path, family, chosen, overrides))
+    return found
+
+
+def check(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) -> Exit:
+    """Compare the tables in `out` with the runs that are there, and with `samples`, and say every difference.
 
     Numbers may differ by the relative `TOLERANCE`, those of claims.md by a rounding; all else has to be the same, the
     workers kept in every round included, but not the seconds. Nothing is run: missing runs are named, and differ.
@@ -78,26 +98,27 @@ def check(figures: Sequence[Figure], out: Path) -> Exit:
         SetupFault: a file or a trace cannot be read.
     """
     rows, text = read_csv(out / VALUES), _read(out / CLAIMS)
+    keys = ("data", "curve", "seed")
     differences, checked = [], 0
     for figure in figures:
         missing = [each.folder for each in figure.jobs() if not is_done(each.folder)]
         differences += [f"{figure.name}: no finished run in {folder}" for folder in missing]
         own = [row for row in rows if row.get("figure") == figure.name]
-        found = [
-            {key: "" if value is None else str(value) for key, value in row.items()}
-            for panel in figure.panels
-            for row in values(figure, panel, is_done)
-        ]
+        found = [_as_text(row) for panel in figure.panels for row in values(figure, panel, is_done)]
         checked += len(found)
-        differences += _of_values(figure.name, own, found, {folder.name for folder in missing})
+        gone = {folder.name for folder in missing}
+        differences += _of_table(figure.name, keys, [row for row in own if row.get("run") not in gone], found)
         if figure.seeds and not missing:
-            new = [line for each in section(figure) for line in each.splitlines() if line]
-            differences += _of_section(figure.name, _section(text, figure.family.title), new)
+            differences += _of_section(figure.name, _section(text, figure.family.title), section(figure))
+    for each in samples:
+        own, found = read_csv(out / each.table), [_as_text(row) for row in each.rows()]
+        differences += _of_table(each.name, ("data", "seed", "rows"), own, found)
+        differences += _of_section(each.name, _section(text, each.family.title), each.section())
     known = {figure.name for figure in figures}
     strangers = sorted({str(row.get("figure")) for row in rows} - known)
-    differences += [f"{out / VALUES} has a figure {each!r}, and there is no such family" for each in strangers]
-    for each in differences:
-        say(each)
+    differences += [f"{out / VALUES} has a figure {name!r}, and there is no such family" for name in strangers]
+    for difference in differences:
+        say(difference)
     if differences:
         say(f"{out} does not agree with the runs: {len(differences)} differences")
         return Exit.SETUP
@@ -105,29 +126,31 @@ def check(figures: Sequence[Figure], out: Path) -> Exit:
     return Exit.OK
 
 
-def _of_values(name: str, own: Sequence[Row], found: Sequence[Row], missing: set[str]) -> Iterator[str]:
-    """Yield the differences of the rows of one figure."""
-    if not own:
-        yield f"{name}: {VALUES} has no row of it"
-        return
-    there = {_key(row): row for row in own}
+def _as_text(row: Mapping[str, object]) -> dict[str, str]:
+    """Return a row as it is read from a CSV file."""
+    return {key: "" if value is None else str(value) for key, value in row.items()}
+
+
+def _of_table(name: str, keys: Sequence[str], own: Sequence[Row], found: Sequence[Row]) -> Iterator[str]:
+    """Yield the differences of the rows of one figure: those that are committed, and those that were found now.
+
+    Args:
+        keys: the columns that tell rows apart.
+    """
+
+    def key(row: Row) -> str:
+        return ", ".join([name, *(row.get(each, "") for each in keys)])
+
+    there = {key(row): row for row in own}
     for row in found:
-        key = _key(row)
-        where = f"{name}, {', '.join(key)}"
-        if key not in there:
-            yield f"{where}: {VALUES} has no such row"
+        old = there.pop(key(row), None)
+        if old is None:
+            yield f"{key(row)}: not in the table that is committed"
             continue
-        old = there.pop(key)
         for column, new in row.items():
             if column not in _UNCHECKED and not _same(column, old.get(column), new):
-                yield f"{where}: {column} is {old.get(column)!r} in {VALUES}, and {new!r} by the run"
-    for key, row in there.items():
-        if row.get("run") not in missing:
-            yield f"{name}, {', '.join(key)}: {VALUES} has a row that no run of the families gives"
-
-
-def _key(row: Row) -> tuple[str, str, str]:
-    return row.get("data", ""), row.get("curve", ""), row.get("seed", "")
+                yield f"{key(row)}: {column} is {old.get(column)!r}, and {new!r} by the run"
+    yield from (f"{where}: in the table that is committed, and of no run of the families" for where in there)
 
 
 def _same(column: str, old: str | None, new: str) -> bool:
@@ -141,8 +164,9 @@ def _same(column: str, old: str | None, new: str) -> bool:
         return False
 
 
-def _of_section(name: str, old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
-    """Yield the first difference of the lines of the section of one figure, old and new."""
+def _of_section(name: str, old: Sequence[str], section: Sequence[str]) -> Iterator[str]:
+    """Yield the first difference of the lines of the section of one figure, without the empty ones."""
+    new = [line for each in section for line in each.splitlines() if line]
     for was, now in zip(old, new, strict=False):
         if not _reads_as(was, now):
             yield f"{name}: {CLAIMS} says {was!r}, and the runs {now!r}"

@@ -142,6 +142,28 @@ class Family:
 
 
 @component
+class Sampling:
+    """Samples of the workers' rows at the starting point, over seeds; `plan`, `set` and `data` as in `Family`.
+
+    Attributes:
+        sizes: rows of a sample, ascending; no worker may have fewer.
+    """
+
+    title: str
+    plan: str
+    seeds: Seeds
+    set: Overrides = ()
+    data: tuple[Variant, ...] = ()
+    sizes: Annotated[tuple[Count, ...], Field(min_length=2)]
+
+    def __post_init__(self) -> None:
+        _distinct("seeds", self.seeds)
+        _distinct("data sets", [each.label for each in self.data])
+        if list(self.sizes) != sorted(set(self.sizes)):
+            raise ValueError("the sizes have to ascend")
+
+
+@component
 class Matrix:
     """Every attack against every rule under every code, over seeds; `plan` and `set` as in `Family`."""
 
@@ -194,6 +216,16 @@ def load_family(path: Path) -> Family:
     except PlanFault as fault:
         raise SetupFault(f"{path}: {fault}") from fault
     return family
+
+
+def load_sampling(path: Path) -> Sampling:
+    """Return the family of samples at `path`; raise `SetupFault` that names file and key."""
+    try:
+        table = read_table(path)
+        sampling: Sampling = catalog.validated(Sampling, {**table, "data": _each(Variant, table, "data")}, "")
+    except PlanFault as fault:
+        raise SetupFault(f"{path}: {fault}") from fault
+    return sampling
 
 
 def load_matrix(path: Path) -> Matrix:

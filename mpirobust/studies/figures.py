@@ -12,10 +12,11 @@ from mpirobust.files import write_csv, write_whole
 from mpirobust.reports.bands import Frame, Guide, draw_bands
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.summary import summary
-from mpirobust.studies import claims, races
+from mpirobust.studies import claims, races, rates
 from mpirobust.studies.campaign import Job, carry_out, job
-from mpirobust.studies.family import Family, Metric, Variant, load_family
+from mpirobust.studies.family import Family, Metric, Sampling, Variant, load_family
 from mpirobust.studies.outcome import Outcome, facts, outcome
+from mpirobust.studies.sampling import Sampled, measured, samplings
 
 VALUES, CLAIMS = "values.csv", "claims.md"
 _TITLE = f"# What was claimed and what was measured\n\n{claims.LEGEND}"
@@ -65,8 +66,9 @@ def figures(
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
     Args:
-        folder: the families, `figure-*.toml`.
-        out: gets `figure-*.png` and `.pdf`, `claims.md`, and `values.csv`, which holds what both are made from.
+        folder: the families, `figure-*.toml` and `sampling-*.toml`.
+        out: gets `figure-*.png` and `.pdf`, `claims.md`, and `values.csv`, which holds what both are made from; for
+            each family of samples a picture and a table of its own.
         runs: gets the runs, and is searched for those that are there.
         seeds: use the first so many of each family; None for all.
         overrides: of every plan, after those of the families.
@@ -75,15 +77,21 @@ def figures(
         Fault: of a family, a plan, a run or a file.
     """
     found: list[Figure] = []
+    families: dict[Path, Sampling] = {}
 
     def jobs() -> list[Job]:
         found.extend(planned(folder, runs, lambda _, family: family.seeds[:seeds], overrides))
-        expect_drawable([picture for figure in found for picture in _pictures(figure, out)])
+        families.update(samplings(folder))
+        expect_drawable([picture for figure in found for picture in _pictures(figure.name, out)])
         return [each for figure in found for each in figure.jobs()]
 
     code = carry_out(jobs, comm, ends, limit)
     if code == Exit.OK:
-        comm.on_root(lambda: _report(found, out))
+
+        def samples() -> list[Sampled]:
+            return [measured(path, family, family.seeds[:seeds], overrides) for path, family in families.items()]
+
+        comm.on_root(lambda: _report(found, samples(), out))
     return code
 
 
@@ -114,16 +122,21 @@ def _panel(
     return Panel(data.label, jobs)
 
 
-def _report(figures: Sequence[Figure], out: Path) -> bytes:
+def _report(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) -> bytes:
     """Write the tables of the runs, which are all finished, and then draw the figures, at the center.
 
     A fault in a claim or a picture leaves the tables that come before it.
     """
     rows = [each for figure in figures for panel in figure.panels for each in values(figure, panel)]
-    write_csv(out / VALUES, [list(rows[0]), *(list(row.values()) for row in rows)])
-    _write(out / CLAIMS, "\n".join([_TITLE, *(line for figure in figures for line in section(figure))]) + "\n")
+    _write_table(out / VALUES, rows)
+    for each in samples:
+        _write_table(out / each.table, list(each.rows()))
+    sections = [*(section(figure) for figure in figures), *(each.section() for each in samples)]
+    _write(out / CLAIMS, "\n".join([_TITLE, *(line for each in sections for line in each)]) + "\n")
     for figure in figures:
         _draw(figure, out)
+    for each in samples:
+        each.draw(_pictures(each.name, out))
     return b""
 
 
@@ -155,7 +168,7 @@ def section(figure: Figure) -> list[str]:
     family = figure.family
     said = [f"\n## {family.title}\n", f"![{family.title}]({figure.name}.png)"]
     for panel in figure.panels:
-        measured = {
+        audited = {
             (label, metric): _outcome(figure, panel, label, metric)
             for label in panel.jobs
             for metric in figure.metrics()
@@ -165,7 +178,13 @@ def section(figure: Figure) -> list[str]:
         said += [f"\n### {family.title}, on {panel.data}"] if panel.data else []
         if judged:
             said += ["", *claims.HEAD]
-            said += [claims.row(claim, family.metric, measured, settings) for claim in judged]
+            said += [claims.row(claim, family.metric, audited, settings) for claim in judged]
+        if family.guides:
+            said += ["", *rates.HEAD]
+            said += [
+                rates.row(guide, audited[guide.through, family.metric], settings[guide.through])
+                for guide in family.guides
+            ]
         if family.races:
             folders = {label: [each.folder for each in column] for label, column in panel.jobs.items()}
             said += ["", *races.HEAD]
@@ -194,11 +213,15 @@ def _draw(figure: Figure, out: Path) -> None:
         }
     guides = [Guide(each.label, each.power, each.through) for each in family.guides]
     frame = Frame(family.title, family.metric, family.against, family.scale, family.across, guides)
-    draw_bands(panels, _pictures(figure, out), frame)
+    draw_bands(panels, _pictures(figure.name, out), frame)
 
 
-def _pictures(figure: Figure, out: Path) -> list[Path]:
-    return [out / f"{figure.name}{suffix}" for suffix in _SUFFIXES]
+def _pictures(name: str, out: Path) -> list[Path]:
+    return [out / f"{name}{suffix}" for suffix in _SUFFIXES]
+
+
+def _write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    write_csv(path, [list(rows[0]), *(list(row.values()) for row in rows)])
 
 
 def _outcome(figure: Figure, panel: Panel, label: str, metric: Metric) -> Outcome:

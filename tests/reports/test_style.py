@@ -52,7 +52,8 @@ def _lightness(colour: Any) -> float:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
     """A folder with a figure of two panels as PNG and PDF, and the sizes of its texts in points."""
-    folder, sizes = tmp_path_factory.mktemp("drawn"), []
+    folder = tmp_path_factory.mktemp("drawn")
+    sizes: list[float] = []
     falling = np.exp(-0.1 * AT) * np.ones((3, 1))
     panel = {"honest": (AT, falling, 0), "lost": (AT, np.where(AT < 9, falling, np.inf), 2)}
     frame = Frame(

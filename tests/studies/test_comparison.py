@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mpirobust.errors import Exit
-from mpirobust.studies import comparison, figures
+from mpirobust.studies import comparison, figures, sampling
 from tests.support.alone import command_alone
-from tests.support.small_studies import FAMILY, lay_out
+from tests.support.small_studies import FAMILY, SAMPLING, lay_out
 
 TWO_SETS = FAMILY.replace(
     "[[curves]]",
@@ -31,7 +31,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "draw_bands", lambda *_: None)  # pictures take longer than the runs
-        assert command_alone(*command(lay_out(folder / "study", TWO_SETS), folder), "--seeds", "1") == 0
+        patch.setattr(sampling, "draw_bands", lambda *_: None)
+        families = lay_out(folder / "study", TWO_SETS)
+        (families / "sampling-1.toml").write_text(SAMPLING)
+        assert command_alone(*command(families, folder), "--seeds", "1") == 0
         yield folder
 
 
@@ -79,10 +82,13 @@ ROWS = [
 ]
 
 
+KEYS = ("data", "curve", "seed")
+
+
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("final", "0.25000001", "final is '0.25000001' in values.csv, and '0.25' by the run"),
+        ("final", "0.25000001", "final is '0.25000001', and '0.25' by the run"),
         ("final", "nearly", "final is 'nearly'"),
         ("final", "inf", "final is 'inf'"),
         ("status", "converged", "status is 'converged'"),
@@ -90,26 +96,26 @@ ROWS = [
         ("byzantine_kept", "0.5000000000001", "byzantine_kept is"),
         ("kept", "12ac", "kept is '12ac'"),
         ("set", "seed=01", "set is 'seed=01'"),
-        ("test_accuracy", "0.5", "test_accuracy is '0.5' in values.csv, and '' by the run"),
+        ("test_accuracy", "0.5", "test_accuracy is '0.5', and '' by the run"),
         ("run", "r9", "run is 'r9'"),
-        ("seed", "3", "figure-1, a9a, honest, 1: values.csv has no such row"),
-        ("curve", "honset", "a9a, honset, 1: values.csv has a row that no run of the families gives"),
-        ("data", "w8a", "w8a, honest, 1: values.csv has a row that no run of the families gives"),
+        ("seed", "3", "figure-1, a9a, honest, 1: not in the table that is committed"),
+        ("curve", "honset", "a9a, honset, 1: in the table that is committed, and of no run"),
+        ("data", "w8a", "w8a, honest, 1: in the table that is committed, and of no run"),
         ("final", "0.2500000000001", None),
         ("seconds", "99", None),
     ],
 )
 def test_a_difference_of_a_row_is_said(column: str, value: str, said: str | None) -> None:
     own = [ROWS[0] | {column: value}, ROWS[1]]
-    found = list(comparison._of_values("figure-1", own, ROWS, set()))
+    found = list(comparison._of_table("figure-1", KEYS, own, ROWS))
     assert [said in each for each in found].count(True) == 1 if said else found == []
 
 
 def test_a_column_and_a_figure_that_are_not_there() -> None:
     own = [{key: value for key, value in row.items() if key != "kept"} for row in ROWS]
-    assert len(list(comparison._of_values("figure-1", own, ROWS, set()))) == 2
-    assert list(comparison._of_values("figure-1", [], ROWS, set())) == ["figure-1: values.csv has no row of it"]
-    assert list(comparison._of_values("figure-1", ROWS, ROWS[:1], {"r2"})) == []  # its run is missing, which is said
+    assert len(list(comparison._of_table("figure-1", KEYS, own, ROWS))) == 2
+    assert len(list(comparison._of_table("figure-1", KEYS, [], ROWS))) == 2
+    assert len(list(comparison._of_table("figure-1", KEYS, ROWS, ROWS[:1]))) == 1
 
 
 @pytest.mark.parametrize(
@@ -134,14 +140,17 @@ def test_all_differences_are_said(copied: Path, capsys: pytest.CaptureFixture[st
     values.write_text(
         "".join([head, one.replace("finished", "converged"), two, *rest, two.replace("figure-1", "figure-9")])
     )
+    samples = copied / "out" / "sampling-1.csv"
+    samples.write_text(samples.read_text().replace("plan,1,12,", "plan,1,12,9"))
     claims.write_text(claims.read_text().replace("**does not hold**", "**holds**"))
     assert checked(copied) == Exit.SETUP
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 4
-    assert "status is 'converged' in values.csv, and 'finished' by the run" in told[0]
+    assert len(told) == 5
+    assert "status is 'converged', and 'finished' by the run" in told[0]
     assert "figure-1: claims.md says '| averaging helps | **holds** |" in told[1]
-    assert "has a figure 'figure-9', and there is no such family" in told[2]
-    assert told[3] == f"{copied / 'out'} does not agree with the runs: 3 differences"
+    assert told[2].startswith("sampling-1, plan, 1, 12: eps_g is '9")
+    assert "has a figure 'figure-9', and there is no such family" in told[3]
+    assert told[4] == f"{copied / 'out'} does not agree with the runs: 4 differences"
 
 
 def test_a_missing_run_is_named_and_run_if_asked(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +165,7 @@ def test_a_missing_run_is_named_and_run_if_asked(copied: Path, capsys: pytest.Ca
     assert gone.exists()
 
 
-@pytest.mark.parametrize("file", ["values.csv", "claims.md"])
+@pytest.mark.parametrize("file", ["values.csv", "claims.md", "sampling-1.csv"])
 def test_a_table_that_is_not_there(file: str, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copied / "out" / file).unlink()
     assert checked(copied) == Exit.SETUP

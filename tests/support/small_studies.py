@@ -95,6 +95,14 @@ set = ["compressor.kind=identity"]
 """
 
 
+SAMPLING = """
+title = "samples"
+plan = "plan.toml"
+seeds = [1, 2]
+sizes = [3, 12]
+"""
+
+
 def lay_out(folder: Path, family: str = FAMILY) -> Path:
     """A folder with a plan, a family and a matrix."""
     folder.mkdir()
