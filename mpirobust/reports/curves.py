@@ -62,7 +62,7 @@ _DERIVED: dict[str, tuple[str, _Derive]] = {
 }
 _SHARES = {column for column, derive in _DERIVED.values() if derive is _complement}
 
-_HIGH, _ROW = 2.2, 0.16  # inches of a panel, and of a line of text
+_HIGH, _LOW, _ROW = 2.2, 1.7, 0.16  # inches of a panel, of one of more than two, and of a line of text
 _LETTERS, _SHORT = 58, 16  # of a line across the column, and of a label that takes half of it at most
 
 
@@ -109,7 +109,8 @@ def figure(
     Raises:
         Fault: as `expect_drawable`.
     """
-    with canvas(out, (style.COLUMN, _HIGH * len(panels)), (len(panels), 1)) as (drawing, drawn):
+    inches = len(panels) * (_HIGH if len(panels) <= 2 else _LOW)
+    with canvas(out, (style.COLUMN, inches), (len(panels), 1)) as (drawing, drawn):
         yield drawn
         for axes, name in zip(drawn, panels, strict=True):
             axes.set_title(name)
@@ -126,7 +127,7 @@ def figure(
         columns = 2 if max(map(len, labels), default=0) <= _SHORT else 1
         drawing.legend(handles, labels, loc="outside lower center", ncols=columns)
         rows = -(-len(labels) // columns) + textwrap.fill(title, _LETTERS).count("\n")
-        drawing.set_size_inches(style.COLUMN, _HIGH * len(panels) + _ROW * rows)
+        drawing.set_size_inches(style.COLUMN, inches + _ROW * rows)
 
 
 def expect_drawable(out: Sequence[Path]) -> None:

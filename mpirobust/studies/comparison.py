@@ -20,7 +20,20 @@ TOLERANCE = 1e-9  # relative, of a number in values.csv: other processors round 
 _ROUNDED = 1e-3  # the same in claims.md, whose numbers have four digits
 
 _UNCHECKED = {"seconds"}  # of a machine, not of a plan
-_EXACT = {"figure", "data", "curve", "seed", "metric", "status", "rounds", "bytes_up", "byzantine_kept", "kept", "run"}
+_EXACT = {
+    "figure",
+    "panel",
+    "data",
+    "curve",
+    "seed",
+    "metric",
+    "status",
+    "rounds",
+    "bytes_up",
+    "byzantine_kept",
+    "kept",
+    "run",
+}
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 Row = Mapping[str, str]
@@ -98,7 +111,7 @@ def check(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) -> E
         SetupFault: a file or a trace cannot be read.
     """
     rows, text = read_csv(out / VALUES), _read(out / CLAIMS)
-    keys = ("data", "curve", "seed")
+    keys = ("panel", "curve", "seed")
     differences, checked = [], 0
     for figure in figures:
         missing = [each.folder for each in figure.jobs() if not is_done(each.folder)]

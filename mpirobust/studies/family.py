@@ -67,11 +67,11 @@ class Claim:
     """A claim of the paper, in our words, and the comparisons that decide it.
 
     Attributes:
-        data: the data sets on which it is judged, each by itself; by default all of the family.
+        panels: those of the figure in which it is judged, each by itself; by default all.
     """
 
     says: str
-    data: tuple[str, ...] = ()
+    panels: tuple[str, ...] = ()
     cases: Annotated[tuple[Case, ...], Field(min_length=1)]
 
 
@@ -109,7 +109,7 @@ class Family:
         scale: of the axis of the metric.
         across: the scale of the other axis; a logarithmic one leaves out the start.
         set: what all curves have set otherwise.
-        data: the data sets, each a panel of the figure; without any there is one, that of the plan.
+        panels: parts of the figure, one below the other, each with all curves: one for each data set, say.
     """
 
     title: str
@@ -120,7 +120,7 @@ class Family:
     across: Literal["log", "linear"] = "linear"
     seeds: Seeds
     set: Overrides = ()
-    data: tuple[Variant, ...] = ()
+    panels: tuple[Variant, ...] = ()
     curves: Annotated[tuple[Variant, ...], Field(min_length=1)]
     guides: tuple[Guide, ...] = ()
     claims: tuple[Claim, ...] = ()
@@ -130,13 +130,13 @@ class Family:
         labels = [curve.label for curve in self.curves]
         _distinct("curves", labels)
         _distinct("seeds", self.seeds)
-        names = [each.label for each in self.data]
-        _distinct("data sets", names)
+        panels = [each.label for each in self.panels]
+        _distinct("panels", panels)
         cases = [case for claim in self.claims for case in claim.cases]
         pairs = [(case.curve, case.against) for case in cases] + [(race.curve, race.against) for race in self.races]
         _expect_known("a claim or race names the curve", [each for pair in pairs for each in pair if each], labels)
         _expect_known("a guide names the curve", [guide.through for guide in self.guides], labels)
-        _expect_known("a claim names the data set", [each for claim in self.claims for each in claim.data], names)
+        _expect_known("a claim names the panel", [each for claim in self.claims for each in claim.panels], panels)
         if self.guides and self.across == "linear":
             raise ValueError('guides are drawn on logarithmic axes; set across = "log"')
 
@@ -206,7 +206,7 @@ def load_family(path: Path) -> Family:
     """Return the family at `path`; raise `SetupFault` that names file and key."""
     try:
         table = read_table(path)
-        kinds = {"curves": Variant, "data": Variant, "guides": Guide, "races": Race}
+        kinds = {"curves": Variant, "panels": Variant, "guides": Guide, "races": Race}
         parts: dict[str, tuple[object, ...]] = {key: _each(cls, table, key) for key, cls in kinds.items()}
         claims = []
         for where, claim in _tables(table, "claims"):

@@ -27,9 +27,9 @@ Seeds = Callable[[str, Family], Sequence[int]]  # of a family and the name of it
 
 @dataclass(frozen=True)
 class Panel:
-    """The runs of a family on one data set, '' if the family names none: `jobs[label]` has one for each seed."""
+    """The runs of a panel, '' if the family names none: `jobs[label]` has one for each seed."""
 
-    data: str
+    label: str
     jobs: dict[str, list[Job]]
 
 
@@ -105,21 +105,21 @@ def planned(folder: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) ->
         family = load_family(path)
         chosen = tuple(seeds(path.stem, family))
         panels = tuple(
-            _panel(path.parent / family.plan, family, data, chosen, overrides, runs)
-            for data in family.data or (Variant(label=""),)
+            _panel(path.parent / family.plan, family, each, chosen, overrides, runs)
+            for each in family.panels or (Variant(label=""),)
         )
         found.append(Figure(path.stem, family, chosen, panels))
     return found
 
 
 def _panel(
-    plan: Path, family: Family, data: Variant, seeds: Sequence[int], overrides: Sequence[str], runs: Path
+    plan: Path, family: Family, panel: Variant, seeds: Sequence[int], overrides: Sequence[str], runs: Path
 ) -> Panel:
     def settings(curve: Variant, seed: int) -> list[str]:
-        return [*family.set, *data.set, *curve.set, *overrides, f"seed={seed}"]
+        return [*family.set, *panel.set, *curve.set, *overrides, f"seed={seed}"]
 
     jobs = {curve.label: [job(plan, settings(curve, seed), runs) for seed in seeds] for curve in family.curves}
-    return Panel(data.label, jobs)
+    return Panel(panel.label, jobs)
 
 
 def _report(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) -> bytes:
@@ -149,7 +149,8 @@ def values(figure: Figure, panel: Panel, done: Callable[[Path], bool] = lambda _
                 ended, known = summary(each.folder), facts(each.folder)
                 yield {
                     "figure": figure.name,
-                    "data": panel.data or known.data,
+                    "panel": panel.label,
+                    "data": known.data,
                     "curve": label,
                     "seed": seed,
                     "metric": family.metric,
@@ -174,8 +175,8 @@ def section(figure: Figure) -> list[str]:
             for metric in figure.metrics()
         }
         settings = {label: _setting(figure, panel, label) for label in panel.jobs}
-        judged = [claim for claim in family.claims if not claim.data or panel.data in claim.data]
-        said += [f"\n### {family.title}, on {panel.data}"] if panel.data else []
+        judged = [claim for claim in family.claims if not claim.panels or panel.label in claim.panels]
+        said += [f"\n### {family.title}, {panel.label}"] if panel.label else []
         if judged:
             said += ["", *claims.HEAD]
             said += [claims.row(claim, family.metric, audited, settings) for claim in judged]
@@ -208,7 +209,7 @@ def _draw(figure: Figure, out: Path) -> None:
     panels = {}
     for panel in figure.panels:
         own = {label: _outcome(figure, panel, label, family.metric) for label in panel.jobs}
-        panels[panel.data] = {
+        panels[panel.label] = {
             label: (found.at, found.values, int(found.diverged.sum())) for label, found in own.items()
         }
     guides = [Guide(each.label, each.power, each.through) for each in family.guides]

@@ -15,14 +15,14 @@ from tests.support.small_studies import FAMILY, SAMPLING, lay_out
 
 TWO_SETS = FAMILY.replace(
     "[[curves]]",
-    """[[data]]
+    """[[panels]]
 label = "narrow"
-[[data]]
+[[panels]]
 label = "wide"
 set = ["data.features=9"]
 [[curves]]""",
     1,
-).replace('says = "trimming helps"', 'says = "trimming helps"\ndata = ["wide"]')
+).replace('says = "trimming helps"', 'says = "trimming helps"\npanels = ["wide"]')
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_what_agrees_is_said_and_nothing_is_run(copied: Path, capsys: pytest.Cap
 
 
 def test_every_data_set_has_its_own_verdicts(study: Path) -> None:
-    _, narrow, wide = (study / "out" / "claims.md").read_text().split("\n### a family, on ")
+    _, narrow, wide = (study / "out" / "claims.md").read_text().split("\n### a family, ")
     assert (narrow.split()[0], wide.split()[0]) == ("narrow", "wide")
     assert [text.count("| trimming helps |") for text in (narrow, wide)] == [0, 1]
     assert [text.count("| averaging helps |") for text in (narrow, wide)] == [1, 1]
@@ -69,7 +69,7 @@ def test_every_data_set_has_its_own_verdicts(study: Path) -> None:
 
 
 ROWS = [
-    {"data": "a9a", "curve": "honest", "seed": seed, "final": "0.25", "status": "finished", "bytes_up": "400"}
+    {"panel": "a9a", "curve": "honest", "seed": seed, "final": "0.25", "status": "finished", "bytes_up": "400"}
     | {
         "byzantine_kept": "0.5",
         "kept": "12ab",
@@ -82,7 +82,7 @@ ROWS = [
 ]
 
 
-KEYS = ("data", "curve", "seed")
+KEYS = ("panel", "curve", "seed")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ KEYS = ("data", "curve", "seed")
         ("run", "r9", "run is 'r9'"),
         ("seed", "3", "figure-1, a9a, honest, 1: not in the table that is committed"),
         ("curve", "honset", "a9a, honset, 1: in the table that is committed, and of no run"),
-        ("data", "w8a", "w8a, honest, 1: in the table that is committed, and of no run"),
+        ("panel", "w8a", "w8a, honest, 1: in the table that is committed, and of no run"),
         ("final", "0.2500000000001", None),
         ("seconds", "99", None),
     ],

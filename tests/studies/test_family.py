@@ -29,8 +29,12 @@ FAMILIES = sorted(CONFIGS.glob("p*/figure-*.toml"))
         ("bound = 1e3", "", "claims[2].cases[1]: give against or bound"),
         ("factor = 0.5", "factor = 0.0", "claims[3].cases[1].factor: "),
         ("[[claims]]", "[claims]", "not TOML"),
-        ("[[curves]]", '[[data]]\nlabel = "a"\n[[data]]\nlabel = "a"\n[[curves]]', "two of the data sets are the same"),
-        ('says = "trimming helps"', 'says = "x"\ndata = ["w8a"]', "a claim names the data set 'w8a'; there are: none"),
+        (
+            "[[curves]]",
+            '[[panels]]\nlabel = "a"\n[[panels]]\nlabel = "a"\n[[curves]]',
+            "two of the panels are the same",
+        ),
+        ('says = "trimming helps"', 'says = "x"\npanels = ["w8a"]', "a claim names the panel 'w8a'; there are: none"),
         (
             "[[curves]]",
             '[[guides]]\nlabel = "1/T"\npower = -1.0\nthrough = "nobody"\n[[curves]]',
@@ -78,8 +82,8 @@ def test_says_where_it_looked_for_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", FAMILIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_curve_of_every_figure_is_a_sound_plan(path: Path) -> None:
     family = load_family(path)
-    for data, curve in product(family.data or (Variant(label=""),), family.curves):
-        plan, _ = load_plan(path.parent / family.plan, [*family.set, *data.set, *curve.set])
+    for panel, curve in product(family.panels or (Variant(label=""),), family.curves):
+        plan, _ = load_plan(path.parent / family.plan, [*family.set, *panel.set, *curve.set])
         for case in (case for claim in family.claims for case in claim.cases if case.round is not None):
             assert case.round is not None
             assert case.round <= plan.algorithm.rounds
@@ -89,10 +93,10 @@ def test_every_curve_of_every_figure_is_a_sound_plan(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("p2/figure-[2-5]*.toml")), ids=lambda path: path.stem)
 def test_w8a_of_a_figure_is_the_plan_of_w8a(path: Path) -> None:
     family = load_family(path)
-    a9a, w8a = family.data
+    a9a, w8a = family.panels
     assert (a9a.label, w8a.label) == ("a9a", "w8a")
     assert load_plan(CONFIGS / "a9a-cubic.toml", w8a.set)[0] == load_plan(CONFIGS / "w8a-cubic.toml", [])[0]
-    assert all({*claim.data} <= {"a9a", "w8a"} for claim in family.claims)
+    assert all({*claim.panels} <= {"a9a", "w8a"} for claim in family.claims)
 
 
 @pytest.mark.parametrize("name", ["cubic", "robust", "logistic"])
