@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -80,6 +80,11 @@ def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
             csv.writer(file).writerows(rows)
 
     write_whole(path, write)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows with the same columns, in their order, to the CSV file `path`; raises as `write_whole`."""
+    write_csv(path, [list(rows[0]), *(list(row.values()) for row in rows)])
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -11,8 +11,11 @@ from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import read_csv
 from mpirobust.studies.campaign import Job, carry_out, is_done
-from mpirobust.studies.family import Family
+from mpirobust.studies.family import Family, load_matrix
 from mpirobust.studies.figures import CLAIMS, VALUES, Figure, planned, section, values
+from mpirobust.studies.matrix import Cell, matrices
+from mpirobust.studies.matrix import planned as planned_cells
+from mpirobust.studies.matrix import rows as cell_rows
 from mpirobust.studies.sampling import Sampled, measured, samplings
 from mpirobust.terminal import say, show
 
@@ -62,17 +65,24 @@ def compare(
         Fault: of a family, a plan, a run or a file.
     """
     figures: list[Figure] = []
+    grids: dict[Path, list[Cell]] = {}
 
     def jobs() -> list[Job]:
         figures.extend(_committed(folder, out, runs, seeds, overrides))
-        return [each for figure in figures for each in figure.jobs()] if run_missing else []
+        for path in matrices(folder):
+            matrix = load_matrix(path)
+            chosen = _seeds(matrix.seeds, seeds, read_csv(out / f"{path.stem}.csv"))
+            grids[path] = planned_cells(path, matrix, chosen, overrides, runs)
+        own = [each for figure in figures for each in figure.jobs()]
+        cells = [each for grid in grids.values() for cell in grid for each in cell.jobs.values()]
+        return [*own, *cells] if run_missing else []
 
     code = carry_out(jobs, comm, ends, limit)
     if code != Exit.OK:
         return code
 
     def judged() -> bytes:
-        return bytes([check(figures, _committed_samples(folder, out, seeds, overrides), out)])
+        return bytes([check(figures, _committed_samples(folder, out, seeds, overrides), grids, out)])
 
     return int.from_bytes(comm.on_root(judged))
 
@@ -82,8 +92,7 @@ def _committed(folder: Path, out: Path, runs: Path, seeds: int | None, overrides
     rows = read_csv(out / VALUES)
 
     def chosen(name: str, family: Family) -> Sequence[int]:
-        there = {row.get("seed") for row in rows if row.get("figure") == name}
-        return family.seeds[:seeds] if seeds else [each for each in family.seeds if str(each) in there]
+        return _seeds(family.seeds, seeds, [row for row in rows if row.get("figure") == name])
 
     return planned(folder, runs, chosen, overrides)
 
@@ -93,15 +102,22 @@ def _committed_samples(folder: Path, out: Path, seeds: int | None, overrides: Se
     found = []
     for path, family in samplings(folder).items():
         table = out / f"{path.stem}.csv"
-        there = {row.get("seed") for row in read_csv(table)}
-        chosen = family.seeds[:seeds] if seeds else [each for each in family.seeds if str(each) in there]
+        chosen = _seeds(family.seeds, seeds, read_csv(table))
         if not chosen:
             raise SetupFault(f"{table}: no row is of a seed of {path}")
         found.append(measured(path, family, chosen, overrides))
     return found
 
 
-def check(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) -> Exit:
+def _seeds(all_seeds: Sequence[int], first: int | None, rows: Sequence[Row]) -> Sequence[int]:
+    """Return the `first` seeds, or those of the committed rows."""
+    there = {row.get("seed") for row in rows}
+    return all_seeds[:first] if first else [each for each in all_seeds if str(each) in there]
+
+
+def check(
+    figures: Sequence[Figure], samples: Sequence[Sampled], grids: Mapping[Path, Sequence[Cell]], out: Path
+) -> Exit:
     """Compare the tables in `out` with the runs that are there, and with `samples`, and say every difference.
 
     Numbers may differ by the relative `TOLERANCE`, those of claims.md by a rounding; all else has to be the same, the
@@ -111,24 +127,27 @@ def check(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) -> E
         SetupFault: a file or a trace cannot be read.
     """
     rows, text = read_csv(out / VALUES), _read(out / CLAIMS)
-    keys = ("panel", "curve", "seed")
-    differences, checked = [], 0
+    differences: list[str] = []
+    checked = 0
     for figure in figures:
         missing = [each.folder for each in figure.jobs() if not is_done(each.folder)]
-        differences += [f"{figure.name}: no finished run in {folder}" for folder in missing]
-        own = [row for row in rows if row.get("figure") == figure.name]
         found = [_as_text(row) for panel in figure.panels for row in values(figure, panel, is_done)]
+        own = [row for row in rows if row.get("figure") == figure.name]
         checked += len(found)
-        gone = {folder.name for folder in missing}
-        differences += _of_table(figure.name, keys, [row for row in own if row.get("run") not in gone], found)
+        differences += _of_runs(figure.name, ("panel", "curve", "seed"), own, found, missing)
         if figure.seeds and not missing:
             differences += _of_section(figure.name, _section(text, figure.family.title), section(figure))
     for each in samples:
         own, found = read_csv(out / each.table), [_as_text(row) for row in each.rows()]
         differences += _of_table(each.name, ("data", "seed", "rows"), own, found)
         differences += _of_section(each.name, _section(text, each.family.title), each.section())
-    known = {figure.name for figure in figures}
-    strangers = sorted({str(row.get("figure")) for row in rows} - known)
+    for path, cells in grids.items():
+        own = read_csv(out / f"{path.stem}.csv")
+        missing = [job.folder for cell in cells for job in cell.jobs.values() if not is_done(job.folder)]
+        found = [_as_text(row) for row in cell_rows(load_matrix(path), cells, is_done)]
+        checked += len(found)
+        differences += _of_runs(path.stem, ("code", "rule", "attack", "seed"), own, found, missing)
+    strangers = sorted({str(row.get("figure")) for row in rows} - {figure.name for figure in figures})
     differences += [f"{out / VALUES} has a figure {name!r}, and there is no such family" for name in strangers]
     for difference in differences:
         say(difference)
@@ -137,6 +156,15 @@ def check(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) -> E
         return Exit.SETUP
     show(f"{out} agrees with its {checked} runs")
     return Exit.OK
+
+
+def _of_runs(
+    name: str, keys: Sequence[str], own: Sequence[Row], found: Sequence[Row], missing: Sequence[Path]
+) -> Iterator[str]:
+    """Yield what is missing and what differs in the rows of one figure or matrix."""
+    yield from (f"{name}: no finished run in {folder}" for folder in missing)
+    gone = {folder.name for folder in missing}
+    yield from _of_table(name, keys, [row for row in own if row.get("run") not in gone], found)
 
 
 def _as_text(row: Mapping[str, object]) -> dict[str, str]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
-from mpirobust.files import write_csv, write_whole
+from mpirobust.files import write_table, write_whole
 from mpirobust.reports.bands import Frame, Guide, draw_bands
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.summary import summary
 from mpirobust.studies import claims, races, rates
 from mpirobust.studies.campaign import Job, carry_out, job
 from mpirobust.studies.family import Family, Metric, Sampling, Variant, load_family
+from mpirobust.studies.matrix import matrices, matrix
 from mpirobust.studies.outcome import Outcome, facts, outcome
 from mpirobust.studies.sampling import Sampled, measured, samplings
 
@@ -66,9 +67,9 @@ def figures(
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
     Args:
-        folder: the families, `figure-*.toml` and `sampling-*.toml`.
+        folder: the families, `figure-*.toml`, `sampling-*.toml` and the matrices, `robustness*.toml`.
         out: gets `figure-*.png` and `.pdf`, `claims.md`, and `values.csv`, which holds what both are made from; for
-            each family of samples a picture and a table of its own.
+            each family of samples and each matrix a picture and a table of its own.
         runs: gets the runs, and is searched for those that are there.
         seeds: use the first so many of each family; None for all.
         overrides: of every plan, after those of the families.
@@ -86,12 +87,16 @@ def figures(
         return [each for figure in found for each in figure.jobs()]
 
     code = carry_out(jobs, comm, ends, limit)
-    if code == Exit.OK:
+    if code != Exit.OK:
+        return code
 
-        def samples() -> list[Sampled]:
-            return [measured(path, family, family.seeds[:seeds], overrides) for path, family in families.items()]
+    def samples() -> list[Sampled]:
+        return [measured(path, family, family.seeds[:seeds], overrides) for path, family in families.items()]
 
-        comm.on_root(lambda: _report(found, samples(), out))
+    comm.on_root(lambda: _report(found, samples(), out))
+    for path in matrices(folder):
+        if code == Exit.OK:
+            code = matrix(path, out, runs, seeds, comm, ends, limit, overrides)
     return code
 
 
@@ -128,9 +133,9 @@ def _report(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) ->
     A fault in a claim or a picture leaves the tables that come before it.
     """
     rows = [each for figure in figures for panel in figure.panels for each in values(figure, panel)]
-    _write_table(out / VALUES, rows)
+    write_table(out / VALUES, rows)
     for each in samples:
-        _write_table(out / each.table, list(each.rows()))
+        write_table(out / each.table, list(each.rows()))
     sections = [*(section(figure) for figure in figures), *(each.section() for each in samples)]
     _write(out / CLAIMS, "\n".join([_TITLE, *(line for each in sections for line in each)]) + "\n")
     for figure in figures:
@@ -219,10 +224,6 @@ def _draw(figure: Figure, out: Path) -> None:
 
 def _pictures(name: str, out: Path) -> list[Path]:
     return [out / f"{name}{suffix}" for suffix in _SUFFIXES]
-
-
-def _write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
-    write_csv(path, [list(rows[0]), *(list(row.values()) for row in rows)])
 
 
 def _outcome(figure: Figure, panel: Panel, label: str, metric: Metric) -> Outcome:

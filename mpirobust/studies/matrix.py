@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit
-from mpirobust.files import write_csv
+from mpirobust.files import write_table
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.heatmap import draw_heatmaps
 from mpirobust.studies.campaign import Job, carry_out, job
@@ -23,12 +23,12 @@ WORST = "worst case"
 
 @dataclass(frozen=True)
 class Cell:
-    """An attack, a rule, a code, and the runs, one for each seed."""
+    """An attack, a rule, a code, and the runs by their seeds."""
 
     attack: str
     rule: str
     code: str
-    jobs: list[Job]
+    jobs: dict[int, Job]
 
 
 def matrix(
@@ -55,9 +55,10 @@ def matrix(
     stem = out / path.stem
 
     def jobs() -> list[Job]:
-        cells.extend(_cells(path, load_matrix(path), runs, seeds, overrides))
+        matrix = load_matrix(path)
+        cells.extend(planned(path, matrix, matrix.seeds[:seeds], overrides, runs))
         expect_drawable(_pictures(stem))
-        return [each for cell in cells for each in cell.jobs]
+        return [each for cell in cells for each in cell.jobs.values()]
 
     code = carry_out(jobs, comm, ends, limit)
     if code == Exit.OK:
@@ -65,21 +66,37 @@ def matrix(
     return code
 
 
-def _cells(path: Path, matrix: Matrix, runs: Path, seeds: int | None, overrides: Sequence[str]) -> list[Cell]:
+def matrices(folder: Path) -> list[Path]:
+    """Return the matrices of a folder of families."""
+    return sorted(folder.glob("robustness*.toml"))
+
+
+def planned(path: Path, matrix: Matrix, seeds: Sequence[int], overrides: Sequence[str], runs: Path) -> list[Cell]:
+    """Return the cells of the matrix at `path` for these seeds; raise `SetupFault` if a plan is wrong."""
     plan = path.parent / matrix.plan
     cells = []
     for code in matrix.codes:
         for rule in matrix.rules:
             for attack in matrix.attacks:
                 keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides]
-                jobs = [job(plan, [*keys, f"seed={seed}"], runs) for seed in matrix.seeds[:seeds]]
+                jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs) for seed in seeds}
                 cells.append(Cell(attack.label, rule.label, code.label, jobs))
     return cells
 
 
+def rows(matrix: Matrix, cells: Sequence[Cell], done: Callable[[Path], bool]) -> Iterator[dict[str, object]]:
+    """Yield the row of each run that is `done`, by the names of the columns of the table."""
+    for cell in cells:
+        for seed, each in cell.jobs.items():
+            if done(each.folder):
+                final = outcome([each.folder], matrix.metric).final[0]
+                named = {"code": cell.code, "rule": cell.rule, "attack": cell.attack, "seed": seed}
+                yield named | {matrix.metric: final, "run": each.folder.name}
+
+
 def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> bytes:
     found = {
-        (cell.attack, cell.rule, cell.code): outcome([each.folder for each in cell.jobs], matrix.metric)
+        (cell.attack, cell.rule, cell.code): outcome([each.folder for each in cell.jobs.values()], matrix.metric)
         for cell in cells
     }
     attacks = [attack.label for attack in matrix.attacks]
@@ -90,12 +107,7 @@ def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> bytes:
         tables[code.label] = np.vstack([table, table.max(axis=0)])
     start = float(np.median([each.values[:, 0] for each in found.values()]))
 
-    rows: list[list[object]] = [["code", "rule", "attack", "seed", matrix.metric, "run"]]
-    for cell in cells:
-        finals = found[cell.attack, cell.rule, cell.code].final
-        for seed, value, each in zip(matrix.seeds, finals, cell.jobs, strict=False):
-            rows.append([cell.code, cell.rule, cell.attack, seed, value, each.folder.name])
-    write_csv(stem.with_suffix(".csv"), rows)
+    write_table(stem.with_suffix(".csv"), list(rows(matrix, cells, lambda _: True)))
     draw_heatmaps(tables, [*attacks, WORST], rules, _pictures(stem), matrix.title, matrix.metric, start)
     return b""
 

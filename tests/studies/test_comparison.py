@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mpirobust.errors import Exit
-from mpirobust.studies import comparison, figures, sampling
+from mpirobust.studies import comparison, figures, matrix, sampling
 from tests.support.alone import command_alone
 from tests.support.small_studies import FAMILY, SAMPLING, lay_out
 
@@ -24,6 +24,17 @@ set = ["data.features=9"]
     1,
 ).replace('says = "trimming helps"', 'says = "trimming helps"\npanels = ["wide"]')
 
+ONE_CELL = """
+title = "a matrix"
+plan = "plan.toml"
+metric = "distance"
+seeds = [1, 2]
+set = ["algorithm.rounds=6"]
+attacks = [{ label = "noise" }]
+rules = [{ label = "trim" }]
+codes = [{ label = "one bit" }]
+"""
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -32,7 +43,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "draw_bands", lambda *_: None)  # pictures take longer than the runs
         patch.setattr(sampling, "draw_bands", lambda *_: None)
+        patch.setattr(matrix, "draw_heatmaps", lambda *_: None)
         families = lay_out(folder / "study", TWO_SETS)
+        (families / "robustness.toml").write_text(ONE_CELL)
         (families / "sampling-1.toml").write_text(SAMPLING)
         assert command_alone(*command(families, folder), "--seeds", "1") == 0
         yield folder
@@ -55,7 +68,7 @@ def checked(folder: Path, *more: str) -> int:
 def test_what_agrees_is_said_and_nothing_is_run(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The other seeds of the family are neither committed nor missed."""
     assert checked(copied) == Exit.OK
-    assert capsys.readouterr().out == f"{copied / 'out'} agrees with its 6 runs\n"
+    assert capsys.readouterr().out == f"{copied / 'out'} agrees with its 7 runs\n"
 
 
 def test_every_data_set_has_its_own_verdicts(study: Path) -> None:
@@ -142,15 +155,18 @@ def test_all_differences_are_said(copied: Path, capsys: pytest.CaptureFixture[st
     )
     samples = copied / "out" / "sampling-1.csv"
     samples.write_text(samples.read_text().replace("plan,1,12,", "plan,1,12,9"))
+    grid = copied / "out" / "robustness.csv"
+    grid.write_text(grid.read_text().replace("one bit,trim,noise,1,", "one bit,trim,noise,1,9"))
     claims.write_text(claims.read_text().replace("**does not hold**", "**holds**"))
     assert checked(copied) == Exit.SETUP
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 5
+    assert len(told) == 6
     assert "status is 'converged', and 'finished' by the run" in told[0]
     assert "figure-1: claims.md says '| averaging helps | **holds** |" in told[1]
     assert told[2].startswith("sampling-1, plan, 1, 12: eps_g is '9")
-    assert "has a figure 'figure-9', and there is no such family" in told[3]
-    assert told[4] == f"{copied / 'out'} does not agree with the runs: 4 differences"
+    assert told[3].startswith("robustness, one bit, trim, noise, 1: distance is '9")
+    assert "has a figure 'figure-9', and there is no such family" in told[4]
+    assert told[5] == f"{copied / 'out'} does not agree with the runs: 5 differences"
 
 
 def test_a_missing_run_is_named_and_run_if_asked(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +181,7 @@ def test_a_missing_run_is_named_and_run_if_asked(copied: Path, capsys: pytest.Ca
     assert gone.exists()
 
 
-@pytest.mark.parametrize("file", ["values.csv", "claims.md", "sampling-1.csv"])
+@pytest.mark.parametrize("file", ["values.csv", "claims.md", "sampling-1.csv", "robustness.csv"])
 def test_a_table_that_is_not_there(file: str, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copied / "out" / file).unlink()
     assert checked(copied) == Exit.SETUP
@@ -174,7 +190,7 @@ def test_a_table_that_is_not_there(file: str, copied: Path, capsys: pytest.Captu
 
 def test_other_keys_are_other_runs(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert checked(copied, "--set", "algorithm.rounds=4") == Exit.SETUP
-    assert capsys.readouterr().err.count("no finished run in") == 6
+    assert capsys.readouterr().err.count("no finished run in") == 7
 
 
 @pytest.mark.parametrize(
