@@ -54,7 +54,7 @@ class Watchdog(Watch):
         self._signals = signals
         self._speaks = comm.rank <= 1
         self._ends = inf if ends is None else ends
-        self._killed = self._ends + _GRACE + turn
+        self._killed = max(self._ends, monotonic()) + _GRACE + turn  # a limit may be over before anything begins
         self._limit = inf if patience is None else patience
         self._patience = self._limit + turn
         self._fed = inf

@@ -79,7 +79,7 @@ def carry_out(
 
 def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) -> bytes:
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
-    if not stop and ends is not None and passed(ends):
+    if ends is not None and passed(ends):  # the watchdog may have asked for the end before
         say(shortage(ends - monotonic(), MARGIN, limit))
         stop = True
     if stop:
