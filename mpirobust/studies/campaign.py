@@ -12,7 +12,7 @@ from time import monotonic
 
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.comm.communicator import Communicator
-from mpirobust.errors import Exit, SetupFault
+from mpirobust.errors import Exit, Fault, SetupFault
 from mpirobust.plan import load_plan
 from mpirobust.records import run_folder
 from mpirobust.records.layout import TRACE, open_record
@@ -70,11 +70,21 @@ def carry_out(
                     return Exit.INTERRUPTED
                 case b"run":
                     request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit)
-                    code, _ = experiment.run(request, comm, signals, watchdog)
+                    code = _run(request, comm, signals, watchdog)
                     if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
                     comm.on_root(partial(_cleared, folder))
     return Exit.OK
+
+
+def _run(request: RunRequest, comm: Communicator, signals: StopSignals, watchdog: Watchdog) -> int:
+    """Carry out one run; return its exit code, also if it was interrupted before its first round."""
+    try:
+        return experiment.run(request, comm, signals, watchdog)[0]
+    except Fault as fault:
+        if fault.code != Exit.INTERRUPTED:
+            raise
+        return Exit.INTERRUPTED
 
 
 def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) -> bytes:
