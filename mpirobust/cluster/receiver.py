@@ -71,6 +71,7 @@ class RoundReceiver:
         """
         self.present[list(absent)] = False
         self.unreliable = np.union1d(self._config.byzantine, self._everyone[~self.present]).size
+        # The center knows what a worker kept if both ends keep it and no message of the worker was forged.
         of_workers = {half.name for half in self._config.saved if half.at_worker}
         differing = absent if of_workers - self.memory.keys() else np.intersect1d(absent, self._config.byzantine)
         lost = [*(moved if self._config.saved else ()), *(differing if of_workers else ())]
