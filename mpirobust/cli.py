@@ -146,8 +146,10 @@ def _carried_out(
     from mpirobust.run.setup import RunRequest
     from mpirobust.run.stop_signals import StopSignals
     from mpirobust.run.watchdog import Watchdog
+    from mpirobust.time_limit import expect_time
 
     ends, limit = time_limit
+    comm.all_or_fail(lambda: expect_time(ends, limit) if comm.is_root else None)
     with StopSignals() as signals, Watchdog(comm, signals, ends, patience) as watchdog:
         request = RunRequest(plan, overrides, out, ends=ends, limit=limit, **how)
         code, folder = experiment.run(request, comm, signals, watchdog)

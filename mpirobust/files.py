@@ -35,11 +35,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         scratch = Path(name)
         os.close(handle)
+        write(scratch)
         if old is not None:
             with suppress(OSError):
                 os.chown(scratch, -1, old.st_gid)
         scratch.chmod(0o666 & ~_umask() if old is None else old.st_mode & 0o777)
-        write(scratch)
         sync(scratch)
         scratch.replace(path)
         sync(path.parent)
@@ -126,7 +126,7 @@ def expanded(name: str) -> Path:
 
 def printable(name: str) -> str:
     """Return the text of an argument or a path as Unicode; bytes that are no UTF-8 become \\xhh."""
-    return os.fsencode(name).decode(errors="backslashreplace")
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def sync(path: Path) -> None:

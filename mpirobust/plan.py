@@ -23,7 +23,6 @@ from mpirobust.data.sources.base import Dataset, Source
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.none import NoFeedback
-from mpirobust.files import printable
 from mpirobust.observers.audit import Audits
 from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
@@ -259,9 +258,6 @@ def _inside(table: str) -> Iterator[None]:
 def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
     """Return the plan at `path` with overrides, and notes on these; raise `SetupFault` with the name of the file."""
     try:
-        for each in overrides:
-            if printable(each) != each:
-                raise PlanFault("", f"--set {printable(each)}: not UTF-8, as a plan is; a link can have another name")
         table, notes = with_overrides(read_table(path), overrides, path.parent)
         return Plan.of(table, path.parent), notes
     except PlanFault as fault:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import monotonic, time
 
+from mpirobust.errors import Interrupted
+
 MARGIN = 2.0  # seconds that no estimate covers: the summary, the end of the other processes
 _SLURM = "SLURM_JOB_END_TIME"
 _LATEST = 2**37  # a time that can still be written as a date
@@ -17,6 +19,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def passed(ends: float | None) -> bool:
     """Return whether too little time is left to start a run."""
     return ends is not None and monotonic() + MARGIN > ends
+
+
+def expect_time(ends: float | None, origin: str) -> None:
+    """Raise `Interrupted` if the limit `ends` is over before anything has begun; `origin` as in `shortage`."""
+    if ends is not None and ends <= monotonic():
+        raise Interrupted(shortage(ends - monotonic(), MARGIN, origin))
 
 
 def end_of(limit: str | None, environment: Mapping[str, str] = os.environ) -> float | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mpirobust.errors import PlanFault
-from mpirobust.files import open_regular
+from mpirobust.files import open_regular, printable
 
 _LARGEST = 2**20  # bytes of a document
 _DEEPEST = 16  # parts of a key; no plan has five
@@ -48,7 +48,7 @@ def read_assignment(text: str) -> tuple[list[str], Any]:
     if "\n" in value:
         raise PlanFault(key, "expected one line")
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # for bytes of the command line that are no letters
-        raise PlanFault("", f"--set {text}: not UTF-8, and so not to be stored in a plan")
+        raise PlanFault("", f"--set {printable(text)}: not UTF-8, as a plan is; a link can have another name")
     parsed = _value(value)
     _expect_sound(parsed, path)
     return path, parsed

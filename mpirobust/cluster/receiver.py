@@ -65,17 +65,19 @@ class RoundReceiver:
         return Exchange(answers, inbox.nbytes, down, times, ~self.present, reset)
 
     def lose(self, absent: Sequence[int], moved: Sequence[int]) -> None:
-        """Mark workers absent; set the memory of the workers that moved to zero, as on their new rank.
+        """Mark workers absent; set memory to zero that is lost: of the workers that moved, as on their new rank.
 
-        What the center keeps of an absent worker stays: `--resume` gives it to both ends.
+        The center's half of an absent worker stays if the worker's half was the same: `--resume` gives it to both ends.
         """
         self.present[list(absent)] = False
         self.unreliable = np.union1d(self._config.byzantine, self._everyone[~self.present]).size
-        memories = self._config.feedback.memories()
-        self.forgotten[list(moved)] |= bool(memories)
-        self.forgotten[list(absent)] |= any(not memory.at_center for memory in memories)
+        # The center knows what a worker kept if both ends keep it and no message of the worker was forged.
+        of_workers = {half.name for half in self._config.saved if half.at_worker}
+        differing = absent if of_workers - self.memory.keys() else np.intersect1d(absent, self._config.byzantine)
+        lost = [*(moved if self._config.saved else ()), *(differing if of_workers else ())]
+        self.forgotten[lost] = True
         for rows in self.memory.values():
-            rows[list(moved)] = 0.0
+            rows[lost] = 0.0
 
     def restore(self, name: str, rows: Iterable[Vector]) -> None:
         """Take the memory of this name from a checkpoint."""

@@ -215,7 +215,7 @@ class RemoteCluster(Cluster):
                 if worker in rank_of:
                     self._comm.receive(row, rank_of[worker])
                 else:
-                    row[:] = 0.0
+                    row[:] = self._receiver.memory[name][worker] if name in self._receiver.memory else 0.0
                 yield row
         except GeneratorExit:  # the reader stopped: receive what the workers still send
             try:

@@ -95,7 +95,7 @@ class MpiCommunicator(Communicator):
         if self.survives:
             with suppress(MPI.Exception):
                 code = self._agree_on_exit(code)
-        end_after(_LAST_SECONDS)
+            end_after(_LAST_SECONDS)  # all ranks leave now; without survival the root may still have work
         if self._recovery.recovered:  # MPI_Finalize may hang if a rank has failed
             sys.stdout.flush()
             sys.stderr.flush()

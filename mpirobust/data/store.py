@@ -24,6 +24,7 @@ from scipy import sparse
 from mpirobust.errors import DataFault, SetupFault, StorageFault
 from mpirobust.files import open_regular, printable
 from mpirobust.hdf5 import open_sealed, whole, write_sealed
+from mpirobust.terminal import say
 from mpirobust.types import Rows
 
 STORE_FORMAT = 1
@@ -244,16 +245,20 @@ def ensure_store(path: Path, build: Callable[[], None]) -> Path:
     except DataFault:
         pass
     try:
-        path.unlink(missing_ok=True)
+        if not _is_own(path):  # one that another job publishes meanwhile stays until it is replaced
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise DataFault(f"{path}: not a store of this user; $MPIROBUST_CACHE names another cache") from error
     with suppress(OSError):  # `build` meets it again, and says so
         path.parent.mkdir(0o755, parents=True, exist_ok=True)
     try:
         build()
-        path.chmod(path.stat().st_mode & ~_OTHERS_WRITE)
     except StorageFault as fault:
         raise StorageFault(f"{fault}; $MPIROBUST_CACHE names another cache") from fault
+    with suppress(OSError):  # as on a file system without permissions
+        path.chmod(path.stat().st_mode & ~_OTHERS_WRITE)
+    if not _is_own(path):
+        say(f"note: {path}: the file system does not say who may write to it, so it is made anew at every start")
     return path
 
 

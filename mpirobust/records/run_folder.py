@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count, takewhile
 from pathlib import Path
+from time import sleep
 from typing import IO, Any
 
 from mpirobust.errors import SetupFault, StorageFault
@@ -20,6 +21,8 @@ from mpirobust.hdf5 import bears_lead
 from mpirobust.records.layout import KEPT, LOCK, TRACE, checkpoints, open_record, scratch_files
 from mpirobust.records.plan_record import PlanRecord, flat
 from mpirobust.terminal import say
+
+_TRIES, _PAUSE = 5, 0.1  # to lock a folder; seconds between two
 
 
 def holds_run(folder: Path) -> bool:
@@ -85,13 +88,20 @@ def lock(folder: Path) -> IO[str]:
     except OSError as error:
         raise StorageFault(f"cannot write to {folder}: {error.strerror}") from error
     lock = _open_lock(folder)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise SetupFault(f"another run is writing to {folder}; wait for it, or choose another folder") from error
-    except OSError as error:
-        _note_no_locks(error.strerror)
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:  # for a moment also by `inspect`, which looks whether it is held
+            if not tries_left:
+                lock.close()
+                message = f"another run is writing to {folder}; wait for it, or choose another folder"
+                raise SetupFault(message) from error
+            sleep(_PAUSE)
+        except OSError as error:
+            _note_no_locks(error.strerror)
+            break
+        else:
+            break
     return lock
 
 
@@ -99,7 +109,7 @@ def _open_lock(folder: Path) -> IO[str]:
     """Open the lock file, and do nothing to it: in the place of ours there may be a link to any file of this user."""
     path = folder / LOCK
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    other = SetupFault(f"{path} is a link or not a regular file, and is left as it is; move it away")
+    other = SetupFault(f"{path} is a link, hard or soft, or not a regular file, and is left as it is; move it away")
     try:
         handle = os.open(path, flags, 0o666)
     except OSError as error:

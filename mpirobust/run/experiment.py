@@ -66,10 +66,14 @@ def run(
 def _prepared(request: RunRequest, size: int, signals: StopSignals) -> bytes:
     from mpirobust.run import root  # only the root needs it: the start-up of many ranks stays cheap
 
-    with signals.ending_at_once():
-        return json.dumps(asdict(root.prepare(request, size))).encode()
+    signals.end_if_asked()
+    prepared = root.prepare(request, size, signals.end_if_asked)
+    signals.end_if_asked()
+    return json.dumps(asdict(prepared)).encode()
 
 
 def _built(setup: RunSetup, mine: Sequence[int], survives: bool, signals: StopSignals) -> RankSetup:
-    with signals.ending_at_once():
-        return build_rank(setup, mine, survives)
+    signals.end_if_asked()
+    built = build_rank(setup, mine, survives, signals.end_if_asked)
+    signals.end_if_asked()
+    return built

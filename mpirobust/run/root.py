@@ -47,7 +47,7 @@ class Start:
     trace: Trace
 
 
-def prepare(request: RunRequest, size: int) -> RunSetup:
+def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: None) -> RunSetup:
     """Check everything that can be checked before the ranks start to work; return the set-up for all ranks.
 
     Raises:
@@ -64,7 +64,7 @@ def prepare(request: RunRequest, size: int) -> RunSetup:
     if resumes:
         former = former or run_folder.former_run(folder)
         run_folder.check_continues(folder, former, plan.record())
-    stores = _stores(plan, plan_file, request)
+    stores = _stores(plan, plan_file, request, check)
     found = None
     if former and resumes:
         with open_trace(folder / TRACE, plan.workers, verify=False) as trace:  # `former_run` has verified it
@@ -107,16 +107,16 @@ def _requested(request: RunRequest, former: run_folder.Former | None) -> tuple[P
         plan, notes = resuming.stored_plan(former, request.overrides, request.allowed, request.out)
         return plan, notes, former.plan_file
     assert request.plan is not None
-    if run_folder.holds_run(request.plan) or request.plan.name == TRACE:
+    if run_folder.holds_run(request.plan) or (request.plan.name == TRACE and request.plan.exists()):
         raise SetupFault(f"{request.plan} is a run and no plan; mpirobust resume {request.plan} continues it")
     plan, notes = load_plan(request.plan, request.overrides)
     return plan, notes, str(request.plan.absolute())
 
 
-def _stores(plan: Plan, plan_file: str, request: RunRequest) -> list[Path]:
+def _stores(plan: Plan, plan_file: str, request: RunRequest, check: Callable[[], None]) -> list[Path]:
     """Return the files of the data; raise `DataFault`."""
     try:
-        return plan.data.prepare(Places.for_plan(Path(plan_file)))
+        return plan.data.prepare(Places.for_plan(Path(plan_file), check))
     except DataFault as fault:
         if request.plan is not None:
             raise

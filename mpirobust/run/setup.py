@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,12 +96,15 @@ class RankSetup:
     solutions: Sequence[Vector]
 
 
-def build_rank(setup: RunSetup, mine: Sequence[int], survives: bool) -> RankSetup:
+def build_rank(
+    setup: RunSetup, mine: Sequence[int], survives: bool, check: Callable[[], None] = lambda: None
+) -> RankSetup:
     """Build the workers `mine` with their rows, and with their memories if the run continues from a checkpoint.
 
     Args:
         mine: the numbers of the workers, ascending.
         survives: see `WorkerConfig.survives`.
+        check: called before each worker; raises a `Fault` to end the work.
 
     Raises:
         SetupFault: the data or the checkpoint cannot be read.
@@ -114,7 +117,10 @@ def build_rank(setup: RunSetup, mine: Sequence[int], survives: bool) -> RankSetu
         dealt = plan.deal(dataset)
         x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
         config = worker_config(plan, plan.problem.layout(facts.features), plan.weights(dealt), survives)
-        workers = list(_build_workers(mine, config, dataset, dealt))
+        workers = []
+        for worker in _build_workers(mine, config, dataset, dealt):
+            check()
+            workers.append(worker)
         w = dataset.solution()
     if setup.checkpoint:
         _restore_memories(Path(setup.checkpoint), config, workers)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import main_thread
 from types import FrameType, TracebackType
 from typing import Any
@@ -27,7 +25,6 @@ class StopSignals:
     def __init__(self) -> None:
         self.asked = False
         self._why = ""
-        self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -45,21 +42,8 @@ class StopSignals:
         self._why = self._why or why
         signal.pthread_kill(main_thread().ident or 0, signal.SIGUSR1)
 
-    @contextmanager
-    def ending_at_once(self) -> Iterator[None]:
-        """Let a signal end the work inside, in which no round is computed and no other rank is waited for.
-
-        Raises:
-            Interrupted: a signal is or was received.
-        """
-        self._at_once = True
-        try:
-            self._end_if_asked()
-            yield
-        finally:
-            self._at_once = False
-
-    def _end_if_asked(self) -> None:
+    def end_if_asked(self) -> None:
+        """Raise `Interrupted` if a signal was received. For set-up, in which no round has been computed."""
         if self.asked:
             raise Interrupted(f"ended by {self._why} before the first round; nothing new was saved")
 
@@ -67,5 +51,3 @@ class StopSignals:
         if self.asked and number == signal.SIGINT:
             signal.default_int_handler(number, frame)
         self.asked, self._why = True, self._why or signal.Signals(number).name
-        if self._at_once:
-            self._end_if_asked()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import inf
 from threading import Event, Thread
 from time import monotonic
@@ -19,6 +20,7 @@ from mpirobust.terminal import say
 
 _GRACE = 10.0  # seconds after the time limit for what is about to end
 _TURN = 5.0  # the others wait so much longer than the center, and rank 1 less than the rest: one message
+_SUSPENDED = 2.0  # seconds that a wait outlasts its time only if the process was stopped
 _SECONDS_TO_SPEAK = 2.0  # the terminal may be what hangs
 
 
@@ -91,8 +93,12 @@ class Watchdog(Watch):
         self.feed(f"what follows round {moment.round}")
 
     def _watch(self) -> None:
-        while not self._over.wait(self._wait()):
-            now, late = monotonic(), self._fed + self._patience
+        wait, before = self._wait(), monotonic()
+        while not self._over.wait(wait):
+            now = monotonic()
+            if (suspended := now - before - wait) > _SUSPENDED:  # the whole job, as by Ctrl-Z: it may need all its time
+                self._fed += suspended
+            late = self._fed + self._patience
             if now >= self._ends:
                 self._ends = inf
                 self._signals.ask("the time limit")
@@ -100,12 +106,13 @@ class Watchdog(Watch):
                 self._end(Exit.INTERRUPTED, f"the time limit has passed, and {self._doing} has not ended", self._killed)
             if now >= late:
                 self._end(Exit.LOST, f"{self._doing} has not ended within {self._limit:g} s", late)
+            wait, before = self._wait(), monotonic()
 
-    def _wait(self) -> float | None:
-        """Return the seconds until there may be something to do; a round that begins meanwhile ends later."""
+    def _wait(self) -> float:
+        """Return the seconds until the next look, a second at most."""
         now = monotonic()
         left = min(self._ends, self._killed, min(self._fed, now) + self._patience) - now
-        return None if left == inf else max(0.0, left)
+        return min(max(0.0, left), 1.0)
 
     def _end(self, code: Exit, why: str, due: float) -> None:
         """End this process. Say why, unless another rank has done so: the center, or others while this one hung."""
@@ -121,6 +128,8 @@ class Watchdog(Watch):
 
     def _missing(self) -> str:
         """Return the ranks that are known to hang, as text."""
-        missing = stopped(self.ranks) or self._silent()[:1]
+        missing: Sequence[int] = ()
+        with suppress(Exception):  # this thread must not fail before it ends the process
+            missing = stopped(self.ranks) or self._silent()[:1]
         hosts = ", ".join(dict.fromkeys(rank.host for rank in self.ranks if rank.number in missing))
         return f": no answer from {named('rank', missing)} on {hosts}" if missing else ""

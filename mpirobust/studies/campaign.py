@@ -70,21 +70,26 @@ def carry_out(
                     return Exit.INTERRUPTED
                 case b"run":
                     request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit)
-                    try:
-                        code, _ = experiment.run(request, comm, signals, watchdog)
-                    except Fault as fault:
-                        if fault.code != Exit.INTERRUPTED:  # in set-up
-                            raise
-                        code = fault.code
+                    code = _run(request, comm, signals, watchdog)
                     if code in (Exit.INTERRUPTED, Exit.LOST):
                         return code
                     comm.on_root(partial(_cleared, folder))
     return Exit.OK
 
 
+def _run(request: RunRequest, comm: Communicator, signals: StopSignals, watchdog: Watchdog) -> int:
+    """Carry out one run; return its exit code, also if it was interrupted before its first round."""
+    try:
+        return experiment.run(request, comm, signals, watchdog)[0]
+    except Fault as fault:
+        if fault.code != Exit.INTERRUPTED:
+            raise
+        return Exit.INTERRUPTED
+
+
 def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) -> bytes:
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
-    if ends is not None and passed(ends):
+    if ends is not None and passed(ends):  # the watchdog may have asked for the end before
         say(shortage(ends - monotonic(), MARGIN, limit))
         stop = True
     if stop:

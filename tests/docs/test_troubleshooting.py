@@ -6,10 +6,14 @@ An entry is a heading `### ` with the message. Either a row of the table below p
 
 from __future__ import annotations
 
+import gzip
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mpirobust.records import run_folder
@@ -17,52 +21,116 @@ from tests.docs.pages import text
 from tests.support.alone import command_alone, run_alone
 from tests.support.launching import REPOSITORY
 from tests.support.rows import write_rows
+from tests.support.sealing import resealed
 from tests.support.small_studies import PLAN
 
 _ENTRY = re.compile(r"^### `(.+)`\n((?:(?!^#).*\n?)*)", re.MULTILINE)
-_TEST = re.compile(r"^Test: `([\w/]+\.py)::(\w+)(?:\[.*\])?`", re.MULTILINE)
+_TEST = re.compile(r"^Test: `([\w/]+\.py)::(?:\w+::)?(\w+)(?:\[.*\])?`", re.MULTILINE)
 _OPEN = re.compile(r"…|\b(?:FILE|DIR|KEY|VALUE|N)\b")  # what stands for something else in a message
 
 _ENTRIES: dict[str, str] = dict(_ENTRY.findall(text("TROUBLESHOOTING.md")))
 
-# Commands in a folder with a plan and a finished run, by what the entry has of their message.
+_DATA = "data data.toml --set data.path="
+
+# Commands in a folder with plans, data and runs, by what the entry has of their message.
 _PRODUCED = {
     "no such plan": "check absent.toml",
-    "not TOML: …": "check broken.toml",
-    "is not UTF-8": "check latin.toml",
     "unknown key": "check plan.toml --set algorithm.stpe=1",
     "expected …, not": "check plan.toml --set algorithm.rounds=1e3",
-    "64 bits": "check plan.toml --set algorithm.rounds=10000000000000000000",
-    "kind 'none'": "check plan.toml --set attack.kind=none",
+    "not TOML: …": "check broken.toml",
     "is below": "check plan.toml --set aggregator.beta=0.1",
+    "kind 'none'": "check plan.toml --set attack.kind=none",
     "at most one per row": "check plan.toml --set workers=121",
-    "is no time limit": "run plan.toml --time-limit 60",
-    "data.path: no file": "check plan.toml --set data.kind=libsvm --set data.path=absent.svm",
-    "cannot write DIR/stores": "check plan.toml --set data.kind=libsvm --set data.path=rows.svm --set data.features=30",
+    "64 bits": "check plan.toml --set algorithm.rounds=10000000000000000000",
+    "is not UTF-8": "check latin.toml",
+    "cannot be read: not a regular": "check pipe",
+    "data.path: no file": _DATA + "absent.svm",
+    "the file needs": _DATA + "rows.svm --set data.features=20",
+    "unknown in training": _DATA + "rows.svm --set data.test=other-labels.svm",
+    "of feature VALUE": _DATA + "underscore.svm",
+    "more than one label": _DATA + "labels.svm",
+    "distinct labels": _DATA + "targets.svm",
+    "if that is meant": _DATA + "wide.svm",
+    "column N (VALUE)": _DATA + "gap.csv --set data.kind=csv --set data.label=y",
+    "no column VALUE": _DATA + "gap.csv --set data.kind=csv --set data.label=class",
+    "type object": _DATA + "objects.npz --set data.kind=npz",
+    "text in UTF-16": _DATA + "utf16.svm",
+    "zip archive": _DATA + "objects.npz",
+    "gzip": _DATA + "cut.svm.gz",
+    "leaves no row": _DATA + "rows.svm --set data.split=0.9999",
+    "cannot write DIR/stores": _DATA + "rows.svm",
+    "all users may write": _DATA + "rows.svm",
     "--overwrite replaces it": "run plan.toml --out run",
-    "of another plan": "run plan.toml --out run --resume --set algorithm.step=0.2",
-    "another run is writing": "run plan.toml --out locked",
-    "damaged": "inspect broken",
+    "is no time limit": "run plan.toml --time-limit 60",
+    "an empty text": "run plan.toml --out=",
+    "no such home folder": "run plan.toml --out=~no-user-of-this-name/x",
     "cannot write to DIR": "run plan.toml --out /proc/run",
+    "another run is writing": "run plan.toml --out locked",
+    "is not a file of mpirobust": "run plan.toml --out foreign --overwrite",
+    "FILE is not a regular": "run plan.toml --out piped",
+    "run.lock is a link": "run plan.toml --out linked",
+    "diverged after": "run plan.toml --out far --set algorithm.step=1e200",
+    "no round fits": "run plan.toml --out shorter --time-limit 1.9s",
+    "interrupted": "run plan.toml --out short --time-limit 1.9s",
+    "of another plan": "run plan.toml --out run --resume --set algorithm.step=0.2",
+    "no run to resume": "resume absent",
+    "has finished already": "run plan.toml --out run --resume",
+    "has no checkpoint": "run plan.toml --out bare --resume",
+    "passed over": "run plan.toml --out torn --resume",
+    "and no plan": "run run",
     "no run at": "inspect absent",
     "figures need matplotlib": "report run --out picture.png",
+    "not held": "inspect killed",
+    "damaged, or": "inspect broken",
     "kind of picture": "report run --out picture.txt",
-    "interrupted": "run plan.toml --out short --time-limit 1s",
-    "diverged after": "run plan.toml --out far --set algorithm.step=1e200",
+    "it is not a regular file": "report run --out folder.csv",
 }
+_CACHES = {"cannot write DIR/stores": "/proc/none", "all users may write": "open"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("troubles")
     (folder / "plan.toml").write_text(PLAN)
+    (folder / "data.toml").write_text(PLAN.replace('kind = "regression"\nrows = 120\nfeatures = 6', 'kind = "libsvm"'))
     (folder / "broken.toml").write_text("seed = one")
     (folder / "latin.toml").write_bytes(b"# M\xfcller\n")
-    write_rows(folder / "rows.svm")
-    run_alone(folder / "plan.toml", folder / "run")
-    (folder / "broken").mkdir()
-    (folder / "broken" / "run.h5").write_bytes((folder / "run" / "run.h5").read_bytes()[:-1])
+    os.mkfifo(folder / "pipe")
+    _lay_out_data(folder)
+    _lay_out_runs(folder)
     return folder
+
+
+def _lay_out_data(folder: Path) -> None:
+    write_rows(folder / "rows.svm")
+    (folder / "other-labels.svm").write_text("0 1:1\n")
+    (folder / "underscore.svm").write_text("1 1:1_000\n")
+    (folder / "labels.svm").write_text("1,2 1:1\n")
+    (folder / "targets.svm").write_text("".join(f"{at}.5 1:1\n" for at in range(1001)))
+    (folder / "wide.svm").write_text("1 2000000000:1\n")
+    (folder / "utf16.svm").write_text("1 1:1\n", encoding="utf-16")
+    (folder / "cut.svm.gz").write_bytes(gzip.compress(b"1 1:1\n")[:-4])
+    (folder / "gap.csv").write_text("x,y\n1,0\n,1\n")
+    np.savez(folder / "objects.npz", X=np.array([[None]]), y=np.ones(1))
+    (folder / "open" / "stores").mkdir(parents=True)
+    (folder / "open" / "stores").chmod(0o777)
+
+
+def _lay_out_runs(folder: Path) -> None:
+    run = run_alone(folder / "plan.toml", folder / "run")
+    for name in ("broken", "bare", "killed", "torn"):
+        (folder / name).mkdir()
+        shutil.copy(run / "run.h5", folder / name)
+    for name in ("foreign", "piped", "linked", "folder.csv"):
+        (folder / name).mkdir()
+    os.truncate(folder / "broken" / "run.h5", 5000)
+    with resealed(folder / "killed" / "run.h5") as file:
+        file.attrs["status"] = "running"
+    (folder / "killed" / "run.lock").touch()
+    (folder / "torn" / "checkpoint-000000012.h5").write_bytes((run / "checkpoint-000000012.h5").read_bytes()[:-1])
+    (folder / "foreign" / "run.h5").write_text("of another program")
+    os.mkfifo(folder / "piped" / "run.h5")
+    (folder / "linked" / "run.lock").symlink_to(folder / "plan.toml")
 
 
 @pytest.mark.parametrize("words", _PRODUCED)
@@ -71,7 +139,7 @@ def test_the_message_is_printed(
 ) -> None:
     (entry,) = (each for each in _ENTRIES if words in each)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("MPIROBUST_CACHE", "/proc/none")
+    monkeypatch.setenv("MPIROBUST_CACHE", _CACHES.get(words, "cache"))
     if "matplotlib" in entry:
         monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
     with run_folder.lock(Path("locked")):
@@ -89,7 +157,7 @@ def test_every_entry_is_held(entry: str) -> None:
     if held:
         source = (REPOSITORY / held[1]).read_text()
         assert f"def {held[2]}(" in source, held[0]
-        words = max(_OPEN.split(re.sub(r"\d+|'[^']*'", "…", entry)), key=len).strip(" :;(")
+        words = max(_OPEN.split(re.sub(r"\d+|'[^']*'", "…", entry)), key=len).strip(" ,:;()")
         assert words in source, f"{held[1]} does not have the words {words!r}"
 
 

@@ -20,8 +20,10 @@ from tests.support.sealing import resealed
 _ROOM = 2**24  # bytes; an honest file of a few kilobytes takes a hundredth
 _SECRET = np.full(100, 42.5)
 
-_ALIKE = ("broadcast", "encode", "gather", "forge", "aggregate", "audit", "checkpoint", "down", "distance", "accuracy")
-_ALIKE += ("reset", "absent", "escape", "test_loss", "auc", "lambda_min", "gradient_norm")
+_ALIKE = (
+    *("broadcast", "encode", "gather", "forge", "aggregate", "audit", "checkpoint", "down", "distance", "accuracy"),
+    *("reset", "absent", "escape", "test_loss", "auc", "lambda_min", "gradient_norm"),
+)
 
 Change = Callable[[Any, str, Path], None]
 

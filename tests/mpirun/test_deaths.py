@@ -19,6 +19,7 @@ from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.comm.communicator import Survivors
 from mpirobust.numerics.eigenvalues import power_iteration
 from mpirobust.plan import load_plan
+from mpirobust.records.layout import checkpoint_path
 from mpirobust.testing.support.clusters import LocalRun
 from tests.support.alone import run_alone
 from tests.support.cases import in_turn
@@ -74,6 +75,16 @@ def test_with_every_feedback(feedback: str, on_failure: str, tmp_path: Path) -> 
     done = dying("while it computes", 14, 2, plan, out)
     assert done.returncode == 0, done.stderr
     assert_as_replayed(plan, out, 14)
+    if feedback == "difference":
+        byzantine = load_plan(plan, ())[0].byzantine()
+        with h5py.File(checkpoint_path(out, ROUNDS)) as file:
+            center, workers = file["memory/state"][:], file["memory/state_of_workers"][:]
+            lost = file["lost"][:] if "lost" in file else np.zeros(0, int)
+        gone = np.arange(6, 13)
+        np.testing.assert_array_equal(lost, np.intersect1d(gone, byzantine) if on_failure == "drop" else [])
+        kept = np.setdiff1d(gone, byzantine)
+        np.testing.assert_array_equal(workers[kept], center[kept])
+        assert center[kept].any(axis=1).all()
 
 
 @pytest.mark.parametrize("instant", ["while it computes", "during recovery"])
@@ -124,12 +135,18 @@ def test_a_death_that_is_not_survived_ends_the_job_soon(
     assert_same(undisturbed, out)
 
 
-@pytest.mark.parametrize(("feedback", "saved"), [("residual", 10), ("difference", 14)])
+@pytest.mark.parametrize(
+    ("feedback", "attack", "saved"),
+    [("residual", "collude", 10), ("difference", "collude", 10), ("difference", "sign-flip", 14)],
+)
 def test_more_absent_than_the_rule_bears_ends_the_run_and_resume_gives_the_bits_of_an_undisturbed_one(
-    feedback: str, saved: int, tmp_path: Path
+    feedback: str, attack: str, saved: int, tmp_path: Path
 ) -> None:
-    """The residuals of 14 workers are lost with their ranks: the checkpoint from before has them."""
+    """What 14 workers had kept is lost with their ranks: the checkpoint from before has it. The center has the states
+    of differences, but for those of Byzantine workers if it received forged messages in place of theirs.
+    """
     plan, out = plan_of(tmp_path, feedback=feedback), tmp_path / "out"
+    plan.write_text(plan.read_text().replace("collude", attack))
     # 14 of 20 workers. Those of rank 1 have answered in the round.
     command = (*doomed(tmp_path, "while it computes", 14, 2, 3), "run", str(plan), "--out", str(out))
     done = finish(start(*command, ranks=4, options=ULFM), timeout=120)

@@ -64,7 +64,7 @@ def _refused(folder: Path, run: Path) -> dict[str, tuple[str, str, str]]:
     """Make the folders; return each with how to run there, and a part of the message."""
     cases = {}
     for name, make in LINKED.items():
-        cases[f"lock {name}"] = ("run.lock", make, "", "is a link or not a regular file")
+        cases[f"lock {name}"] = ("run.lock", make, "", "is a link, hard or soft, or not a regular file")
     for name, make in FOREIGN.items():
         cases[f"run {name}"] = ("run.h5", make, "overwrite", "and is left as it is; choose another folder")
     for name, make in STRANGERS.items():

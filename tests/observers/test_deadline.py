@@ -213,6 +213,17 @@ def test_where_no_round_fits_the_limit_is_named(
     assert "give more time" in text or "--time-limit none" in text
 
 
+@pytest.mark.mpi
+@pytest.mark.parametrize("ranks", [None, 3])
+def test_under_a_limit_that_is_over_nothing_begins(ranks: int | None, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = mpirobust(
+        "run", str(plan(tmp_path, 5)), "--out", str(out), ranks=ranks, env={"SLURM_JOB_END_TIME": "1000000000"}
+    )
+    assert (done.returncode, done.stderr.count(f"mpirobust: {OVER}")) == (75, 1), done.stderr
+    assert not out.exists()
+
+
 def test_a_job_that_is_not_over_is_not_said_to_be() -> None:
     origin = origin_of(None, {"SLURM_JOB_END_TIME": "1000000000"})
     assert "no round fits into SLURM_JOB_END_TIME = 1000000000 (2001" in shortage(1.0, 2.5, origin)

@@ -63,7 +63,13 @@ def test_the_lock_is_a_file_of_its_own_or_the_run_is_refused(
     out = tmp_path / "out"
     out.mkdir()
     LINKED[stranger](out / "run.lock")
-    refused(out, plan, option, f"{out}/run.lock is a link or not a regular file, and is left as it is", capsys)
+    refused(
+        out,
+        plan,
+        option,
+        f"{out}/run.lock is a link, hard or soft, or not a regular file, and is left as it is",
+        capsys,
+    )
     if "link" in stranger and stranger != "dangling link":
         assert (out / "precious.txt").read_bytes() == PRECIOUS
     assert not (out / "nowhere").exists()

@@ -13,8 +13,12 @@ from time import monotonic
 from typing import Any
 
 import pytest
+import tomli_w
 
 from mpirobust.comm.local import LocalCommunicator
+from mpirobust.data import reading
+from mpirobust.data.sources import libsvm
+from mpirobust.data.sources.base import Places
 from mpirobust.data.sources.regression import Regression
 from mpirobust.errors import Exit, Interrupted
 from mpirobust.run import experiment, watchdog
@@ -24,9 +28,9 @@ from mpirobust.run.stop_signals import StopSignals
 from mpirobust.run.watchdog import Watchdog
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import command_alone
+from tests.support.rows import write_rows
 
 _LONG = 60  # seconds; against hangs
-_UNTIL_ENDED = 5  # seconds that set-up takes if nothing ends it
 
 
 class Comm(LocalCommunicator):
@@ -142,6 +146,19 @@ def test_the_rank_that_does_not_answer_is_named(ended: Ended, capsys: pytest.Cap
     assert "within 0.05 s: no answer from rank 2 on node2; --resume" in capsys.readouterr().err
 
 
+def test_a_job_that_was_suspended_has_all_its_time_again(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopped process sees the clock jump; its rounds have not taken longer for that."""
+    shift = 0.0
+    monkeypatch.setattr(watchdog, "monotonic", lambda: monotonic() + shift)
+    with StopSignals() as signals, Watchdog(Comm(), signals, None, 1.5) as dog:
+        dog.feed("round 8")
+        time.sleep(0.2)
+        shift = 60.0
+        time.sleep(0.4)
+        assert not ended.is_set()
+        assert ended.wait(_LONG)
+
+
 def test_a_rank_whose_center_is_known_to_have_ended_says_nothing(
     ended: Ended, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,8 +175,7 @@ def test_a_round_that_goes_on_is_left_alone(ended: Ended) -> None:
             dog.feed("round 8")
             time.sleep(0.01)
     assert not ended.is_set()
-    assert dog._wait() is not None
-    assert Watchdog(Comm(), signals)._wait() is None
+    assert Watchdog(Comm(), signals)._wait() == 1.0
     assert Watchdog(Comm(), signals)._fed == inf
 
 
@@ -176,10 +192,11 @@ def test_a_signal_ends_set_up(
 ) -> None:
     plan, out = run_in(tmp_path)
 
-    def signalled(*_: Any) -> None:
+    step = getattr(Regression, stage)
+
+    def signalled(*args: Any) -> Any:
         signal.raise_signal(number)
-        time.sleep(_UNTIL_ENDED)
-        raise AssertionError
+        return step(*args)
 
     monkeypatch.setattr(Regression, stage, signalled)
     with pytest.raises(Interrupted, match=f"ended by {number.name} before the first round; nothing new was saved"):
@@ -187,11 +204,36 @@ def test_a_signal_ends_set_up(
     assert not out.exists()
 
 
+def test_a_signal_ends_the_parsing_after_the_piece_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(tmp_path / "rows.svm")
+    plan, out = tmp_path / "plan.toml", tmp_path / "out"
+    data = {"kind": "libsvm", "path": "rows.svm"}
+    plan.write_text(tomli_w.dumps({**regression_plan().table(), "data": data}))
+    parsed, pieces = libsvm._parsed, []
+
+    def signalled(block: bytes, path: Path, before: int) -> Any:
+        pieces.append(before)
+        signal.raise_signal(signal.SIGTERM)
+        return parsed(block, path, before)
+
+    monkeypatch.setattr(libsvm, "_parsed", signalled)
+    monkeypatch.setattr(reading, "_PIECE", 100)
+    with pytest.raises(Interrupted, match="ended by SIGTERM before the first round"):
+        experiment.run(RunRequest(plan, out=out), LocalCommunicator())
+    assert len(pieces) == 1
+
+
 def test_the_time_limit_ends_set_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan, out = run_in(tmp_path)
-    monkeypatch.setattr(Regression, "prepare", lambda *_: time.sleep(_UNTIL_ENDED))
+
+    def slow(_: Regression, places: Places) -> list[Path]:
+        while True:
+            time.sleep(0.01)
+            places.check()
+
+    monkeypatch.setattr(Regression, "prepare", slow)
     assert command_alone("run", str(plan), "--out", str(out), "--time-limit", "0.2s") == 75
     told = "mpirobust: ended by the time limit before the first round; nothing new was saved"
     assert told in capsys.readouterr().err.splitlines()

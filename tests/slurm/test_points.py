@@ -134,4 +134,4 @@ def test_a_script_that_is_not_there_is_not_run(stage: Stage, answer: str) -> Non
     stage.stub("scontrol", f"echo '   Command={answer}'\n")
     played = _task(stage, "1")
     assert played.code == 2
-    assert "no run.sbatch beside array.sbatch" in played.text
+    assert "array.sbatch: no run.sbatch beside array.sbatch, which SLURM says stands in" in played.text

@@ -136,7 +136,7 @@ def test_only_checkpoints_of_the_run_count(stage: Stage) -> None:
 def test_a_folder_without_a_name_is_refused(stage: Stage) -> None:
     played = stage.play("plan.toml", "--out=")
     assert played.code == 2
-    assert "--out is empty" in played.text
+    assert "--out is empty: a variable that is not set?" in played.text
 
 
 @pytest.mark.parametrize("code", [1, 9, 127, 213])
@@ -158,7 +158,7 @@ def test_a_start_that_was_cut_off_is_repeated_once(stage: Stage, code: int) -> N
     assert stage.play(*_OUT).requeued == ["7"]
     played = stage.play(*_OUT, env={"SLURM_RESTART_COUNT": "1"})
     assert (played.code, played.requeued) == (code or 75, ["7"])
-    assert "it came to no round: see above, or give more time" in played.text
+    assert "not requeued; it came to no round: see above, or give more time, and submit again" in played.text
 
 
 @pytest.mark.parametrize("code", [2, 3, 4, 5, 130])
@@ -185,7 +185,7 @@ def test_a_run_that_began_and_was_cut_off_is_repeated(stage: Stage, code: int) -
     assert stage.play(*_OUT).requeued == ["7"]
     played = stage.play(*_OUT, env={"SLURM_RESTART_COUNT": "1"})
     assert (played.code, played.requeued) == (code, ["7"])
-    assert "give more time or a smaller checkpoint.every" in played.text
+    assert "not requeued; give more time or a smaller checkpoint.every, and submit again" in played.text
 
 
 @pytest.mark.parametrize(("status", "code"), [("finished", 0), ("converged", 0), ("diverged", 3), ("running", 137)])
@@ -280,7 +280,7 @@ def test_a_launcher_that_is_not_there(stage: Stage) -> None:
         (stage.folder / "bin" / name).symlink_to(f"/usr/bin/{name}")
     played = stage.play(*_OUT, env={"PATH": str(stage.folder / "bin")})
     assert played.code == 2
-    assert "no mpirun on PATH: activate the environment" in played.text
+    assert "run.sbatch: no mpirun on PATH: activate the environment or load the module of the MPI" in played.text
 
 
 def test_mpirun_local_without_mpirun(tmp_path: Path) -> None:

@@ -131,4 +131,5 @@ def _assert_saved(path: Path, workers: Sequence[Worker], but: Sequence[int]) -> 
             assert len(rows) == len(workers)
             for worker in workers:
                 if worker.index not in but:
-                    np.testing.assert_array_equal(rows[worker.index], worker.memory[name], err_msg=path.name)
+                    kept = worker.memory[name.removesuffix("_of_workers")]
+                    np.testing.assert_array_equal(rows[worker.index], kept, err_msg=path.name)

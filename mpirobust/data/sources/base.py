@@ -36,6 +36,10 @@ class Facts:
     nbytes: int
 
 
+def _go_on() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Places:
     """The folders in which files are looked up.
@@ -47,11 +51,12 @@ class Places:
     plan: Path
     data: Path | None
     cache: Path
-    check: Callable[[], None] = lambda: None
+    check: Callable[[], None] = _go_on
 
     @classmethod
-    def for_plan(cls, plan: Path) -> Places:
-        return cls(plan.parent, _folder("MPIROBUST_DATA"), _folder("MPIROBUST_CACHE") or _cache(beside=plan.parent))
+    def for_plan(cls, plan: Path, check: Callable[[], None] = _go_on) -> Places:
+        cache = _folder("MPIROBUST_CACHE") or _cache(beside=plan.parent)
+        return cls(plan.parent, _folder("MPIROBUST_DATA"), cache, check)
 
     def find(self, name: str, key: str, *others: str) -> Path:
         """Return the file called `name`: beside the plan, else below $MPIROBUST_DATA, else in the cache.
