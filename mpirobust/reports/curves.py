@@ -121,13 +121,15 @@ def figure(
 
                 axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
         drawn[-1].set_xlabel(LABELS[against])
+        title = textwrap.fill(title, _LETTERS)
         if title:
-            drawing.suptitle(textwrap.fill(title, _LETTERS))
+            drawing.suptitle(title)
         handles, labels = drawn[0].get_legend_handles_labels()
+        labels = [textwrap.fill(label, _LETTERS - 10) for label in labels]
         columns = 2 if max(map(len, labels), default=0) <= _SHORT else 1
         drawing.legend(handles, labels, loc="outside lower center", ncols=columns)
-        rows = -(-len(labels) // columns) + textwrap.fill(title, _LETTERS).count("\n")
-        drawing.set_size_inches(style.COLUMN, inches + _ROW * rows)
+        lines = -(-sum(label.count("\n") + 1 for label in labels) // columns) + title.count("\n")
+        drawing.set_size_inches(style.COLUMN, inches + _ROW * lines)
 
 
 def expect_drawable(out: Sequence[Path]) -> None:
