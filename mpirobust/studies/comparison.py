@@ -23,20 +23,7 @@ TOLERANCE = 1e-9  # relative, of a number in values.csv: other processors round 
 _ROUNDED = 1e-3  # the same in claims.md, whose numbers have four digits
 
 _UNCHECKED = {"seconds"}  # of a machine, not of a plan
-_EXACT = {
-    "figure",
-    "panel",
-    "data",
-    "curve",
-    "seed",
-    "metric",
-    "status",
-    "rounds",
-    "bytes_up",
-    "byzantine_kept",
-    "kept",
-    "run",
-}
+_EXACT = {"rounds", "bytes_up", "byzantine_kept", "kept", "run"}  # of the columns that may read as numbers
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 Row = Mapping[str, str]
@@ -162,6 +149,8 @@ def _of_runs(
     name: str, keys: Sequence[str], own: Sequence[Row], found: Sequence[Row], missing: Sequence[Path]
 ) -> Iterator[str]:
     """Yield what is missing and what differs in the rows of one figure or matrix."""
+    if not own:
+        yield f"{name}: the table that is committed has no row of it"
     yield from (f"{name}: no finished run in {folder}" for folder in missing)
     gone = {folder.name for folder in missing}
     yield from _of_table(name, keys, [row for row in own if row.get("run") not in gone], found)

@@ -14,7 +14,7 @@ from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.summary import summary
 from mpirobust.studies import claims, races, rates
 from mpirobust.studies.campaign import Job, carry_out, job
-from mpirobust.studies.family import Family, Metric, Sampling, Variant, load_family
+from mpirobust.studies.family import Family, Metric, Sampling, Variant, load_family, load_matrix
 from mpirobust.studies.matrix import matrices, matrix
 from mpirobust.studies.outcome import Outcome, facts, outcome
 from mpirobust.studies.sampling import Sampled, measured, samplings
@@ -83,6 +83,8 @@ def figures(
     def jobs() -> list[Job]:
         found.extend(planned(folder, runs, lambda _, family: family.seeds[:seeds], overrides))
         families.update(samplings(folder))
+        for path in matrices(folder):
+            load_matrix(path)  # a fault in it is found before the first run
         expect_drawable([picture for figure in found for picture in _pictures(figure.name, out)])
         return [each for figure in found for each in figure.jobs()]
 

@@ -129,6 +129,10 @@ def test_a_column_and_a_figure_that_are_not_there() -> None:
     assert len(list(comparison._of_table("figure-1", KEYS, own, ROWS))) == 2
     assert len(list(comparison._of_table("figure-1", KEYS, [], ROWS))) == 2
     assert len(list(comparison._of_table("figure-1", KEYS, ROWS, ROWS[:1]))) == 1
+    gone = list(comparison._of_runs("figure-1", KEYS, ROWS, ROWS[:1], [Path("runs/r2")]))
+    assert gone == ["figure-1: no finished run in runs/r2"]
+    new = list(comparison._of_runs("figure-1", KEYS, [], [], []))  # of a family that was added since
+    assert new == ["figure-1: the table that is committed has no row of it"]
 
 
 @pytest.mark.parametrize(
