@@ -48,11 +48,6 @@ class Figure:
             for column in panel.jobs.values():
                 yield from column
 
-    def metrics(self) -> set[Metric]:
-        """Return the metrics of the family and of its claims."""
-        cases = [case for claim in self.family.claims for case in claim.cases]
-        return {self.family.metric, *(case.metric or self.family.metric for case in cases)}
-
 
 def figures(
     folder: Path,
@@ -176,13 +171,12 @@ def section(figure: Figure) -> list[str]:
     family = figure.family
     said = [f"\n## {family.title}\n", f"![{family.title}]({figure.name}.png)"]
     for panel in figure.panels:
+        judged = [claim for claim in family.claims if not claim.panels or panel.label in claim.panels]
+        metrics = {family.metric, *(case.metric or family.metric for claim in judged for case in claim.cases)}
         audited = {
-            (label, metric): _outcome(figure, panel, label, metric)
-            for label in panel.jobs
-            for metric in figure.metrics()
+            (label, metric): _outcome(figure, panel, label, metric) for label in panel.jobs for metric in metrics
         }
         settings = {label: _setting(figure, panel, label) for label in panel.jobs}
-        judged = [claim for claim in family.claims if not claim.panels or panel.label in claim.panels]
         said += [f"\n### {family.title}, {panel.label}"] if panel.label else []
         if judged:
             said += ["", *claims.HEAD]

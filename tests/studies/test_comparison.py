@@ -13,16 +13,20 @@ from mpirobust.studies import comparison, figures, matrix, sampling
 from tests.support.alone import command_alone
 from tests.support.small_studies import FAMILY, SAMPLING, lay_out
 
+# Only one panel has a test set, and the claim on it is judged there alone.
 TWO_SETS = FAMILY.replace(
     "[[curves]]",
     """[[panels]]
 label = "narrow"
 [[panels]]
 label = "wide"
-set = ["data.features=9"]
+set = ["data.features=9", "data.test_rows=50", 'audit.metrics=["test_loss"]']
 [[curves]]""",
     1,
-).replace('says = "trimming helps"', 'says = "trimming helps"\npanels = ["wide"]')
+).replace(
+    'says = "trimming helps"\n[[claims.cases]]',
+    'says = "trimming helps"\npanels = ["wide"]\n[[claims.cases]]\nmetric = "test_loss"',
+)
 
 ONE_CELL = """
 title = "a matrix"

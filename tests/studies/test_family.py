@@ -95,7 +95,8 @@ def test_w8a_of_a_figure_is_the_plan_of_w8a(path: Path) -> None:
     family = load_family(path)
     a9a, w8a = family.panels
     assert (a9a.label, w8a.label) == ("a9a", "w8a")
-    assert load_plan(CONFIGS / "a9a-cubic.toml", w8a.set)[0] == load_plan(CONFIGS / "w8a-cubic.toml", [])[0]
+    audit = [key for key in w8a.set if key.startswith("audit.")]  # of rows that are nearly all of one class
+    assert load_plan(CONFIGS / "a9a-cubic.toml", w8a.set)[0] == load_plan(CONFIGS / "w8a-cubic.toml", audit)[0]
     assert all({*claim.panels} <= {"a9a", "w8a"} for claim in family.claims)
 
 
