@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.components import component
 from mpirobust.reports import style
 from mpirobust.reports.curves import figure
 
@@ -19,9 +20,9 @@ _ABOVE = 30.0  # values up to so many times the largest starting value are shown
 Band = tuple[NDArray[np.float64], NDArray[np.float64], int]
 
 
-@dataclass(frozen=True)
+@component
 class Guide:
-    """A line proportional to a power of the axis, through the first point of the mean of a curve."""
+    """A line of reference, proportional to a power of the axis, through the first point of a curve after the start."""
 
     label: str
     power: float
@@ -41,9 +42,9 @@ class Frame:
 
 
 def draw_bands(panels: Mapping[str, Mapping[str, Band]], out: Sequence[Path], frame: Frame) -> None:
-    """Draw a panel for each data set: a line for each label, the mean over the seeds, in a band from least to largest.
+    """Draw the panels: for each label a line, the mean over the seeds, in a band from the smallest to the largest.
 
-    The line ends when a seed is at infinity; values far above all starting points are cut off. All panels have the
+    A line ends when a seed is at infinity; values far above all starting points are cut off. All panels have the
     labels of the first one.
 
     Raises:

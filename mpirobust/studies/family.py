@@ -10,6 +10,7 @@ import mpirobust
 from mpirobust import catalog
 from mpirobust.components import MOST, Count, Field, component
 from mpirobust.errors import PlanFault, SetupFault
+from mpirobust.reports.bands import Guide
 from mpirobust.toml import read_table
 
 T = TypeVar("T")
@@ -89,15 +90,6 @@ class Race:
     against: str
     bound: Annotated[float, Field(gt=0)]
     products: Count = 1
-
-
-@component
-class Guide:
-    """A line of reference: proportional to a power of the round, through the first point of a curve after the start."""
-
-    label: str
-    power: float
-    through: str
 
 
 @component

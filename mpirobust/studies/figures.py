@@ -9,7 +9,7 @@ from pathlib import Path
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import write_table, write_whole
-from mpirobust.reports.bands import Frame, Guide, draw_bands
+from mpirobust.reports.bands import Frame, draw_bands
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.summary import summary
 from mpirobust.studies import claims, races, rates
@@ -213,8 +213,7 @@ def _draw(figure: Figure, out: Path) -> None:
         panels[panel.label] = {
             label: (found.at, found.values, int(found.diverged.sum())) for label, found in own.items()
         }
-    guides = [Guide(each.label, each.power, each.through) for each in family.guides]
-    frame = Frame(family.title, family.metric, family.against, family.scale, family.across, guides)
+    frame = Frame(family.title, family.metric, family.against, family.scale, family.across, family.guides)
     draw_bands(panels, _pictures(figure.name, out), frame)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
+from mpirobust.reports.bands import Guide
 from mpirobust.studies.claims import spread
-from mpirobust.studies.family import Guide
 from mpirobust.studies.outcome import Outcome
 
 HEAD = [

@@ -62,7 +62,7 @@ class Sampled:
     def draw(self, out: Sequence[Path]) -> None:
         """Draw the curves; raise `Fault` as `curves.figure`."""
         bands = {data: (np.array(self.family.sizes, dtype=float), table, 0) for data, table in self.eps.items()}
-        guides = [Guide("1/√rows", -0.5, next(iter(bands)))]
+        guides = [Guide(label="1/√rows", power=-0.5, through=next(iter(bands)))]
         draw_bands({"": bands}, out, Frame(self.family.title, "eps_gradient", "rows", "log", "log", guides))
 
 

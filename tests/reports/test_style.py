@@ -71,7 +71,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
     saved = Figure.savefig
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", noted)
-        guided = Frame(**{**vars(frame), "guides": [Guide("1/T", -1.0, "honest")]})
+        guided = Frame(**{**vars(frame), "guides": [Guide(label="1/T", power=-1.0, through="honest")]})
         draw_bands({"a9a": panel, "w8a": panel}, [folder / "f.png", folder / "f.pdf"], guided)
     return folder, sizes
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpirobust.errors import SetupFault
-from mpirobust.studies.family import Guide
+from mpirobust.reports.bands import Guide
 from mpirobust.studies.outcome import Outcome
 from mpirobust.studies.rates import powers, row
 
