@@ -295,11 +295,8 @@ def figures(
     from mpirobust.studies.family import locate
 
     folder = comm.all_or_fail(lambda: locate(name))
-    place = out or Path("figures") / folder.name
-    if check:
-        asked = (folder, place, runs, seeds, overrides)
-        return _told(comparison.compare(*asked, comm, *time_limit, run_missing=run_missing))
-    return _told(study.figures(folder, place, runs, seeds, comm, *time_limit, overrides=overrides))
+    asked = (folder, out or Path("figures") / folder.name, runs, seeds, comm, *time_limit, overrides)
+    return _told(comparison.compare(*asked, run_missing) if check else study.figures(*asked))
 
 
 @cli.command()
@@ -317,7 +314,7 @@ def matrix(
     from mpirobust.studies import matrix as study
 
     place = out or Path("figures") / path.stem
-    return _told(study.matrix(path, place, runs, seeds, comm, *time_limit, overrides=overrides))
+    return _told(study.matrix(path, place, runs, seeds, comm, *time_limit, overrides))
 
 
 def _told(code: int) -> int:

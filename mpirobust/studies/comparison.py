@@ -34,11 +34,10 @@ def compare(
     out: Path,
     runs: Path,
     seeds: int | None,
-    overrides: Sequence[str],
     comm: Communicator,
     ends: float | None = None,
     limit: str = "",
-    *,
+    overrides: Sequence[str] = (),
     run_missing: bool = False,
 ) -> int:
     """Compare at the center, after the missing runs have been run on all ranks if that is asked; return the exit code.
@@ -46,7 +45,7 @@ def compare(
     Args:
         out: with the `values.csv` and the `claims.md` that are compared.
         seeds: the first so many of each family; None for those that `values.csv` has.
-        folder, runs, overrides, ends, limit: as in `figures.figures`.
+        folder, runs, ends, limit, overrides: as in `figures.figures`.
 
     Raises:
         Fault: of a family, a plan, a run or a file.

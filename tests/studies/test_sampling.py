@@ -35,7 +35,7 @@ def test_a_sample_of_all_rows_is_the_shard(tmp_path: Path) -> None:
 def test_it_falls_with_the_root_of_the_size(tmp_path: Path) -> None:
     """P2 Remark 3, where the rows of the workers are independent draws."""
     text = SAMPLING.replace("[3, 12]", "[10, 40, 160, 640]").replace("[1, 2]", "[1, 2, 3, 4, 5, 6]")
-    found = of(tmp_path, text, "data.rows=8000")
+    found = of(tmp_path, text, "data.rows=20000")
     power = np.polyfit(np.log([10, 40, 160, 640]), np.log(found.eps["plan"]).T, 1)[0]
     assert np.median(power) == pytest.approx(-0.5, abs=0.05)
     assert "| plan | 1/√rows | " in found.section()[-1]
