@@ -85,15 +85,14 @@ class Recovery:
             self._interrupt(NOTHING_TO_REPORT)
             raise RankFailure from error
 
-    @property
-    def recovered(self) -> bool:
-        """Whether a rank has failed: MPI_COMM_WORLD is then replaced, or about to be."""
-        return self.survives and (self.comm is not MPI.COMM_WORLD or not self.active)
-
     def confirm(self) -> None:
         """See `Communicator.confirm`."""
         if self.survives and not self._agree(COMPLETED | NOTHING_TO_REPORT) & COMPLETED:
             raise RankFailure
+
+    def all_agree(self, opinion: bool) -> bool:
+        """Return whether all survivors are of this opinion; the last agreement of all."""
+        return bool(self._agree(int(opinion)))
 
     def report_failed_worker(self, worker: int) -> None:
         """See `Communicator.report_failed_worker`."""
