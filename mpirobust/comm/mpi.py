@@ -13,7 +13,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpirobust.comm.communicator import Communicator, RankFailure, Survivors
+from mpirobust.comm.communicator import Communicator, CommunicatorRevoked, Survivors
 from mpirobust.comm.launch import end_after, launcher_tolerates_failure, survives_rank_failure
 from mpirobust.comm.recovery import Recovery
 from mpirobust.errors import Fault
@@ -109,7 +109,7 @@ class MpiCommunicator(Communicator):
         while True:
             try:
                 self.confirm()
-            except RankFailure:
+            except CommunicatorRevoked:
                 try:
                     self.recover()
                 except Fault as fault:
