@@ -51,6 +51,8 @@ _TIERS = {
             "mpirun/test_other_processor.py",
             "observers/test_deadline.py::test_a_job_of_several_ranks_ends_by_itself[slurm]",
             "slurm/test_run_alone.py",
+            "fuzz/test_hostile_runs.py",
+            "fuzz/test_hostile_files.py",
         ],
         "system",
     ),
