@@ -157,6 +157,8 @@ def test_a_job_that_was_suspended_has_all_its_time_again(ended: Ended, monkeypat
         time.sleep(0.4)
         assert not ended.is_set()
         assert ended.wait(_LONG)
+        dog._over.set()
+        ended.seen.set()
 
 
 def test_a_rank_whose_center_is_known_to_have_ended_says_nothing(
