@@ -19,9 +19,9 @@ further vector. What follows depends on the command:
     DISMISS    none                  confirm                                       nothing: the ranks leave with the
                                                                                    exit code `number`
 
-A rank failure in any of them raises `RankFailure` at both ends. Both recover and compute the new placement of the
-workers (the same computation on every rank, without communication), and the center repeats the command from its
-broadcast.
+A rank failure in any of them raises `CommunicatorRevoked` at both ends. Both recover and compute the new placement
+of the workers (the same computation on every rank, without communication), and the center repeats the command from
+its broadcast.
 So every command is idempotent: a worker that receives a query twice sends the same message. MEMORY is repeated from
 the first worker whose vector has not arrived. A worker that raises in ASK, AUDIT, TEST or CURVATURE is reported by
 its rank as failed and is absent from then on; without ULFM its rank ends the job.

@@ -20,7 +20,7 @@ from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.row_metrics import SUMS, TOLD, RowMetrics, measure
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.cluster.worker_group import SCORES, summarise
-from mpirobust.comm.communicator import Communicator, RankFailure, named
+from mpirobust.comm.communicator import Communicator, CommunicatorRevoked, named
 from mpirobust.errors import Exit, Fault, RankFault, ReportedFault
 from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
 from mpirobust.numerics.exact_sum import ExactSum
@@ -58,9 +58,9 @@ class RemoteCluster(Cluster):
 
     def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         self._round = round
-        return self._repeated(lambda: self._ask(round, query, judge))
+        return self._repeated(lambda: self._ask_once(round, query, judge))
 
-    def _ask(self, round: int, query: Query, judge: Judge) -> Exchange:
+    def _ask_once(self, round: int, query: Query, judge: Judge) -> Exchange:
         if self.depleted:
             raise Depleted
         began = perf_counter()
@@ -193,7 +193,7 @@ class RemoteCluster(Cluster):
                     for row in rows:
                         yield row
                         done += 1
-            except RankFailure:
+            except CommunicatorRevoked:
                 self._recover()
                 self._expect_memory()
 
@@ -222,7 +222,7 @@ class RemoteCluster(Cluster):
                 for worker in due:
                     if worker in rank_of:
                         self._comm.receive(row, rank_of[worker])
-            except RankFailure:
+            except CommunicatorRevoked:
                 with suppress(Fault):  # the reader has its own fault to report
                     self._recover()
             raise
@@ -244,7 +244,7 @@ class RemoteCluster(Cluster):
             try:
                 self._channel.dismiss(code)
                 return self._comm.confirm()
-            except RankFailure:
+            except CommunicatorRevoked:
                 self._comm.recover()
                 self._channel = Channel(self._comm, self._config.dim)
 
@@ -253,7 +253,7 @@ class RemoteCluster(Cluster):
         while True:
             try:
                 return call()
-            except RankFailure:
+            except CommunicatorRevoked:
                 self._recover()
 
     def _recover(self) -> None:

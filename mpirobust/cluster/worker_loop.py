@@ -10,7 +10,7 @@ from mpirobust.algorithms.base import Query
 from mpirobust.cluster.placement import Placement, reassign
 from mpirobust.cluster.protocol import Channel, Command, Header
 from mpirobust.cluster.worker_group import WorkerGroup
-from mpirobust.comm.communicator import Communicator, RankFailure
+from mpirobust.comm.communicator import Communicator, CommunicatorRevoked
 from mpirobust.errors import WorkerFault
 from mpirobust.terminal import say
 from mpirobust.types import Vector
@@ -39,7 +39,7 @@ def serve(comm: Communicator, group: WorkerGroup, placement: Placement, feed: Ca
                 raise
             say(f"mpirobust: {fault}")
             comm.report_failed_worker(fault.worker)
-        except RankFailure:
+        except CommunicatorRevoked:
             pass
         placement = reassign(placement, comm.recover(), group.config.on_failure == "adopt")
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 _CODES = 256  # exit codes are below this
 
 
-class RankFailure(Exception):
+class CommunicatorRevoked(Exception):
     """The communicator is unusable: call `Communicator.recover` next.
 
     Causes: a rank failed, a worker was reported, the root is ending, or a `Communicator.confirm` was not complete.
@@ -45,9 +45,9 @@ class Communicator(ABC):
     """The processes of one job, numbered from 0, the root. Collective calls: all ranks make them in the same order.
 
     There are two layers. The *buffer calls* are those of a round. If a rank fails, each of them but
-    `report_failed_worker` and `recover` raises `RankFailure`: not always on all ranks in the same call, but on each
-    in this or a later one, so that all ranks reach `recover`. The calls on *bytes and faults* are for set-up and the
-    end. If a rank fails in one of these, no work is lost: all survivors raise, `RankFault` on the root and
+    `report_failed_worker` and `recover` raises `CommunicatorRevoked`: not always on all ranks in the same call, but on
+    each in this or a later one, so that all ranks reach `recover`. The calls on *bytes and faults* are for set-up and
+    the end. If a rank fails in one of these, no work is lost: all survivors raise, `RankFault` on the root and
     `ReportedFault` elsewhere.
     An MPI library that does not survive a rank failure ends the job instead.
 
@@ -101,7 +101,7 @@ class Communicator(ABC):
         """Agree that the preceding call succeeded on all survivors.
 
         Raises:
-            RankFailure: on all of them, if it failed on any.
+            CommunicatorRevoked: on all of them, if it failed on any.
         """
 
     @abstractmethod
@@ -208,7 +208,7 @@ class Communicator(ABC):
         try:
             yield
             self.confirm()
-        except RankFailure as failure:
+        except CommunicatorRevoked as failure:
             failed = self.recover().failed_ranks
             if not self.is_root:
                 raise ReportedFault(Exit.LOST) from failure

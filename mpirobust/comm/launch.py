@@ -69,6 +69,17 @@ def _started_by_launcher() -> bool:
     return False
 
 
+def launcher_tolerates_failure() -> bool:
+    """Return whether a process may end without MPI_Finalize: not if `mpirun` is seen here without `--with-ft`.
+
+    The variable may come from a profile. On another host than `mpirun` it cannot be known.
+    """
+    with suppress(OSError):
+        name, *options = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")
+        return not name.endswith((b"prterun", b"mpirun")) or b"--with-ft" in options
+    return True
+
+
 def survives_rank_failure() -> bool:
     """Return whether the launcher was `mpirun --with-ft ulfm`."""
     return os.environ.get(_ULFM) == "1"

@@ -13,8 +13,8 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpirobust.comm.communicator import Communicator, RankFailure, Survivors
-from mpirobust.comm.launch import end_after, survives_rank_failure
+from mpirobust.comm.communicator import Communicator, CommunicatorRevoked, Survivors
+from mpirobust.comm.launch import end_after, launcher_tolerates_failure, survives_rank_failure
 from mpirobust.comm.recovery import Recovery
 from mpirobust.errors import Fault
 
@@ -92,22 +92,24 @@ class MpiCommunicator(Communicator):
         os.kill(os.getpid(), signal.SIGKILL)  # the launcher reports a failure only if the process ends by a signal
 
     def leave(self, code: int) -> NoReturn:
+        tolerant = self.survives
         if self.survives:
             with suppress(MPI.Exception):
                 code = self._agree_on_exit(code)
+                tolerant = self._recovery.all_agree(launcher_tolerates_failure())
             end_after(_LAST_SECONDS)  # all ranks leave now; without survival the root may still have work
-        if self._recovery.recovered:  # MPI_Finalize may hang if a rank has failed
+        if tolerant:  # MPI_Finalize may hang if a rank has failed
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-        sys.exit(code)  # with MPI_Finalize, without which some launchers report a failure
+        sys.exit(code)  # with MPI_Finalize, without which other launchers report a failure
 
     def _agree_on_exit(self, code: int) -> int:
         """Wait for all survivors; return the exit code, the root's if it failed after the dismissal."""
         while True:
             try:
                 self.confirm()
-            except RankFailure:
+            except CommunicatorRevoked:
                 try:
                     self.recover()
                 except Fault as fault:

@@ -4,7 +4,7 @@ States. A rank is
   *active*      its calls go through `Recovery.guard`, and `Recovery.confirm` succeeds;
   *interrupted* a call of its failed because of a rank failure, or it has a report. It has revoked the
                 communicator, so that every pending call of another rank returns, and has taken part in one agreement.
-                `RankFailure` was raised; the next call has to be `recover`;
+                `CommunicatorRevoked` was raised; the next call has to be `recover`;
   *recovering*  in `recover`: shrink the communicator, exchange reports if there are any, agree that the exchange
                 succeeded on all, and begin again if it did not. Then it is active under a new number, or it ends.
 
@@ -17,8 +17,8 @@ and the votes are
   COMPLETED          the exchange of reports in `recover` succeeded on this rank
   NOTHING_TO_REPORT  an MPI call returned an error on this rank because of a rank failure
   neither            this rank reports a failed worker, or it is the root and ends; or the exchange of reports failed
-Without COMPLETED in the result, `confirm` raises `RankFailure` on all. Without NOTHING_TO_REPORT, an exchange of
-reports follows the next shrink on all.
+Without COMPLETED in the result, `confirm` raises `CommunicatorRevoked` on all. Without NOTHING_TO_REPORT, an exchange
+of reports follows the next shrink on all. `all_agree` is one more, when all work is done.
 
 Reports. (failed worker, exit code of the root), combined over the survivors in one Allreduce. If two workers are
 reported at once, the one with the lower number is passed on; the other fails again when the call is repeated.
@@ -38,7 +38,7 @@ from time import monotonic, sleep
 import numpy as np
 from mpi4py import MPI
 
-from mpirobust.comm.communicator import RankFailure, Survivors
+from mpirobust.comm.communicator import CommunicatorRevoked, Survivors
 from mpirobust.errors import Exit, RankFault, ReportedFault
 
 COMPLETED, NOTHING_TO_REPORT = 1, 2
@@ -71,7 +71,7 @@ class Recovery:
 
     @contextmanager
     def guard(self, *buffers: object) -> Iterator[None]:
-        """Turn a failure of the MPI call inside that comes from a rank failure into `RankFailure`.
+        """Turn a failure of the MPI call inside that comes from a rank failure into `CommunicatorRevoked`.
 
         Args:
             buffers: those of the call.
@@ -83,17 +83,16 @@ class Recovery:
                 raise
             self._retired += buffers
             self._interrupt(NOTHING_TO_REPORT)
-            raise RankFailure from error
-
-    @property
-    def recovered(self) -> bool:
-        """Whether a rank has failed: MPI_COMM_WORLD is then replaced, or about to be."""
-        return self.survives and (self.comm is not MPI.COMM_WORLD or not self.active)
+            raise CommunicatorRevoked from error
 
     def confirm(self) -> None:
         """See `Communicator.confirm`."""
         if self.survives and not self._agree(COMPLETED | NOTHING_TO_REPORT) & COMPLETED:
-            raise RankFailure
+            raise CommunicatorRevoked
+
+    def all_agree(self, opinion: bool) -> bool:
+        """Return whether all survivors are of this opinion; the last agreement of all."""
+        return bool(self._agree(int(opinion)))
 
     def report_failed_worker(self, worker: int) -> None:
         """See `Communicator.report_failed_worker`."""

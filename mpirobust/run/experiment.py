@@ -47,7 +47,7 @@ def run(
         kernels = blas.limit_threads()  # also of the libraries that the kinds of the plan have loaded
         told = comm.gather_bytes(facts(comm.number, request, kernels))
         if cluster is None:
-            comm.all_or_fail(lambda: None)  # the counterpart of the root's `restore` below: all wait for its outcome
+            comm.all_or_fail(lambda: None)  # the counterpart of the root's `begin` below: all wait for its outcome
             code = serve(comm, rank_setup.group, placement, watchdog.feed)
             if code not in _ENDS:
                 raise ReportedFault(code)
@@ -56,7 +56,7 @@ def run(
         from mpirobust.run import root
 
         ranks = [RankFacts(**json.loads(each)) for each in told]
-        start = comm.all_or_fail(lambda: root.restore(setup, rank_setup, comm.versions(), ranks))
+        start = comm.all_or_fail(lambda: root.begin(setup, rank_setup, comm.versions(), ranks))
         watchdog.ranks = ranks
         with start.lock:
             code = root.run_rounds(setup, rank_setup, cluster, lambda: signals.asked, start, watchdog)

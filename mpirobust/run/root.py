@@ -124,7 +124,7 @@ def _stores(plan: Plan, plan_file: str, request: RunRequest, check: Callable[[],
         raise DataFault(f"{fault}; {where}: mpirobust run PLAN --out {request.out} --resume takes another") from fault
 
 
-def restore(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ranks: Sequence[RankFacts]) -> Start:
+def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], ranks: Sequence[RankFacts]) -> Start:
     """Lock the folder and load the checkpoint. The older run is deleted here, after everything else is validated.
 
     Args:

@@ -44,20 +44,20 @@ def while_the_center_restores(notes: Path, doomed: str) -> None:
     from mpirobust.comm.mpi import MpiCommunicator
     from mpirobust.run import root
 
-    restore = root.restore
+    begin = root.begin
 
     def last(*arguments: Any) -> None:
-        restore(*arguments)
+        begin(*arguments)
         die()
 
     def waiting(*arguments: Any) -> Any:
         (notes / "center").touch()
         with suppress(MPI.Exception):
             MPI.COMM_WORLD.Recv(bytearray(1), source=int(doomed))
-        return restore(*arguments)
+        return begin(*arguments)
 
     if rank() == "0":
-        replace(root, "restore", last if doomed == "0" else waiting)
+        replace(root, "begin", last if doomed == "0" else waiting)
     elif rank() == doomed:
         replace(MpiCommunicator, "gather", dying_soon(MpiCommunicator.gather, notes))
 

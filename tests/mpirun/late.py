@@ -27,13 +27,13 @@ def main() -> None:
     from mpirobust.comm.mpi import MpiCommunicator
     from mpirobust.run import root
 
-    restore, minimum, calls = root.restore, MpiCommunicator.minimum, list[int]()
+    begin, minimum, calls = root.begin, MpiCommunicator.minimum, list[int]()
 
     def late(*given: Any) -> Any:
         wait_for((notes / "rank-1").exists)
         wait_for(lambda: state_of((notes / "rank-1").read_text()) == "T")
         (notes / "center").touch()
-        return restore(*given)
+        return begin(*given)
 
     def stop() -> None:
         note_pid(notes)
@@ -46,7 +46,7 @@ def main() -> None:
         return minimum(self, value)
 
     if rank() == "0":
-        replace(root, "restore", late)
+        replace(root, "begin", late)
     if rank() == "1":
         replace(MpiCommunicator, "minimum", stopping)
     note_code_on_leaving(notes, 3)

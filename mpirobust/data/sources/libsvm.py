@@ -67,9 +67,12 @@ class Matrix(NamedTuple):
 
 
 # What LIBSVM's reader takes, which splits at blanks and calls strtol and strtod; besides empty lines and comments.
-_DECIMAL = rb"[-+]?+(?=\.?+[0-9])[0-9]*+\.?+[0-9]*+(?:[eE][-+]?+[0-9]++)?+"
+# Possessive quantifiers, so that a wrong line is found in linear time; of single characters only, because those of
+# groups are wrong before Python 3.11.5 (https://github.com/python/cpython/issues/106052).
+_DECIMAL = rb"[-+]?+(?=\.?+[0-9])[0-9]*+\.?+[0-9]*+(?:[eE][-+]?+[0-9]++)?"
 _FEATURE = rb"\+?+[0-9]++:[ \t]*+%b" % _DECIMAL
-_LINES = re.compile(rb"(?:[ \t]*+(?:%b(?:[ \t]++%b)*+[ \t]*+)?+\n)*+" % (_DECIMAL, _FEATURE))
+_LINE = rb"[ \t]*+(?:%b(?:[ \t]++%b)*[ \t]*+)?\n" % (_DECIMAL, _FEATURE)
+_WRONG_LINE = re.compile(rb"^(?!%b|\Z)" % _LINE, re.MULTILINE)
 _NUMBER = re.compile(_DECIMAL)
 _COMMENT = re.compile(rb"#[^\n]*")
 _HEXADECIMAL = re.compile(
@@ -143,11 +146,10 @@ def _parsed(block: bytes, path: Path, before: int) -> _Part:
 
     The grammar is checked first, so that the text without colons is numbers and blanks, and their order is known.
     """
-    match = _LINES.match(block)
-    end = match.end() if match else 0
-    if end < len(block):
-        line = block[end : block.index(_END, end)]
-        raise DataFault(f"{path}, line {before + block.count(_END, 0, end) + 1}: {_reason(line)}")
+    if found := _WRONG_LINE.search(block):
+        start = found.start()
+        line = block[start : block.index(_END, start)]
+        raise DataFault(f"{path}, line {before + block.count(_END, 0, start) + 1}: {_reason(line)}")
     if block.isspace():
         return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0)
     numbers = np.fromstring(block.translate(_COLONS), sep=" ")
