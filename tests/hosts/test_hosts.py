@@ -202,8 +202,9 @@ def test_a_lost_host_ends_a_job_that_survives_the_death_of_a_rank(three: Network
     until(lambda: any(out.glob("checkpoint-*.h5")), 90, lambda: f"exit code {process.poll()}")
     for pid in three.hosts["h3"].processes("prted"):
         os.kill(pid, signal.SIGKILL)
-    finish(process, 60)  # with 0 or 137
-    assert mpirobust("inspect", str(out), "--status").stdout == "running\n"
+    finish(process, 60)  # with 0, 6 or 137
+    # The launcher ends the job, unless the ranks have learned before that too many workers are lost.
+    assert mpirobust("inspect", str(out), "--status").stdout in ("running\n", "lost\n")
     assert mpirobust("run", str(plan), "--out", str(out), "--resume", ranks=3).returncode == 0
     _assert_same_bits(out, plan)
 

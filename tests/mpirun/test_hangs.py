@@ -34,8 +34,10 @@ def test_a_rank_that_is_stopped(
     seconds = "5s" if limit == "--round-timeout" else "30s"
     process = start("-m", "mpirobust", "run", str(plan), f"--out={out}", limit, seconds, ranks=4, options=options)
     until(lambda: any(out.glob("checkpoint-*.h5")), 60, lambda: "")
-    os.kill(ranks_of(process)[stopped], signal.SIGSTOP)
+    ranks = ranks_of(process)
+    os.kill(ranks[stopped], signal.SIGSTOP)
     done = finish(process, timeout=60)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in ranks.values()), 60, lambda: "a rank is left")
     assert done.returncode == code, done.stderr
     (told,) = (line for line in done.stderr.splitlines() if line.startswith("mpirobust:"))
     assert says in told

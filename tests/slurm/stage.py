@@ -17,7 +17,7 @@ from tests.support.launching import REPOSITORY, processes_with, until
 JOBS = REPOSITORY / "jobs"
 _CONSTANT = r"^readonly {}=[0-9]+ "
 # Seconds of the scripts, in the time of a play.
-_QUICK = {"TICK": 0.1, "ALONE_SECONDS": 1, "KILL_SECONDS": 1}
+_QUICK = {"TICK": 0.1, "ALONE_SECONDS": 3, "KILL_SECONDS": 1}
 _STUBS = {
     "mpirobust": 'case $1 in --version) echo stub ;; inspect) cat "$2/status" ;; run) . ./rank ;; esac\n',
     "mpirun": '[ $1 != --version ] || exit 0\nshift 2\nexec "$@"\n',
