@@ -80,7 +80,7 @@ _PATIENCE = click.option(
 @click.version_option(mpirobust.__version__, prog_name="mpirobust")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Distributed training that survives bad workers and thin networks."""
+    """Distributed training that survives bad workers and low bandwidth."""
     if context.invoked_subcommand not in _FOR_MANY and not speaks():
         context.exit()  # one process answers
 
@@ -120,11 +120,7 @@ def run(
 @_LIMIT
 @_PATIENCE
 def resume(
-    folder: Path,
-    overrides: tuple[str, ...],
-    allowed: tuple[str, ...],
-    time_limit: _Limit,
-    patience: float | None,
+    folder: Path, overrides: tuple[str, ...], allowed: tuple[str, ...], time_limit: _Limit, patience: float | None
 ) -> int:
     """Go on with the run in FOLDER, by the plan in its run.h5: alone, or on the ranks that mpirun or srun started."""
     out = folder.parent if folder.is_file() else folder
@@ -292,11 +288,14 @@ def figures(
     comm = _comm()
     from mpirobust.studies import comparison
     from mpirobust.studies import figures as study
+    from mpirobust.studies.campaign import StudyRequest
     from mpirobust.studies.family import locate
 
     folder = comm.all_or_fail(lambda: locate(name))
-    asked = (folder, out or Path("figures") / folder.name, runs, seeds, comm, *time_limit, overrides)
-    return _told(comparison.compare(*asked, run_missing) if check else study.figures(*asked))
+    request = StudyRequest(out or Path("figures") / folder.name, runs, seeds, overrides, *time_limit)
+    return _told(
+        comparison.compare(folder, request, comm, run_missing) if check else study.figures(folder, request, comm)
+    )
 
 
 @cli.command()
@@ -312,9 +311,10 @@ def matrix(
     """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
     comm = _comm()
     from mpirobust.studies import matrix as study
+    from mpirobust.studies.campaign import StudyRequest
 
-    place = out or Path("figures") / path.stem
-    return _told(study.matrix(path, place, runs, seeds, comm, *time_limit, overrides))
+    request = StudyRequest(out or Path("figures") / path.stem, runs, seeds, overrides, *time_limit)
+    return _told(study.matrix(path, request, comm))
 
 
 def _told(code: int) -> int:

@@ -78,15 +78,13 @@ class _Bearing(TextIOBase):
         told: whether standard error says that text is lost, unless its reader is gone.
     """
 
+    encoding = "utf-8"
     errors = "backslashreplace"
 
     def __init__(self, stream: TextIO | None, told: bool = False) -> None:
         self._stream = stream
         self._told = told
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return getattr(self._stream, "encoding", None) or "utf-8"
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
         if self._stream is not None:

@@ -1,4 +1,4 @@
-"""What an audit may tell of the test rows beyond accuracy. Counts and ranks, so that no order of the rows matters."""
+"""Metrics of an audit on the test rows, beyond accuracy. Counts and ranks, so that no order of the rows matters."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class WorkerConfig:
 
     @property
     def saved(self) -> tuple[Half, ...]:
-        """What a checkpoint holds of the memories of the feedback."""
+        """The memories of the feedback that a checkpoint contains."""
         return halves(self.feedback.memories(), forged=isinstance(self.attack, MessageAttack))
 
     def codes(self, round: int) -> Codes:

@@ -16,7 +16,7 @@ from mpirobust.types import Layout, Vector, flat
 
 @dataclass(frozen=True)
 class Bounds:
-    """What is known of a loss at every x (P2 Ass. 1, 2); None where no bound is known.
+    """Bounds on a loss that hold at every x (P2 Ass. 1, 2); None for a bound that is not known.
 
     Attributes:
         value: no more than `F_i(x)`, whatever the shard.

@@ -20,7 +20,7 @@ _LIBRARIES = ("numpy", "scipy", "h5py", "msgspec")
 
 @component
 class Records:
-    """What the trace says of where and how it was made.
+    """The facts about the origin of a run that its trace contains.
 
     Attributes:
         command: whether it has the command line and the path of the plan.

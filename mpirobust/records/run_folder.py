@@ -153,7 +153,7 @@ def prune(folder: Path, after: int = -1) -> None:
 
 @dataclass(frozen=True)
 class Former:
-    """What the trace says of the run that was begun in a folder.
+    """The run that was begun in a folder, as its trace describes it.
 
     Attributes:
         status, rounds: as in the trace.

@@ -1,4 +1,4 @@
-"""Whether the process that writes a run is still there: a killed run leaves the status `running` behind."""
+"""The process that writes a run, seen from outside: a run that was killed leaves the status `running` behind."""
 
 from __future__ import annotations
 

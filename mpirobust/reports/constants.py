@@ -61,7 +61,7 @@ def verdict(at_start: bool, everywhere: bool) -> str:
 
 @dataclass(frozen=True)
 class Tails:
-    """What P1 Ass. 1 and 2 say of one row's loss, on some rows.
+    """The constants of P1 Ass. 1 and 2 for the loss of one row, measured on some rows.
 
     Attributes:
         rows: how many.
@@ -94,7 +94,7 @@ class Start:
 
     @property
     def whole(self) -> bool:
-        """Whether no worker was left out."""
+        """True if no worker was left out."""
         return len(self.workers) == self.plan.workers
 
     @cached_property
@@ -158,7 +158,7 @@ class Start:
 
     @cached_property
     def steps(self) -> list[Vector]:
-        """What the probed workers would encode in the first round: a gradient, or a step if they send steps."""
+        """The vectors that the probed workers would encode in the first round: gradients, or steps if sent."""
         plan = self.plan
         cubic = plan.algorithm.cubic(max(shard.rows for shard in self.shards))
         if cubic is None:

@@ -1,4 +1,4 @@
-"""What each rank tells the center of itself at set-up, and whether they fit together."""
+"""The facts that each rank tells the center at set-up, and the check that they fit together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `--resume` meets in a folder: the plan of the run that was begun there, and how far it is."""
+"""The run that `--resume` finds in a folder: its plan, and how far it is."""
 
 from __future__ import annotations
 

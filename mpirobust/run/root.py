@@ -140,6 +140,8 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
     lock = run_folder.lock(folder)
     own = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, "blas": blas.merged(kernels)}
     facts = own | provenance(versions, hosts, setup.plan_file, plan.records)
+    if not facts["blas"] and not setup.quiet:
+        say("note: no BLAS is recognised, so its threads are not limited: set OMP_NUM_THREADS=1, or the bits may vary")
     if blas.mixed(facts["blas"]) and not setup.quiet:
         say(f"note: the ranks use different kernels of BLAS, so the bits depend on who hosts whom: {_by_rank(kernels)}")
     if sources := plan.record().sources:

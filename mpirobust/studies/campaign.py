@@ -35,6 +35,26 @@ class Job:
     folder: Path
 
 
+@dataclass(frozen=True)
+class StudyRequest:
+    """The request of the command line.
+
+    Attributes:
+        out: the folder for tables and pictures.
+        runs: the folder that gets the runs, and is searched for those that are there.
+        seeds: how many of each family or matrix, its first; None for all.
+        overrides: `key=value` assignments for every plan, after those of the study.
+        ends, limit: as in `RunRequest`.
+    """
+
+    out: Path
+    runs: Path
+    seeds: int | None = None
+    overrides: tuple[str, ...] = ()
+    ends: float | None = None
+    limit: str = ""
+
+
 def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
     """Return the job in a folder below `runs` that is named after a hash of the effective plan.
 

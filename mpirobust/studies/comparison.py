@@ -1,4 +1,4 @@
-"""What is committed of the figures of a paper, compared with what the runs say."""
+"""The committed tables of the figures of a paper, compared with the runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import read_csv
-from mpirobust.studies.campaign import Job, carry_out, is_done
+from mpirobust.studies.campaign import Job, StudyRequest, carry_out, is_done
 from mpirobust.studies.family import Family, load_matrix
 from mpirobust.studies.figures import CLAIMS, VALUES, Figure, planned, section, values
 from mpirobust.studies.matrix import Cell, matrices
@@ -29,27 +29,18 @@ _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 Row = Mapping[str, str]
 
 
-def compare(
-    folder: Path,
-    out: Path,
-    runs: Path,
-    seeds: int | None,
-    comm: Communicator,
-    ends: float | None = None,
-    limit: str = "",
-    overrides: Sequence[str] = (),
-    run_missing: bool = False,
-) -> int:
+def compare(folder: Path, request: StudyRequest, comm: Communicator, run_missing: bool = False) -> int:
     """Compare at the center, after the missing runs have been run on all ranks if that is asked; return the exit code.
 
     Args:
-        out: with the `values.csv` and the `claims.md` that are compared.
-        seeds: the first so many of each family; None for those that `values.csv` has.
-        folder, runs, ends, limit, overrides: as in `figures.figures`.
+        folder: as in `figures.figures`.
+        request: `out` has the `values.csv` and the `claims.md` that are compared; if `seeds` is None, they are those
+            that `values.csv` has.
 
     Raises:
         Fault: of a family, a plan, a run or a file.
     """
+    out, runs, seeds, overrides = request.out, request.runs, request.seeds, request.overrides
     figures: list[Figure] = []
     grids: dict[Path, list[Cell]] = {}
 
@@ -63,7 +54,7 @@ def compare(
         cells = [each for grid in grids.values() for cell in grid for each in cell.jobs.values()]
         return [*own, *cells] if run_missing else []
 
-    code = carry_out(jobs, comm, ends, limit)
+    code = carry_out(jobs, comm, request.ends, request.limit)
     if code != Exit.OK:
         return code
 

@@ -13,7 +13,7 @@ from mpirobust.reports.bands import Frame, draw_bands
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.summary import summary
 from mpirobust.studies import claims, races, rates
-from mpirobust.studies.campaign import Job, carry_out, job
+from mpirobust.studies.campaign import Job, StudyRequest, carry_out, job
 from mpirobust.studies.family import Family, Metric, Sampling, Variant, load_family, load_matrix
 from mpirobust.studies.matrix import matrices, matrix
 from mpirobust.studies.outcome import Outcome, facts, outcome
@@ -49,25 +49,13 @@ class Figure:
                 yield from column
 
 
-def figures(
-    folder: Path,
-    out: Path,
-    runs: Path,
-    seeds: int | None,
-    comm: Communicator,
-    ends: float | None = None,
-    limit: str = "",
-    overrides: Sequence[str] = (),
-) -> int:
+def figures(folder: Path, request: StudyRequest, comm: Communicator) -> int:
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
     Args:
-        folder: the families, `figure-*.toml`, `sampling-*.toml` and the matrices, `robustness*.toml`.
-        out: gets `figure-*.png` and `.pdf`, `claims.md`, and `values.csv`, which holds what both are made from; for
-            each family of samples and each matrix a picture and a table of its own.
-        runs: gets the runs, and is searched for those that are there.
-        seeds: use the first so many of each family; None for all.
-        overrides: of every plan, after those of the families.
+        folder: the families, `figure-*.toml`, `sampling-*.toml` and the matrices, `robustness*.toml`. They become
+            `figure-*.png` and `.pdf`, `claims.md`, and `values.csv`, which holds what both are made from; for each
+            family of samples and each matrix a picture and a table of its own.
 
     Raises:
         Fault: of a family, a plan, a run or a file.
@@ -76,24 +64,25 @@ def figures(
     families: dict[Path, Sampling] = {}
 
     def jobs() -> list[Job]:
-        found.extend(planned(folder, runs, lambda _, family: family.seeds[:seeds], overrides))
+        found.extend(planned(folder, request.runs, lambda _, family: family.seeds[: request.seeds], request.overrides))
         families.update(samplings(folder))
         for path in matrices(folder):
             load_matrix(path)  # a fault in it is found before the first run
-        expect_drawable([picture for figure in found for picture in _pictures(figure.name, out)])
+        expect_drawable([picture for figure in found for picture in _pictures(figure.name, request.out)])
         return [each for figure in found for each in figure.jobs()]
 
-    code = carry_out(jobs, comm, ends, limit)
+    code = carry_out(jobs, comm, request.ends, request.limit)
     if code != Exit.OK:
         return code
 
     def samples() -> list[Sampled]:
-        return [measured(path, family, family.seeds[:seeds], overrides) for path, family in families.items()]
+        chosen = ((path, family, family.seeds[: request.seeds]) for path, family in families.items())
+        return [measured(*each, request.overrides) for each in chosen]
 
-    comm.on_root(lambda: _report(found, samples(), out))
+    comm.on_root(lambda: _report(found, samples(), request.out))
     for path in matrices(folder):
         if code == Exit.OK:
-            code = matrix(path, out, runs, seeds, comm, ends, limit, overrides)
+            code = matrix(path, request, comm)
     return code
 
 

@@ -14,7 +14,7 @@ from mpirobust.errors import Exit
 from mpirobust.files import write_table
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.heatmap import draw_heatmaps
-from mpirobust.studies.campaign import Job, carry_out, job
+from mpirobust.studies.campaign import Job, StudyRequest, carry_out, job
 from mpirobust.studies.family import Matrix, load_matrix
 from mpirobust.studies.outcome import outcome
 
@@ -31,36 +31,26 @@ class Cell:
     jobs: dict[int, Job]
 
 
-def matrix(
-    path: Path,
-    out: Path,
-    runs: Path,
-    seeds: int | None,
-    comm: Communicator,
-    ends: float | None = None,
-    limit: str = "",
-    overrides: Sequence[str] = (),
-) -> int:
+def matrix(path: Path, request: StudyRequest, comm: Communicator) -> int:
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
 
     Args:
-        path: the matrix, a TOML file.
-        out: gets `<name>.png` and `.pdf`, and `<name>.csv` with the final metric of every run.
-        runs, seeds, overrides: as in `figures.figures`.
+        path: the matrix, a TOML file called `<name>.toml`. It becomes `<name>.png` and `.pdf`, and `<name>.csv` with
+            the final metric of every run.
 
     Raises:
         Fault: of the matrix, a plan, a run or a file.
     """
     cells: list[Cell] = []
-    stem = out / path.stem
+    stem = request.out / path.stem
 
     def jobs() -> list[Job]:
         matrix = load_matrix(path)
-        cells.extend(planned(path, matrix, matrix.seeds[:seeds], overrides, runs))
+        cells.extend(planned(path, matrix, matrix.seeds[: request.seeds], request.overrides, request.runs))
         expect_drawable(_pictures(stem))
         return [each for cell in cells for each in cell.jobs.values()]
 
-    code = carry_out(jobs, comm, ends, limit)
+    code = carry_out(jobs, comm, request.ends, request.limit)
     if code == Exit.OK:
         comm.on_root(lambda: _report(load_matrix(path), cells, stem))
     return code

@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run was, and whom it kept.
+    """The identity of a run, and a digest of its kept sets.
 
     Attributes:
         data: the name of the file of the data, or the kind of what was drawn.

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mpirobust import catalog
 from mpirobust.data import reading
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.data.sources.csv import CSV
@@ -149,7 +150,7 @@ def test_wrong_keys() -> None:
         with pytest.raises(ValueError, match="delimiter: expected one character"):
             CSV(path="rows.csv", label=1, delimiter=delimiter)
     with pytest.raises(PlanFault, match="label"):
-        CSV(path="rows.csv", label=1.5)  # type: ignore[arg-type]
+        catalog.build(catalog.ROOMS["data"], {"kind": "csv", "path": "rows.csv", "label": 1.5}, "data")
 
 
 def test_the_test_set_has_the_columns_of_the_training_set(places: Places) -> None:

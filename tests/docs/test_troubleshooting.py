@@ -141,7 +141,8 @@ def test_the_message_is_printed(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MPIROBUST_CACHE", _CACHES.get(words, "cache"))
     if "matplotlib" in entry:
-        monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
+        for module in ("matplotlib", "matplotlib.figure"):  # as if it were not installed
+            monkeypatch.setitem(sys.modules, module, None)
     with run_folder.lock(Path("locked")):
         command_alone(*_PRODUCED[words].split())
     said = capsys.readouterr()

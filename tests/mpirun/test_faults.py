@@ -74,8 +74,8 @@ def test_a_wrong_plan_is_one_message_and_exit_2_on_several_ranks(name: str, tmp_
 
 
 def test_every_wrong_plan_ends_all_ranks_with_one_message(tmp_path: Path) -> None:
-    cases = json.dumps({name: overrides for name, (overrides, _) in _WRONG.items()})
-    done = finish(start(*program("refused", _QUICK, tmp_path / "out", cases), ranks=3), timeout=60)
+    cases = json.dumps({name: [str(tmp_path / "out"), "", overrides] for name, (overrides, _) in _WRONG.items()})
+    done = finish(start(*program("several", _QUICK, cases), ranks=3), timeout=60)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     for name, (_, message) in _WRONG.items():

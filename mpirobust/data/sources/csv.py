@@ -22,7 +22,7 @@ _Lines = list[tuple[int, str]]  # with their numbers, from 1
 
 @dataclass(frozen=True)
 class _Layout:
-    """What the first lines say: by what the fields are separated, how many there are, which is the label, and more.
+    """The layout of a file, as its first lines show it.
 
     Attributes:
         names: of the columns; empty if there is no head.

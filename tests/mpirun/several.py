@@ -1,8 +1,9 @@
-"""Several runs of one plan into folders of their own, in one start of MPI; every rank prints what it met for each.
+"""Several runs, one after the other, in one start of MPI; every rank prints what it met for each.
 
-    mpirun ... python folders.py PLAN CASES
+    mpirun ... python several.py PLAN CASES
 
-CASES is a JSON table of [folder, "" or "resume" or "overwrite"]; a line is [case, rank, exit code, message or null].
+CASES is a JSON table of [folder, "" or "resume" or "overwrite", overrides]; a line is [case, rank, exit code, message
+or null].
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ def main() -> None:
     from mpirobust.run import experiment
     from mpirobust.run.setup import RunRequest
 
-    for case, (out, how) in json.loads(cases).items():
+    for case, (out, how, overrides) in json.loads(cases).items():
         code, message = 0, None
         again = {"resume": how == "resume", "overwrite": how == "overwrite"}
         try:
-            code, _ = experiment.run(RunRequest(Path(plan), (), Path(out), **again, quiet=True), comm)
+            code, _ = experiment.run(RunRequest(Path(plan), overrides, Path(out), **again, quiet=True), comm)
         except ReportedFault as fault:
             code = fault.code
         except Fault as fault:
