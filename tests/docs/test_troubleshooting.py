@@ -11,10 +11,12 @@ import os
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 
 from mpirobust.records import run_folder
 from tests.docs.pages import text
@@ -39,6 +41,8 @@ _PRODUCED = {
     "expected …, not": "check plan.toml --set algorithm.rounds=1e3",
     "not TOML: …": "check broken.toml",
     "is below": "check plan.toml --set aggregator.beta=0.1",
+    "which is dropped": "check split.toml --set data.test=rows.svm",
+    "goes with radius": "check plan.toml --set algorithm.around=start",
     "kind 'none'": "check plan.toml --set attack.kind=none",
     "at most one per row": "check plan.toml --set workers=121",
     "64 bits": "check plan.toml --set algorithm.rounds=10000000000000000000",
@@ -103,6 +107,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _lay_out_data(folder: Path) -> None:
     write_rows(folder / "rows.svm")
+    table = tomllib.loads(PLAN)
+    table |= {"data": {"kind": "libsvm", "path": "rows.svm", "split": 0.7}, "problem": {"kind": "logistic"}}
+    (folder / "split.toml").write_text(tomli_w.dumps(table))
     (folder / "other-labels.svm").write_text("0 1:1\n")
     (folder / "underscore.svm").write_text("1 1:1_000\n")
     (folder / "labels.svm").write_text("1,2 1:1\n")
