@@ -144,7 +144,8 @@ class Cluster(ABC):
     def silent(self) -> Sequence[int]:
         """Return the launcher's numbers of ranks whose part of the call under way is missing, ascending.
 
-        Only the first is certain: MPI may receive in rank order. Another thread calls it while the call is blocked.
+        Only the first is certain: MPI may receive in rank order. A broadcast and a reduction name nobody. Another
+        thread calls it while the call is blocked.
         """
         return ()
 

@@ -91,6 +91,7 @@ class RemoteCluster(Cluster):
         self._order = [worker for workers in placement for worker in workers]  # in which messages are received
         self._lengths = np.full(len(self._order), self._config.message_limit(), np.int64)
         self._scores = np.zeros((len(self._order), SCORES))
+        self._sums = np.zeros((len(self._order), SUMS))
         self._received = np.empty(0, np.uint8)
         self._messages: list[Message] = [b""] * self._m
         self._seconds: list[NDArray[np.float64]] = []
@@ -120,6 +121,7 @@ class RemoteCluster(Cluster):
         at = first[hosts]
         silent = self._received[self._ends] == 0xFF
         silent[hosts] |= (self._lengths[at] == _MISSING) | (self._scores[at, -1] == _MISSING)
+        silent[hosts] |= self._sums[at, -1] == _MISSING
         return [self._comm.numbers[rank] for rank in (1 + np.flatnonzero(silent)).tolist()]
 
     def audit(self, x: Vector) -> Audit:
@@ -138,10 +140,11 @@ class RemoteCluster(Cluster):
 
     def _test(self, x: Vector, by_row: bool) -> RowMetrics:
         self._channel.test(x, by_row)
-        sums, sent = np.zeros((self._m, SUMS)), np.empty((len(self._order), SUMS))
-        self._comm.gather(np.empty(0), sent, self._hosted * SUMS)
-        sums[self._order] = sent
-        rows = np.concatenate(([0], np.cumsum(sent[:, -1].astype(np.int64))))  # before each worker, and all
+        sums = np.zeros((self._m, SUMS))
+        self._sums[:] = _MISSING
+        self._comm.gather(np.empty(0), self._sums, self._hosted * SUMS)
+        sums[self._order] = self._sums
+        rows = np.concatenate(([0], np.cumsum(self._sums[:, -1].astype(np.int64))))  # before each worker, and all
         told = np.empty((rows[-1], TOLD))
         if by_row:
             seams = np.concatenate(([0], np.cumsum(self._hosted)))

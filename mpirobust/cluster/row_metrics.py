@@ -1,4 +1,4 @@
-"""Metrics of an audit on the test rows, beyond accuracy. Counts and ranks, so that no order of the rows matters."""
+"""Metrics of an audit on the test rows, beyond accuracy. No order of the rows or the ranks changes them."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Start:
     """The starting point of a plan, and some of its workers there.
 
     All workers are taken if the work allows (`whole`), evenly spaced ones otherwise. The objective is the weighted
-    mean over those. What is a maximum over workers, rounds or points is measured from below.
+    mean over those. A maximum over workers, rounds or points is measured from below, over honest workers only.
     """
 
     def __init__(self, plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> None:
@@ -89,8 +89,10 @@ class Start:
         self.workers = _spaced(plan.workers, max(_WORKERS, int(_WORK / max(each, 1))))
         self.shards = [dataset.train(dealt[worker]) for worker in self.workers]
         self._weights = plan.weights(dealt)[self.workers]
-        self.probed = _spaced(len(self.workers), _WORKERS)  # places in `workers`
-        self.compared = _spaced(len(self.workers), _HESSIANS)
+        honest = np.flatnonzero(~np.isin(self.workers, plan.byzantine())).tolist() or range(len(self.workers))
+        self.honest: Sequence[int] = honest  # places in `workers`, and so are the next two
+        self.compared = [honest[at] for at in _spaced(len(honest), _HESSIANS)]
+        self.probed = _spaced(len(self.workers), _WORKERS)  # also Byzantine ones: their rows are as good for δ
 
     @property
     def whole(self) -> bool:
@@ -120,7 +122,7 @@ class Start:
 
     def eps_gradient(self) -> float:
         """Return `max_i ||∇F_i(x) - ∇f(x)||`: ε_g of P2 Ass. 3, which P1 Lemma 3 bounds by ε1."""
-        return max(q_norm(g - self.gradient, 2) for g in self.gradients)
+        return max(q_norm(self.gradients[at] - self.gradient, 2) for at in self.honest)
 
     def eps_hessian(self) -> float:
         """Return `max_i ||∇²F_i(x) - ∇²f(x)||` (ε_H of P2 Ass. 4), i over the compared workers."""
@@ -135,11 +137,11 @@ class Start:
     def sigma(self) -> Between:
         """Return σ of P1 Ass. 5, the longest gradient of a worker."""
         bound = self.plan.problem.bounds().slope
-        high = max(map(bound, self.shards)) if bound is not None and self.whole else inf
-        return Between(max(q_norm(g, 2) for g in self.gradients), high)
+        high = max(bound(self.shards[at]) for at in self.honest) if bound is not None and self.whole else inf
+        return Between(max(q_norm(self.gradients[at], 2) for at in self.honest), high)
 
     def smoothness(self, x: Vector) -> float:
-        """Return what `algorithms.base.Terrain` promises, of these workers."""
+        """Return max |λ(∇²f(x))|, from below; see `algorithms.base.Terrain`."""
         return power_iteration(self._mean_hessian(x), self.layout.dim, self.plan.seed)
 
     def curvature(self) -> Between:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf, sqrt
+from math import inf
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def _first(case: _Case, theorem: Theorem) -> list[str]:
     s = replace(s, lambda0=(1 - kappa) / kappa if kappa else inf)
     falling, floor = theory.sharp_bound(kappa, off, case.fall, used, case.rounds)
     deviation = case.start.eps_gradient()
-    own = off / theory.epsilon1(s) * deviation  # as if ε2 were the same share of it
+    own = off / theory.epsilon1(s) * deviation  # ε2 is scaled down like ε1
     said = f"ε1 = {theory.epsilon1(s):.3g}, ε2 = {theory.epsilon2(s, at[1]):.3g}, ε = {epsilon(s, *at):.3g}"
     return [
         f"step: {verdict(low < limit, high < limit)}: γL {Between(low, high)}, its proof needs γL < {limit:.3g}",
@@ -97,7 +97,7 @@ def _first(case: _Case, theorem: Theorem) -> list[str]:
         f"rates: {said} at λ0 = {s.lambda0:.3g}",
         case.measured,
         _bound(case, used, falling, floor),
-        f"with max_i ||∇F_i - ∇F|| = {deviation:.3g}, as at the start, for ε1: at most {(own / (1 - kappa)) ** 2:.3g}",
+        f"with max_i ||∇F_i - ∇F|| = {deviation:.3g}, as at the start, for ε1: about {(own / (1 - kappa)) ** 2:.3g}",
         *_size(case, theory.radius1(kappa, off, case.start.slope().low, used, case.rounds)),
     ]
 
@@ -106,7 +106,7 @@ def _third(case: _Case) -> list[str]:
     """Return the sentences of Theorem 3."""
     at, s, gamma = case.at, case.setting, case.gamma
     limit = theory.largest_step3(*at, case.L.low)
-    everywhere = case.L.high < inf and gamma < theory.largest_step3(*at, case.L.high)
+    everywhere = gamma < theory.largest_step3(*at, case.L.high)  # NaN, so never, if no bound on L is known
     said = [
         f"step: {verdict(gamma < limit, everywhere)}: γ = {gamma:.3g}, its proof needs γ < {limit:.3g} (L {case.L})"
     ]
@@ -129,12 +129,15 @@ def _third(case: _Case) -> list[str]:
 
 
 def _bound(case: _Case, used: float, falling: float, floor: float) -> str:
-    """Return a sentence on the theorem's bound at a step: a part that vanishes with the rounds, and one that stays."""
+    """Return a sentence on the theorem's bound at a step: a part that vanishes with the rounds, and one that stays.
+
+    At best, because its constants are found from below.
+    """
     now = q_norm(case.start.gradient, 2) ** 2
     elsewhere = "" if used == case.gamma else f" at γ = {used:.3g}"
     terms = f"{floor:.3g} and a term in F(w_0) - F*" if falling == inf else f"{falling:.3g} + {floor:.3g}"
     empty = ": it says nothing here" if (0.0 if falling == inf else falling) + floor >= now else ""
-    return f"bound{elsewhere}: min ||∇F||² <= {terms} in {case.rounds} rounds; {now:.3g} at the start{empty}"
+    return f"bound{elsewhere}: at best min ||∇F||² <= {terms} in {case.rounds} rounds; {now:.3g} at the start{empty}"
 
 
 def _size(case: _Case, needed: float) -> list[str]:
@@ -142,5 +145,5 @@ def _size(case: _Case, needed: float) -> list[str]:
     ball = case.start.plan.algorithm.ball(case.start.x)
     if ball is None:
         return []
-    room = ball[1] - sqrt(float(np.sum((case.start.x - ball[0]) ** 2)))
+    room = ball[1] - q_norm(case.start.x - ball[0], 2)
     return [f"W: {verdict(room >= needed, False)}: {room:.3g} around w_0, and its assumption needs {needed:.3g}"]

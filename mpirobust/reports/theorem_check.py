@@ -54,11 +54,13 @@ def _verdict(theorem: Theorem, delta: Contraction, alpha: float, beta: float) ->
         said.append(f"its proof needs less, {_asked(proved)}, and that holds by {by_proof:.3g} (docs/PAPER.md)")
     slack = beta - alpha
     most = largest_alpha(theorem.stated, delta.measured, slack)
-    trims = f"β = α + {slack:.4g}" if slack else "β = α"
+    trimming = f"β = α + {slack:.4g}" if slack else "β = α"
     if most is None:
-        said.append(f"with {trims} it asks for {_asked(smallest_delta(theorem.stated, 0.0, slack))} at α = 0 already")
+        said.append(
+            f"with {trimming} it asks for {_asked(smallest_delta(theorem.stated, 0.0, slack))} at α = 0 already"
+        )
     else:
-        said.append(f"with {trims} this δ is enough for α < {most:.3g}")
+        said.append(f"with {trimming} this δ is enough for α < {most:.3g}")
     return said
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from math import exp, inf, log, log1p, sqrt
+from math import inf, log, sqrt
 from typing import TypeAlias
 
 Margin: TypeAlias = Callable[[float, float, float], float]  # of δ, α, β; positive if the condition holds
@@ -83,17 +83,10 @@ def _floor(s: Setting, alpha: float, beta: float, compression: float) -> float:
     return 2 * (1 + 1 / s.lambda0) * (mean**2 + own**2)
 
 
-def failure(s: Setting, alpha: float) -> float:
-    """Return a bound on the probability that Lemma 3 or 4 fails, in which case no theorem holds (P1 Lemma 4)."""
-    rows = (1 - alpha) * s.m * s.n
-    one, mean = (exp(-s.d * log1p(each * s.L_hat * s.D)) for each in (s.n, rows))
-    return 2 * s.d * ((1 - alpha) * s.m * one + mean)
-
-
 def residual(delta: float) -> float:
-    """Return the largest `||e_i||²/(γσ)²` of a residual, `(1-δ)(1+√(1-δ))²/δ²`, for every δ.
+    """Return the least upper bound on `||e_i||²/(γσ)²` of a residual, `(1-δ)(1+√(1-δ))²/δ²`, for every δ.
 
-    `||e(t+1)|| <= √(1-δ) (γσ + ||e(t)||)`, a geometric series; it is reached by `Q(x) = (1 - √(1-δ)) x`.
+    `||e(t+1)|| <= √(1-δ) (γσ + ||e(t)||)`, a geometric series; `Q(x) = (1 - √(1-δ)) x` comes as near as one likes.
     """
     return (1 - delta) * ((1 + sqrt(1 - delta)) / delta) ** 2
 
@@ -187,9 +180,10 @@ def share3(delta: float, alpha: float, beta: float, L: float, gamma: float) -> f
 
 
 def largest_step3(delta: float, alpha: float, beta: float, L: float) -> float:
-    """Return the γ at which `share3` is 0: Theorem 3 wants less; at most 0 if it admits no step."""
+    """Return the γ at which `share3` is 0; Theorem 3 wants less. At most 0: it admits no step; inf: it admits all."""
     whole = share3(delta, alpha, beta, L, 0.0)
-    return whole / (whole - share3(delta, alpha, beta, L, 1.0))
+    slope = whole - share3(delta, alpha, beta, L, 1.0)  # 0 for L = 0 without trimming and attackers
+    return whole / slope if slope else inf
 
 
 # The size of W: how far the iterates may go from w_0, given that ||∇F|| <= M there.

@@ -102,10 +102,10 @@ class TestFirstAndSecond:
         assert numbers("ε1 = #, ε2 = #, ε = # at λ0 = #\n", text) == pytest.approx(
             [eps1, eps2, 2 * (1 + 1 / lam) * (own**2 + other**2), lam], rel=2e-2
         )
-        falling, floor = numbers(r"bound: min \|\|∇F\|\|² <= # \+ # in 50 rounds", text)
+        falling, floor = numbers(r"bound: at best min \|\|∇F\|\|² <= # \+ # in 50 rounds", text)
         assert floor == pytest.approx(((own + other) / (1 - kappa)) ** 2, rel=2e-2)
         assert falling == pytest.approx(2 * start.value / (1 - kappa) / 0.1 / 51, rel=2e-2)
-        deviation, least = numbers("= #, as at the start, for ε1: at most #", text)
+        deviation, least = numbers("= #, as at the start, for ε1: about #", text)
         assert deviation == pytest.approx(start.eps_gradient(), rel=1e-2)
         assert least == pytest.approx(floor * (deviation / eps1) ** 2, rel=3e-2)
 
@@ -192,6 +192,6 @@ class TestThird:
             25.01 * L**2 * kept / c,
         ]
         assert [d1, d2, d3] == pytest.approx(expected, rel=3e-2)
-        falling, floor = numbers(r"bound: min \|\|∇F\|\|² <= # \+ # in 50 rounds", text)
+        falling, floor = numbers(r"bound: at best min \|\|∇F\|\|² <= # \+ # in 50 rounds", text)
         assert floor == pytest.approx(d1 + gamma * d2 + gamma**2 * d3, rel=2e-2)
         assert falling == pytest.approx(start.value / (c * gamma * 51), rel=2e-2)

@@ -273,11 +273,8 @@ class TestSteps:
         expected = e2 + 3 + 6 * 0.2 * 1.5 / 0.8 * (e1 + 3 + 2) + 4
         assert theory.radius3(SETTING, 0.75, 0.1, 0.2, 3.0, 0.1, 40) == pytest.approx(4 * expected)
 
-    def test_the_probability_of_failure(self) -> None:
-        """2(1-α)md/(1+nL̂D)^d + 2d/(1+(1-α)mnL̂D)^d: 9 workers, 1 + 100·6 and 1 + 900·6, d = 4."""
-        expected = 8 * (9 / 601**4 + 1 / 5401**4)
-        assert theory.failure(SETTING, 0.1) == pytest.approx(expected, rel=1e-9, abs=0)
-        assert theory.failure(replace(SETTING, d=5000), 0.1) == 0
+    def test_theorem_3_admits_every_step_on_a_plane(self) -> None:
+        assert theory.largest_step3(0.5, 0.0, 0.0, 0.0) == np.inf
 
 
 class TestBorders:
