@@ -20,7 +20,7 @@ LEGEND = (
     "Every claim is judged on all seeds that were run, each by itself. Measured are medians over the seeds, with a "
     "95 % interval of order statistics (fewer than six seeds have none: their range is in its place). A claim also "
     "says for how many seeds the comparison holds, with the exact 95 % interval of Clopper and Pearson for the share. "
-    "Races to a gradient norm are told by medians alone."
+    "The tables of races have medians only."
 )
 DIGITS = 4  # significant ones of a measured number
 
