@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,8 +84,8 @@ def measured(path: Path, family: Sampling, seeds: Sequence[int], overrides: Sequ
 def _eps(path: Path, overrides: Sequence[str], sizes: Sequence[int]) -> list[float]:
     """Return max_i ||∇F_S(x_0) - ∇f(x_0)|| for samples S of every size, drawn from the rows of worker i."""
     plan, _ = load_plan(path, overrides)
-    dataset = plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)
-    start = Start(plan, dataset, plan.deal(dataset))
+    with closing(plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)) as dataset:
+        start = Start(plan, dataset, plan.deal(dataset))
     least = min(shard.rows for shard in start.shards)
     if max(sizes) > least:
         raise SetupFault(f"{path}: samples of {max(sizes)} rows, where a worker has {least}")
@@ -96,5 +97,4 @@ def _eps(path: Path, overrides: Sequence[str], sizes: Sequence[int]) -> list[flo
             some = shard.take(np.sort(rng.choice(shard.rows, size, replace=False)))
             far = max(far, q_norm(plan.problem.gradient(start.x, some) - start.gradient, 2))
         found.append(far)
-    dataset.close()
     return found
