@@ -58,7 +58,7 @@ def speaks() -> bool:
 
     That is rank 0; and a process that is not the launcher's own. A shell or a subprocess of a rank inherits the
     variables of the rank, so there may be no other process to answer. A script between the launcher and every rank
-    looks the same, unless it ends in `exec`: then all ranks print.
+    looks the same, so that all ranks print, unless it ends in `exec mpirobust`.
     """
     launched = launched_as()
     return launched is None or launched[1] == 0 or not _started_by_launcher()
