@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,8 +84,8 @@ def measured(path: Path, family: Sampling, seeds: Sequence[int], overrides: Sequ
 def _eps(path: Path, overrides: Sequence[str], sizes: Sequence[int]) -> list[float]:
     """Return max_i ||∇F_S(x_0) - ∇f(x_0)|| for samples S of every size, drawn from the rows of worker i."""
     plan, _ = load_plan(path, overrides)
-    dataset = plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)
-    start = Start(plan, dataset, plan.deal(dataset))
+    with closing(plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)) as dataset:
+        start = Start(plan, dataset, plan.deal(dataset))
     if not start.whole:
         raise SetupFault(
             f"{path}: ε_g is the largest of all {plan.workers} workers, and the data are so large that only "
@@ -101,5 +102,4 @@ def _eps(path: Path, overrides: Sequence[str], sizes: Sequence[int]) -> list[flo
             some = shard.take(np.sort(rng.choice(shard.rows, size, replace=False)))
             far = max(far, q_norm(plan.problem.gradient(start.x, some) - start.gradient, 2))
         found.append(far)
-    dataset.close()
     return found
