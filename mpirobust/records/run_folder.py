@@ -110,6 +110,27 @@ def lock(folder: Path) -> IO[str]:
     return lock
 
 
+def claim(folder: Path) -> int:
+    """Create `folder` and lock it as a whole for as long as the returned descriptor is open.
+
+    This is for a study, which holds it from its look at the folder to the end of the run; the run locks as `lock` says.
+
+    Raises:
+        Held: another study has claimed it, or a run has its lock.
+        SetupFault, StorageFault: as `lock`.
+    """
+    lock(folder).close()
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise Held(f"another study runs what belongs into {folder}") from error
+    except OSError:  # no locks here; `lock` has said so
+        pass
+    return handle
+
+
 def _open_lock(folder: Path) -> IO[str]:
     """Open the lock file, and do nothing to it: in the place of ours there may be a link to any file of this user."""
     path = folder / LOCK

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,17 +99,20 @@ def carry_out(
         while left:
             at, (plan, overrides, name) = left.popleft()
             folder, label = Path(name), f"[{at}/{len(todo)}] {' '.join(overrides)}"
-            match comm.on_root(partial(_next, folder, label, signals.asked, ends, limit)):
-                case b"stop":
-                    return Exit.INTERRUPTED
-                case b"later":
-                    left.append((at, (plan, overrides, name)))
-                case b"run":
-                    request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit)
-                    code = _run(request, comm, signals, watchdog)
-                    if code in (Exit.INTERRUPTED, Exit.LOST):
-                        return code
-                    comm.on_root(partial(_cleared, folder))
+            with ExitStack() as claims:
+                match comm.on_root(partial(_next, folder, label, claims, signals.asked, ends, limit)):
+                    case b"stop":
+                        return Exit.INTERRUPTED
+                    case b"later":
+                        left.append((at, (plan, overrides, name)))
+                    case b"run":
+                        request = RunRequest(
+                            Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit
+                        )
+                        code = _run(request, comm, signals, watchdog)
+                        if code in (Exit.INTERRUPTED, Exit.LOST):
+                            return code
+                        comm.on_root(partial(_cleared, folder))
     return Exit.OK
 
 
@@ -121,7 +126,7 @@ def _run(request: RunRequest, comm: Communicator, signals: StopSignals, watchdog
         return Exit.INTERRUPTED
 
 
-def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) -> bytes:
+def _next(folder: Path, label: str, claims: ExitStack, stop: bool, ends: float | None, limit: str) -> bytes:
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
     if ends is not None and passed(ends):  # the watchdog may have asked for the end before
         say(shortage(ends - monotonic(), MARGIN, limit))
@@ -129,7 +134,7 @@ def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) 
     if stop:
         return b"stop"
     try:
-        run_folder.lock(folder).close()
+        claims.callback(os.close, run_folder.claim(folder))
     except run_folder.Held:
         sleep(_PAUSE)
         return b"later"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.records.layout import TRACE
-from mpirobust.records.run_folder import lock
+from mpirobust.records.run_folder import claim, lock
 from mpirobust.reports.summary import summary
 from mpirobust.run import experiment, rounds
 from mpirobust.run.setup import RunRequest
@@ -57,16 +59,19 @@ def test_what_another_command_has_done_meanwhile_is_left_alone(tmp_path: Path, m
     assert summary(todo[1].folder)["status"] == "finished"
 
 
-def test_a_run_that_another_command_has_begun_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("held", [lambda folder: lock(folder).close, lambda folder: partial(os.close, claim(folder))])
+def test_what_another_command_has_begun_comes_last(
+    held: Callable[[Path], Callable[[], None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     todo = jobs(lay_out(tmp_path / "study"), 3)
-    other = lock(todo[0].folder)
+    let_go = held(todo[0].folder)
     begun: list[Path] = []
 
     def ran(request: RunRequest, *arguments: Any) -> Any:
         assert request.out is not None
         begun.append(request.out)
         if len(begun) == 2:
-            other.close()  # which was asked for twice by then
+            let_go()  # of what was asked for twice by then
         return honest(request, *arguments)
 
     honest = experiment.run
