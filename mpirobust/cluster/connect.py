@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from mpirobust.cluster.base import Cluster
-from mpirobust.cluster.local import LocalCluster
 from mpirobust.cluster.placement import Placement
 from mpirobust.cluster.protocol import HEADER, SECONDS
-from mpirobust.cluster.remote import RemoteCluster
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import SetupFault
@@ -21,6 +19,8 @@ def connect(comm: Communicator, group: WorkerGroup, placement: Placement) -> Clu
         SetupFault: the messages of a round do not fit into one gather, or a query not into one broadcast.
     """
     if comm.size == 1:
+        from mpirobust.cluster.local import LocalCluster
+
         return LocalCluster(group)
     workers, limit = sum(map(len, placement)), group.config.message_limit()
     if workers * (limit + 1) + comm.size * SECONDS.itemsize > _MOST_BYTES:
@@ -33,4 +33,8 @@ def connect(comm: Communicator, group: WorkerGroup, placement: Placement) -> Clu
             f"vectors of {group.config.dim} numbers exceed the {_MOST_BYTES} bytes that one broadcast carries; "
             f"run in one process"
         )
-    return RemoteCluster(comm, group.config, placement) if comm.is_root else None
+    if not comm.is_root:
+        return None
+    from mpirobust.cluster.remote import RemoteCluster
+
+    return RemoteCluster(comm, group.config, placement)

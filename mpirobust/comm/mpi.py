@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from time import sleep
 from typing import Any, NoReturn
 
 import mpi4py
@@ -18,6 +19,7 @@ from mpirobust.comm.launch import end_after, launcher_tolerates_failure, survive
 from mpirobust.comm.recovery import Recovery
 from mpirobust.errors import Fault
 
+_NAP = 0.001  # seconds between two looks at a call that may wait for another rank's work
 _TO_ROOT = 1  # the tag of vectors sent to the root
 _LAST_SECONDS = 60  # for the other ranks to learn that the root ends
 
@@ -54,7 +56,10 @@ class MpiCommunicator(Communicator):
     def minimum(self, value: int) -> int:
         mine, least = np.array([value], np.int64), np.empty(1, np.int64)
         with self._recovery.guard(mine, least):
-            self._recovery.comm.Allreduce(mine, least, MPI.MIN)
+            if self.survives:  # calls that do not block are the least tested part of ULFM
+                self._recovery.comm.Allreduce(mine, least, MPI.MIN)
+            else:
+                _wait(self._recovery.comm.Iallreduce(mine, least, MPI.MIN))
         return int(least[0])
 
     def send(self, vector: NDArray[Any]) -> None:
@@ -98,11 +103,13 @@ class MpiCommunicator(Communicator):
                 code = self._agree_on_exit(code)
                 tolerant = self._recovery.all_agree(launcher_tolerates_failure())
             end_after(_LAST_SECONDS)  # all ranks leave now; without survival the root may still have work
-        if tolerant:  # MPI_Finalize may hang if a rank has failed
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        sys.exit(code)  # with MPI_Finalize, without which other launchers report a failure
+        if not tolerant:  # MPI_Finalize may hang if a rank has failed; without it, other launchers report a failure
+            if not self.survives:
+                _wait(self._recovery.comm.Ibarrier())  # MPI_Finalize would poll until the root has told the outcome
+            MPI.Finalize()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # nothing is open any more: to take all modules apart costs a tenth of a start
 
     def _agree_on_exit(self, code: int) -> int:
         """Wait for all survivors; return the exit code, the root's if it failed after the dismissal."""
@@ -119,3 +126,9 @@ class MpiCommunicator(Communicator):
 
     def versions(self) -> dict[str, str]:
         return {"mpi": MPI.Get_library_version().split("\n")[0].strip("\x00 "), "mpi4py": mpi4py.__version__}
+
+
+def _wait(request: MPI.Request) -> None:
+    """Wait without polling, which takes cores from the rank that is waited for, if they are shared."""
+    while not request.Test():
+        sleep(_NAP)
