@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from time import sleep
 from typing import Any, NoReturn
@@ -25,7 +26,14 @@ _LAST_SECONDS = 60  # for the other ranks to learn that the root ends
 
 
 class MpiCommunicator(Communicator):
-    """The surviving ranks of MPI_COMM_WORLD."""
+    """The surviving ranks of MPI_COMM_WORLD.
+
+    Attributes:
+        largest: bytes of one call. Counts are 32-bit in MPI-3, and mpi4py refuses what does not fit; some transports
+            count bytes in the same type.
+    """
+
+    largest = 2**30
 
     def __init__(self) -> None:
         # The launcher decides: the ULFM calls exist, and return, even in libraries without fault tolerance.
@@ -40,18 +48,38 @@ class MpiCommunicator(Communicator):
 
     def broadcast(self, buffer: NDArray[Any]) -> None:
         with self._recovery.guard(buffer):
-            self._recovery.comm.Bcast(buffer)
+            for part in self._parts(buffer):
+                self._recovery.comm.Bcast(part)
 
-    def gather(self, mine: NDArray[Any], into: NDArray[Any] | None = None, counts: NDArray[Any] | None = None) -> None:
+    def gather(
+        self,
+        mine: NDArray[Any],
+        into: NDArray[Any] | None = None,
+        counts: NDArray[Any] | None = None,
+        most: int = 0,
+    ) -> None:
         with self._recovery.guard(mine, into, counts):
-            self._recovery.comm.Gatherv(mine, [into, (counts, None)] if self.is_root else None)
+            if most * mine.itemsize <= self.largest:
+                self._recovery.comm.Gatherv(mine, [into, (counts, None)] if self.is_root else None)
+            elif into is not None and counts is not None:
+                self._receive_all(mine, into.reshape(-1), counts)
+            else:
+                self._send(mine)
+
+    def _receive_all(self, mine: NDArray[Any], into: NDArray[Any], counts: NDArray[Any]) -> None:
+        """On the root: gather without displacements, which have the type of the counts."""
+        ends = np.cumsum(counts)
+        into[: ends[0]] = mine
+        for rank in range(1, self.size):
+            self._receive(into[ends[rank - 1] : ends[rank]], rank)
 
     def sum_to_root(self, parts: NDArray[np.int64]) -> None:
         with self._recovery.guard(parts):
-            if self.is_root:
-                self._recovery.comm.Reduce(MPI.IN_PLACE, parts, MPI.SUM)
-            else:
-                self._recovery.comm.Reduce(parts, None, MPI.SUM)
+            for part in self._parts(parts):
+                if self.is_root:
+                    self._recovery.comm.Reduce(MPI.IN_PLACE, part, MPI.SUM)
+                else:
+                    self._recovery.comm.Reduce(part, None, MPI.SUM)
 
     def minimum(self, value: int) -> int:
         mine, least = np.array([value], np.int64), np.empty(1, np.int64)
@@ -64,11 +92,25 @@ class MpiCommunicator(Communicator):
 
     def send(self, vector: NDArray[Any]) -> None:
         with self._recovery.guard(vector):
-            self._recovery.comm.Send(vector, dest=0, tag=_TO_ROOT)
+            self._send(vector)
+
+    def _send(self, vector: NDArray[Any]) -> None:
+        for part in self._parts(vector):
+            self._recovery.comm.Send(part, dest=0, tag=_TO_ROOT)
 
     def receive(self, vector: NDArray[Any], rank: int) -> None:
         with self._recovery.guard(vector):
-            self._recovery.comm.Recv(vector, source=rank, tag=_TO_ROOT)
+            self._receive(vector, rank)
+
+    def _receive(self, vector: NDArray[Any], rank: int) -> None:
+        for part in self._parts(vector):
+            self._recovery.comm.Recv(part, source=rank, tag=_TO_ROOT)
+
+    def _parts(self, buffer: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """Yield the buffer in views that one call can carry; an empty one as it is."""
+        items, step = buffer.reshape(-1), max(1, self.largest // buffer.itemsize)
+        for start in range(0, max(1, items.size), step):
+            yield items[start : start + step]
 
     @property
     def active(self) -> bool:
