@@ -81,7 +81,7 @@ class RemoteCluster(Cluster):
         self._received[self._ends] = 0xFF  # the last byte of the seconds of each rank, which are not negative
         most = most_up(self._config.round_limit, self._comm.size)
         self._comm.gather(np.empty(0, np.uint8), self._received, self._counts, most)
-        compute, encode = max(self._seconds, key=np.sum)
+        compute, encode = max(self._seconds, key=lambda each: each[0] + each[1])
         return list(self._messages), float(compute), float(encode)
 
     def _prepare(self, placement: Placement) -> None:
