@@ -41,7 +41,6 @@ from mpirobust.comm.launch import launched_as
 from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.problems.least_squares import LeastSquares
-from mpirobust.records.provenance import git_commit
 from mpirobust.shard import Shard
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Norm, flat
@@ -185,7 +184,9 @@ def main() -> None:
     rows = [measured(asked, ranks) for ranks in asked.ranks or (2, 3, 21)]
     about = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-        "commit": git_commit(_HERE.parent),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=_HERE, capture_output=True, text=True
+        ).stdout.strip(),
         "date": datetime.now(UTC).date().isoformat(),
         "settings": {name: getattr(asked, name) for name in ("workers", "dim", "rounds", "pairs")},
         "limit": _LIMIT,

@@ -20,7 +20,7 @@ from mpirobust.comm.launch import end_after, launcher_tolerates_failure, survive
 from mpirobust.comm.recovery import Recovery
 from mpirobust.errors import Fault
 
-_NAP = 0.001  # seconds between two looks at a call that may wait for another rank's work
+_NAPS = (0.0005, 0.005)  # seconds between two looks at a call that may wait for another rank's work: first, longest
 _TO_ROOT = 1  # the tag of vectors sent to the root
 _LAST_SECONDS = 60  # for the other ranks to learn that the root ends
 
@@ -172,5 +172,7 @@ class MpiCommunicator(Communicator):
 
 def _wait(request: MPI.Request) -> None:
     """Wait without polling, which takes cores from the rank that is waited for, if they are shared."""
+    nap, longest = _NAPS
     while not request.Test():
-        sleep(_NAP)
+        sleep(nap)
+        nap = min(2 * nap, longest)
