@@ -47,6 +47,7 @@ lint: $(VENV)/ready
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --editable '.[dev]'
+	$(VENV)/bin/python -m compileall -q mpirobust
 	touch $@
 
 .NOTPARALLEL:

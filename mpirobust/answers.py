@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.compressors.base import BLOCK, Codes
-from mpirobust.errors import Malformed
 from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Norm, Rows, Vector
 
@@ -120,7 +119,7 @@ class Inbox(_Summed):
         self.q = norm.q
         self._claimed = norm.claimed
         prefix = NORM_PREFIX.itemsize if norm.claimed else 0
-        self._bodies = [memoryview(message)[prefix:] for message in messages]
+        self._bodies = [memoryview(message)[prefix:] for message in messages] if prefix else messages
         self._codes = codes
 
     def __len__(self) -> int:
@@ -139,7 +138,15 @@ class Inbox(_Summed):
 
     @cached_property
     def norms(self) -> NDArray[np.float64]:
-        return np.array([self._measure(worker) for worker in range(len(self))])
+        if self._codes.common is not None:
+            norms = self._codes.common.norms(self._bodies, self.q)
+        else:
+            each = (self._codes.of(worker).norms([body], self.q) for worker, body in enumerate(self._bodies))
+            norms = np.concatenate([np.empty(0), *each])
+        if self._claimed:
+            for worker in np.flatnonzero(np.isfinite(norms)).tolist():
+                norms[worker] = np.frombuffer(self.messages[worker], NORM_PREFIX, 1)[0]
+        return np.where((norms >= 0) & (norms < np.inf), norms, np.inf)
 
     def add_to(self, out: Vector, worker: int) -> None:
         """Add the vector of a sound message to `out`, without the scale."""
@@ -165,15 +172,6 @@ class Inbox(_Summed):
                     self._codes.of(worker).fill(row[None], [self._bodies[worker]], start)
             here *= self.scale
             yield slice(start, start + here.shape[1]), here
-
-    def _measure(self, worker: int) -> float:
-        try:
-            norm = self._codes.of(worker).norm(self._bodies[worker], self.q)
-        except Malformed:
-            return np.inf
-        if self._claimed and np.isfinite(norm):
-            norm = float(np.frombuffer(self.messages[worker], NORM_PREFIX, 1)[0])
-        return norm if 0 <= norm < np.inf else np.inf
 
 
 class ArrayAnswers(_Summed):

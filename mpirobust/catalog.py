@@ -7,10 +7,10 @@ kinds that a plan names are imported. Reading a trace or a checkpoint never lead
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
@@ -18,14 +18,16 @@ from contextvars import ContextVar
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from mpirobust.components import is_component
 from mpirobust.errors import PlanFault
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,19 @@ def kinds(room: Room) -> list[str]:
 
 def offered(room: Room) -> list[str]:
     """Return the kinds that installed packages offer by entry points; nothing is imported."""
-    return sorted(entry_points(group=room.group).names)
+    return sorted(_entries(room).names)
+
+
+def _entries(room: Room) -> EntryPoints:
+    from importlib.metadata import entry_points  # slow to import, and reads a file of every installed package
+
+    return entry_points(group=room.group)
+
+
+def _is_own(room: Room, kind: str) -> bool:
+    """Return whether `kind` is one of `kinds(room)`, without listing them: each rank of a job asks."""
+    spelled = re.fullmatch("[a-z0-9][a-z0-9-]*", kind) and kind != "base"
+    return bool(spelled and find_spec(f"{room.package}.{kind.replace('-', '_')}"))
 
 
 def load(room: Room, kind: object, where: str, beside: Path | None = None) -> type:
@@ -135,10 +149,10 @@ def load(room: Room, kind: object, where: str, beside: Path | None = None) -> ty
     if isinstance(kind, str) and ":" in kind:
         module, _, name = kind.rpartition(":")
         return _outside(room, kind, module, name, where, beside)
-    if isinstance(kind, str) and kind in kinds(room):
+    if isinstance(kind, str) and _is_own(room, kind):
         return _only_component(import_module(f"{room.package}.{kind.replace('-', '_')}"), where)
     if isinstance(kind, str) and kind in offered(room):
-        entry = entry_points(group=room.group)[kind]
+        entry = _entries(room)[kind]
         return _outside(room, kind, entry.module, entry.attr, where, beside)
     choices = [*kinds(room), *offered(room)]
     reason = "missing" if kind is None else f"unknown kind {kind!r}"
@@ -363,6 +377,8 @@ def _without(room: Room, kind: object) -> str:
 
 
 def _close(word: object, choices: list[str]) -> str:
+    import difflib
+
     likely = isinstance(word, str) and len(word) < 100  # the comparison is slow for long words
     near = difflib.get_close_matches(str(word), choices, 1) if likely else []
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -136,8 +136,6 @@ def _carried_out(
     **how: Any,
 ) -> int:
     comm = _comm()
-    from mpirobust.records.layout import TRACE
-    from mpirobust.reports.summary import as_text, summary
     from mpirobust.run import experiment
     from mpirobust.run.setup import RunRequest
     from mpirobust.run.stop_signals import StopSignals
@@ -150,6 +148,9 @@ def _carried_out(
         request = RunRequest(plan, overrides, out, ends=ends, limit=limit, **how)
         code, folder = experiment.run(request, comm, signals, watchdog)
     if comm.is_root:
+        from mpirobust.records.layout import TRACE
+        from mpirobust.reports.summary import as_text, summary
+
         show(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:
             say("interrupted: --resume continues")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import io
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +26,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         SetupFault: there is something else than a file at `path`.
         StorageFault: the file cannot be written; `path` is as it was.
     """
+    import tempfile
+
     scratch: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +65,8 @@ def _replaceable(path: Path) -> os.stat_result | None:
 
 def expect_writable(folder: Path) -> None:
     """Raise `StorageFault` unless files can be created in `folder`, or where it would be created."""
+    import tempfile
+
     try:
         there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         tempfile.TemporaryFile(dir=there).close()
@@ -74,6 +76,7 @@ def expect_writable(folder: Path) -> None:
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write rows, the first of them the head, to the CSV file `path`, in UTF-8; raises as `write_whole`."""
+    import csv
 
     def write(scratch: Path) -> None:
         with scratch.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
@@ -89,6 +92,8 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 def read_csv(path: Path) -> list[list[str]]:
     """Return the cells of the CSV file at `path`, the head first; raise `SetupFault` if it cannot be read."""
+    import csv
+
     try:
         with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
             return [row for row in csv.reader(text) if row]

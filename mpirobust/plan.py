@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import tomli_w
 from numpy.typing import NDArray
 
 from mpirobust import catalog
@@ -31,7 +30,6 @@ from mpirobust.records.plan_record import PlanRecord
 from mpirobust.records.provenance import Records
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.toml import read_assignment, read_table
 from mpirobust.types import Layout, OnFailure, Rows
 
 _OBSERVERS = "observers"
@@ -197,6 +195,8 @@ class Plan:
 
     def toml(self) -> str:
         """Return `table` as text."""
+        import tomli_w  # as of `toml`, only the center needs it
+
         return tomli_w.dumps(self.table())
 
 
@@ -257,6 +257,8 @@ def _inside(table: str) -> Iterator[None]:
 
 def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
     """Return the plan at `path` with overrides, and notes on these; raise `SetupFault` with the name of the file."""
+    from mpirobust.toml import read_table
+
     try:
         table, notes = with_overrides(read_table(path), overrides, path.parent)
         return Plan.of(table, path.parent), notes
@@ -273,6 +275,8 @@ def with_overrides(
     the others, each with a note. Kinds are set before other keys. Of two keys that exclude each other the one
     assigned last stays, and the other is dropped with a note.
     """
+    from mpirobust.toml import read_assignment
+
     table = _copied(table)
     notes: list[str] = []
     parsed = [read_assignment(each) for each in assignments]

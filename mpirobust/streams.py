@@ -47,7 +47,7 @@ def stream(seed: int, worker: int, round: int, purpose: Purpose) -> np.random.Ge
 
 
 class Streams:
-    """The streams of one worker for one purpose, round after round.
+    """The streams of one worker for one purpose, round after round, or of one worker after another.
 
     The same numbers as `stream`, in a fifth of its time; each stream is valid until the next call of `of`.
     """
@@ -56,7 +56,10 @@ class Streams:
         self._generator = stream(seed, worker, 0, purpose)
         self._state: Any = self._generator.bit_generator.state
 
-    def of(self, round: int) -> np.random.Generator:
+    def of(self, round: int, worker: int | None = None) -> np.random.Generator:
+        """Return the stream of a round, and of another worker if one is given."""
         self._state["state"]["counter"][2] = round
+        if worker is not None:
+            self._state["state"]["counter"][3] = worker
         self._generator.bit_generator.state = self._state
         return self._generator

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mpirobust import catalog
+from mpirobust.toml import read_table
 from tests.support.launching import REPOSITORY
 
 _PACKAGE = REPOSITORY / "mpirobust"
@@ -142,11 +143,42 @@ def test_no_kind_is_known_by_name(room: str) -> None:
             assert not module.startswith(packages) or module.endswith(".base"), f"{file} imports {module}"
 
 
+# A rank of workers of the quickstart, from its imports to its workers, without MPI.
+_RANK_OF_WORKERS = """
+import sys, numpy
+before = set(sys.modules)
+import mpirobust.cli, mpirobust.run.experiment, mpirobust.run.watchdog
+from mpirobust.run.setup import RunSetup, build_rank
+build_rank(RunSetup(table, [], "", False, "", "", {}, True, None, ""), [3, 4], False)
+print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name], "__spec__", None)))
+"""
+_OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
+_OF_A_RANK = {
+    *("answers", "catalog", "cli", "components", "errors", "files", "plan", "round_times", "shard", "stop_rules"),
+    *("streams", "terminal", "time_limit", "types", "numerics", "comm", "observers.audit", "observers.checkpoint"),
+    *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
+    *("cluster.connect", "cluster.placement", "cluster.protocol", "cluster.row_metrics", "cluster.worker"),
+    *("cluster.worker_group", "cluster.worker_loop", "records.plan_record", "records.provenance"),
+    *("run.experiment", "run.ranks", "run.setup", "run.stop_signals", "run.watchdog"),
+    *("data.sources.regression", "problems.least_squares", "algorithms.first_order"),  # the kinds of the quickstart
+    *("compressors._signs", "compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian"),
+}
+_SLOW = {"asyncio", "csv", "difflib", "email", "importlib.metadata", "logging", "subprocess", "tempfile", "tomllib"}
+
+
 def test_what_every_rank_imports_is_little() -> None:
     """The start of many ranks is CPU time: what only some runs or only the center need waits until it is needed."""
-    heavy = {"scipy", "h5py", "matplotlib"}
-    code = f"import sys, mpirobust.cli, mpirobust.run.experiment; print({heavy} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+    table = f"table = {read_table(REPOSITORY / 'configs' / 'quickstart.toml')!r}"
+    done = subprocess.run(
+        [sys.executable, "-c", table + _RANK_OF_WORKERS], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    loaded = set(done.stdout.split())
+    own = {each.removeprefix("mpirobust.") for each in loaded if each.startswith("mpirobust.")}
+    files = {each for each in own if not (_PACKAGE / each.replace(".", "/")).is_dir() and not each.endswith(".base")}
+    assert not {each for each in files if each not in _OF_A_RANK and each.partition(".")[0] not in _OF_A_RANK}
+    others = {each.partition(".")[0] for each in loaded} - sys.stdlib_module_names - {"mpirobust", "numpy"}
+    assert others <= _OTHERS
+    assert not loaded & _SLOW
 
 
 def test_only_comm_cluster_and_run_know_of_ranks() -> None:

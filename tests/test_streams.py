@@ -65,6 +65,15 @@ def test_streams_of_a_worker_are_the_same_round_after_round(
         np.testing.assert_array_equal(rng.standard_normal(draws), expected.standard_normal(draws))
 
 
+@given(key=_KEYS, workers=st.lists(st.integers(0, CENTER), min_size=1, max_size=4))
+def test_streams_of_one_worker_after_another(key: tuple[int, int, int, Purpose], workers: list[int]) -> None:
+    seed, first, round, purpose = key
+    streams = Streams(seed, first, purpose)
+    for worker in workers:
+        expected = stream(seed, worker, round, purpose).standard_normal(5)
+        np.testing.assert_array_equal(streams.of(round, worker).standard_normal(5), expected)
+
+
 def test_is_the_same_on_every_machine() -> None:
     """The bits are part of what a seed means: a change here changes every published run."""
     drawn = stream(1, 2, 3, Purpose.ANSWER).integers(2**63, size=3)

@@ -61,6 +61,11 @@ Header: TypeAlias = np.void  # one HEADER
 SECONDS = np.dtype(("<f8", (2,)))  # compute and encode, after the messages of each rank
 
 
+def most_up(round_limit: int, ranks: int) -> int:
+    """Return a bound on the bytes of one answer to ASK of all ranks together."""
+    return round_limit + ranks * SECONDS.itemsize
+
+
 def bytes_down(workers: int, query: Query) -> int:
     """Return the bytes of the header and the vectors, once for each worker."""
     return workers * (HEADER.itemsize + sum(v.nbytes for v in query.vectors))

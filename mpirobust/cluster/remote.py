@@ -15,7 +15,7 @@ from mpirobust.aggregators.base import Judge
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Depleted, Exchange
 from mpirobust.cluster.placement import Placement, displaced, reassign
-from mpirobust.cluster.protocol import SECONDS, Channel
+from mpirobust.cluster.protocol import SECONDS, Channel, most_up
 from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.cluster.row_metrics import SUMS, TOLD, RowMetrics, measure
 from mpirobust.cluster.worker import WorkerConfig
@@ -79,8 +79,9 @@ class RemoteCluster(Cluster):
             self._comm.gather(np.empty(0, np.int64), self._lengths, self._hosted)
             self._lay_out()
         self._received[self._ends] = 0xFF  # the last byte of the seconds of each rank, which are not negative
-        self._comm.gather(np.empty(0, np.uint8), self._received, self._counts)
-        compute, encode = max(self._seconds, key=np.sum)
+        most = most_up(self._config.round_limit, self._comm.size)
+        self._comm.gather(np.empty(0, np.uint8), self._received, self._counts, most)
+        compute, encode = max(self._seconds, key=lambda each: each[0] + each[1])
         return list(self._messages), float(compute), float(encode)
 
     def _prepare(self, placement: Placement) -> None:

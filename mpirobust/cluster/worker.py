@@ -115,6 +115,11 @@ class WorkerConfig:
         longest = max(each.max_nbytes(self.layout) for each in self.compressors)
         return longest + (NORM_PREFIX.itemsize if self.norm.claimed else 0)
 
+    @cached_property
+    def round_limit(self) -> int:
+        """The bytes of a round's messages at most: a tampered one may be a byte longer than the longest honest one."""
+        return self.weights.size * (self.message_limit() + 1)
+
 
 class Worker:
     """Worker `index`, on whatever rank it is hosted.

@@ -8,7 +8,7 @@ import numpy as np
 
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.placement import Placement, reassign
-from mpirobust.cluster.protocol import Channel, Command, Header
+from mpirobust.cluster.protocol import Channel, Command, Header, most_up
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.comm.communicator import Communicator, CommunicatorRevoked
 from mpirobust.errors import WorkerFault
@@ -82,4 +82,5 @@ def _answer(comm: Communicator, group: WorkerGroup, header: Header, vectors: tup
     if group.config.lengths_vary:
         comm.gather(np.array([len(message) for message in batch.messages], np.int64))
     seconds = np.array([batch.compute, batch.encode]).astype("<f8")
-    comm.gather(np.frombuffer(b"".join([*batch.messages, seconds.tobytes()]), np.uint8))
+    mine = np.frombuffer(b"".join([*batch.messages, seconds.tobytes()]), np.uint8)
+    comm.gather(mine, most=most_up(group.config.round_limit, comm.size))

@@ -72,12 +72,19 @@ class Communicator(ABC):
         """Copy the root's buffer into the buffer of every rank."""
 
     @abstractmethod
-    def gather(self, mine: NDArray[Any], into: NDArray[Any] | None = None, counts: NDArray[Any] | None = None) -> None:
+    def gather(
+        self,
+        mine: NDArray[Any],
+        into: NDArray[Any] | None = None,
+        counts: NDArray[Any] | None = None,
+        most: int = 0,
+    ) -> None:
         """Collect the items of all ranks at the root, in rank order.
 
         Args:
             mine: what this rank sends.
             into, counts: the receive buffer and the number of items that each rank sends; ignored but on the root.
+            most: a bound on the items of all ranks together, the same on all, if they may be too many for one call.
         """
 
     @abstractmethod

@@ -22,7 +22,13 @@ class LocalCommunicator(Communicator):
     def broadcast(self, buffer: NDArray[Any]) -> None:
         pass
 
-    def gather(self, mine: NDArray[Any], into: NDArray[Any] | None = None, counts: NDArray[Any] | None = None) -> None:
+    def gather(
+        self,
+        mine: NDArray[Any],
+        into: NDArray[Any] | None = None,
+        counts: NDArray[Any] | None = None,
+        most: int = 0,
+    ) -> None:
         if into is not None:
             into[:] = mine
 

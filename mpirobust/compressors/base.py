@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,14 @@ class Code(ABC):
         Raises:
             Malformed: these bytes are no code of a vector of length d.
         """
+
+    def norms(self, messages: Sequence[Message], q: float) -> NDArray[np.float64]:
+        """Return the `norm` of each message, shape (len(messages),); +inf for one that is malformed."""
+        found = np.full(len(messages), np.inf)
+        for at, message in enumerate(messages):
+            with suppress(Malformed):
+                found[at] = self.norm(message, q)
+        return found
 
     @abstractmethod
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:

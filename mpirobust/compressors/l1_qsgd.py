@@ -49,11 +49,24 @@ class _ScaledSigns(Code):
         return scale.tobytes() + pack_signs(v, self.zeros, rng)
 
     def norm(self, message: Message, q: float) -> float:
-        expect_length(message, _SCALE.itemsize + (self.dim + 7) // 8)
+        expect_length(message, self._nbytes)
         scale = float(np.frombuffer(message, _SCALE, 1)[0])
         if scale < 0:
             raise Malformed("negative scale")
-        return scale * (1.0 if q == np.inf else self.dim ** (1 / q))
+        return scale * self._norm_of_signs(q)
+
+    def norms(self, messages: Sequence[Message], q: float) -> NDArray[np.float64]:
+        nbytes, refused = self._nbytes, np.array(-1, _SCALE).tobytes()
+        heads = b"".join(message[: _SCALE.itemsize] if len(message) == nbytes else refused for message in messages)
+        scales = np.frombuffer(heads, _SCALE).astype(np.float64)
+        return np.where(scales < 0, np.inf, scales * self._norm_of_signs(q))
+
+    @property
+    def _nbytes(self) -> int:
+        return _SCALE.itemsize + (self.dim + 7) // 8
+
+    def _norm_of_signs(self, q: float) -> float:
+        return 1.0 if q == np.inf else float(self.dim ** (1 / q))
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         if messages:

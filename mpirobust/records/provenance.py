@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,6 +41,8 @@ def provenance(
         plan_file: the path of the plan; '' if it is not known.
         records: what to leave out.
     """
+    from importlib.metadata import version  # slow to import, and only the center needs it
+
     versions = {"mpirobust": mpirobust.__version__, "python": platform.python_version(), **comm_versions}
     versions |= {name: version(name) for name in _LIBRARIES}
     numbers = {host: f"#{number}" for number, host in enumerate(dict.fromkeys(hosts), start=1)}

@@ -201,7 +201,7 @@ def test_what_is_not_finite_is_not_decoded_as_such(case: Case) -> None:
 
 
 def finite_or_malformed(code: Code, message: Message) -> None:
-    """The gate: `decode` and `norm` know no third way, and agree."""
+    """The gate: `decode` and `norm` know no third way, and agree; `norms` finds for many what `norm` does for each."""
     try:
         decoded = code.decode(message)
     except Malformed:
@@ -214,7 +214,9 @@ def finite_or_malformed(code: Code, message: Message) -> None:
             norm = code.norm(message, q)
         except Malformed:
             assert decoded is None
+            np.testing.assert_array_equal(code.norms([message, message], q), np.inf)
             continue
+        np.testing.assert_array_equal(code.norms([message, message], q), norm)
         assert norm >= 0 or np.isnan(norm)
         if decoded is not None:
             np.testing.assert_allclose(norm, length(decoded, q), rtol=1e-12, atol=1e-150)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -36,11 +36,37 @@ if TYPE_CHECKING:
 _WORKERS, _DIM = 7, 19
 
 
-@pytest.fixture
-def comm() -> MpiCommunicator:
+class _Narrow:
+    """An MPI communicator whose calls carry few bytes of points, sums and messages; tables of audits are small."""
+
+    def __init__(self, comm: Any, most: int) -> None:
+        self._comm, self._most = comm, most
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._comm, name)
+        if name not in ("Bcast", "Gatherv", "Reduce", "Send", "Recv"):
+            return call
+
+        def checked(*given: Any, **where: Any) -> None:
+            buffers = [part for each in given for part in (each if isinstance(each, list) else [each])]
+            for buffer in buffers:
+                if isinstance(buffer, np.ndarray) and (name != "Gatherv" or buffer.dtype == np.uint8):
+                    assert buffer.nbytes <= self._most, (name, buffer.shape)
+            call(*given, **where)
+
+        return checked
+
+
+@pytest.fixture(params=[None, 24])
+def comm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MpiCommunicator:
+    """The communicator as it is, and with a small limit in place of 2^30 bytes a call."""
     from mpirobust.comm.mpi import MpiCommunicator
 
-    return MpiCommunicator()
+    comm = MpiCommunicator()
+    if request.param is not None:
+        monkeypatch.setattr(comm, "largest", request.param)
+        monkeypatch.setattr(comm._recovery, "comm", _Narrow(comm._recovery.comm, request.param))
+    return comm
 
 
 def group_of(workers: Sequence[int]) -> WorkerGroup:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mpirobust.components import MOST, Count, Field, component
 from mpirobust.data.sources.base import Dataset, Facts, Places, Source
 from mpirobust.shard import Shard
-from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.streams import CENTER, Purpose, Streams, stream
 from mpirobust.types import Rows, Vector
 
 
@@ -56,8 +56,9 @@ class _Synthetic(Dataset):
     def train(self, rows: Rows) -> Shard:
         X = np.empty((rows.size, self._source.features))
         y = np.empty(rows.size)
+        streams = Streams(self._seed, 0, Purpose.ROWS)
         for at, row in enumerate(rows):
-            rng = stream(self._seed, int(row), 0, Purpose.ROWS)
+            rng = streams.of(0, worker=int(row))
             rng.standard_normal(out=X[at])
             y[at] = self._source.noise * rng.standard_normal()
         # One dot product per row: a matrix product may round differently for a different set of rows.
