@@ -33,4 +33,6 @@ def connect(comm: Communicator, group: WorkerGroup, placement: Placement) -> Clu
             f"vectors of {group.config.dim} numbers exceed the {_MOST_BYTES} bytes that one broadcast carries; "
             f"run in one process"
         )
+    if group.config.downlink.max_nbytes(vectors := group.config.algorithm.vectors_down()) > _MOST_BYTES - 4 * vectors:
+        raise SetupFault(f"the messages of [downlink] may exceed the {_MOST_BYTES} bytes that one broadcast carries")
     return RemoteCluster(comm, group.config, placement) if comm.is_root else None
