@@ -35,7 +35,7 @@ LABELS = {
     "auc_error": "area over the ROC curve",
     "eps_gradient": "$\\epsilon_g$ of the workers",
     "round": "round",
-    "bytes": "bytes sent up",
+    "bytes": "bytes sent, up and down",
     "seconds": "seconds",
     "rows": "rows of a sample",
 }
@@ -90,11 +90,10 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
         name, derive = _DERIVED.get(metric, (metric, np.asarray))
         name = f"audits/{name}"
         values = derive(file[name][:]) if name in file else np.full(at.shape, np.nan)
-        column = {"bytes": "bytes_up", "seconds": "elapsed"}.get(against)
-        if column is not None:
-            per_round = file[f"rounds/{column}"][:]
-            total = np.cumsum(per_round) if against == "bytes" else per_round
-            at = np.concatenate(([0], total))[at]
+        if against == "bytes":
+            at = np.concatenate(([0], np.cumsum(file["rounds/bytes_up"][:] + file["rounds/bytes_down"][:])))[at]
+        elif against == "seconds":
+            at = np.concatenate(([0], file["rounds/elapsed"][:]))[at]
     if np.isnan(values).all():
         raise SetupFault(f"{path} has no {metric}")
     return at, values

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import max_faulty
 from mpirobust.attacks.base import WireAttack
-from mpirobust.cluster.downlink import WHOLE, Downlink
+from mpirobust.cluster.downlink import Downlink
 from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.data.sources.base import Dataset, Facts
@@ -118,8 +118,7 @@ def build_rank(
         dealt = plan.deal(dataset)
         x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
         layout, held = plan.problem.layout(facts.features), _held(setup, plan, x0.size)
-        downlink = Downlink(plan.seed, layout, plan.downlink, x0, held)
-        config = worker_config(plan, layout, plan.weights(dealt), survives, downlink)
+        config = worker_config(plan, layout, plan.weights(dealt), x0, held, survives)
         workers = []
         for worker in _build_workers(mine, config, dataset, dealt):
             check()
@@ -147,9 +146,9 @@ def _build_workers(
 
 
 def worker_config(
-    plan: Plan, layout: Layout, weights: NDArray[np.float64], survives: bool = False, downlink: Downlink = WHOLE
+    plan: Plan, layout: Layout, weights: NDArray[np.float64], x0: Vector, held: Held, survives: bool = False
 ) -> WorkerConfig:
-    """Return the configuration of every worker of the plan; the other arguments are as in `WorkerConfig`."""
+    """Return the configuration of every worker of the plan; see `WorkerConfig` and `Downlink` for the arguments."""
     bad = plan.byzantine()
     _, fixed_length = plan.code_lengths(layout)
     return WorkerConfig(
@@ -166,7 +165,7 @@ def worker_config(
         weights=weights,
         on_failure=plan.on_failure,
         max_faulty=max_faulty(plan.aggregator, plan.workers, bad.size),
-        downlink=downlink,
+        downlink=Downlink(plan.seed, layout, plan.downlink, x0, held),
         survives=survives,
     )
 

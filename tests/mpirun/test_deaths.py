@@ -87,6 +87,19 @@ def test_with_every_feedback(feedback: str, on_failure: str, tmp_path: Path) -> 
         assert center[kept].any(axis=1).all()
 
 
+@pytest.mark.parametrize(("instant", "on_failure"), [("while it computes", "adopt"), ("in an audit", "drop")])
+def test_with_a_coded_way_down(instant: str, on_failure: str, tmp_path: Path) -> None:
+    """Ranks that have taken in the query of the discarded round do not take it in twice: the next crosses whole."""
+    plan, out = plan_of(tmp_path, on_failure, more='[downlink]\nkind = "uniform"\n'), tmp_path / "out"
+    fatal, absent_from = _INSTANTS[instant]
+    done = dying(instant, fatal, 2, plan, out)
+    assert done.returncode == 0, done.stderr
+    assert_as_replayed(plan, out, absent_from)
+    with h5py.File(out / "run.h5") as run:
+        down = run["rounds/bytes_down"][:] / (~run["rounds/absent"][:]).sum(axis=1)
+    assert np.flatnonzero(down == 32 + 8 * 50).tolist() == [absent_from]
+
+
 @pytest.mark.parametrize("instant", ["while it computes", "during recovery"])
 def test_two_at_once_and_one_in_the_recovery_from_the_other(instant: str, tmp_path: Path) -> None:
     plan, out = plan_of(tmp_path, "adopt"), tmp_path / "out"
