@@ -115,6 +115,15 @@ def test_a_difference_that_no_code_can_tell_moves_nobody() -> None:
         np.testing.assert_array_equal(query.vectors[0], 0.3)
 
 
+def test_a_code_that_loses_nothing_tells_every_vector_to_the_bit() -> None:
+    """Where w + (x - w) is not x: from far away to near."""
+    center = end(Identity())
+    for scale in (1e12, 1.0, -1e9, 1e-7):
+        query = center.coded(0, Query((np.full(D, scale / 3),)))
+        np.testing.assert_array_equal(query.vectors[0], scale / 3)
+        center = center.after(query)
+
+
 @pytest.mark.parametrize(
     "algorithm", [{"kind": "first-order", "rounds": 30, "step": 0.1}, TWO_ROUNDS, {"kind": "newton", "rounds": 5}]
 )
