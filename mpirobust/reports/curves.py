@@ -119,6 +119,7 @@ def figure(
                 from matplotlib import ticker
 
                 axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
+                axes.xaxis.set_major_locator(ticker.MaxNLocator(5))  # its labels are wide
         drawn[-1].set_xlabel(LABELS[against])
         title = textwrap.fill(title, _LETTERS)
         if title:
