@@ -5,7 +5,7 @@ from __future__ import annotations
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.local import LocalCluster
 from mpirobust.cluster.placement import Placement
-from mpirobust.cluster.protocol import HEADER, SECONDS
+from mpirobust.cluster.protocol import HEADER, LENGTH, SECONDS
 from mpirobust.cluster.remote import RemoteCluster
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.comm.communicator import Communicator
@@ -33,6 +33,7 @@ def connect(comm: Communicator, group: WorkerGroup, placement: Placement) -> Clu
             f"vectors of {group.config.dim} numbers exceed the {_MOST_BYTES} bytes that one broadcast carries; "
             f"run in one process"
         )
-    if group.config.downlink.max_nbytes(vectors := group.config.algorithm.vectors_down()) > _MOST_BYTES - 4 * vectors:
-        raise SetupFault(f"the messages of [downlink] may exceed the {_MOST_BYTES} bytes that one broadcast carries")
+    vectors = group.config.algorithm.vectors_down()
+    if group.config.downlink.max_nbytes(vectors) + vectors * LENGTH.itemsize > _MOST_BYTES:
+        raise SetupFault(f"[downlink]: the messages may exceed the {_MOST_BYTES} bytes that one broadcast carries")
     return RemoteCluster(comm, group.config, placement) if comm.is_root else None

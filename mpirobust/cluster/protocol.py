@@ -103,8 +103,7 @@ class Channel:
     def ask(self, round: int, query: Query) -> None:
         """Send ASK: the messages of the query if it has any, else its vectors."""
         payload = _packed(query.coded) if query.coded else b""
-        scalars = {"kind": query.kind, "number": len(payload), "round": round}
-        self._send(Command.ASK, query.vectors, **scalars, scale=query.scale, payload=payload)
+        self._send(Command.ASK, query.vectors, query.kind, len(payload), round, query.scale, payload)
 
     def audit(self, x: Vector) -> None:
         """Send AUDIT."""
@@ -143,9 +142,7 @@ class Channel:
         if payload:
             self._comm.broadcast(np.frombuffer(bytearray(payload), np.uint8))
             return
-        if vectors and not self._together:
-            self._comm.broadcast(self._first)
-        for vector in vectors[1:]:
+        for vector in vectors[1 if self._together else 0 :]:
             self._comm.broadcast(np.ascontiguousarray(vector, np.float64))
 
     def _broadcast_head(self) -> None:
@@ -161,7 +158,7 @@ class Channel:
         while len(self._further) < header["vectors"] - 1:
             self._further.append(np.empty_like(self._first))
         vectors = (self._first, *self._further[: max(0, header["vectors"] - 1)])
-        for vector in vectors[self._together : header["vectors"]]:
+        for vector in vectors[1 if self._together else 0 : header["vectors"]]:
             self._comm.broadcast(vector)
         if asked and not self._together:
             self._downlink = self._downlink.after(Query(tuple(map(np.copy, vectors)), kind=int(header["kind"])))

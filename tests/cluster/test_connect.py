@@ -32,3 +32,14 @@ def test_what_one_call_cannot_carry_is_refused(compressor: str, largest: str, mo
     monkeypatch.setattr(module, "_MOST_BYTES", limit - 1)
     with pytest.raises(SetupFault, match=largest):
         module.connect(_OneOfThree(), group, placement)
+
+
+def test_a_way_down_that_one_broadcast_cannot_carry_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = LocalRun(regression_plan(downlink={"kind": "sketch", "rows": 4, "columns": 500}))
+    group = WorkerGroup(local.config, local.workers, lambda _: [])
+    limit = 4 + local.config.downlink.max_nbytes(1)
+    monkeypatch.setattr(module, "_MOST_BYTES", limit)
+    assert module.connect(_OneOfThree(), group, [[], [0, 1, 2], [3, 4, 5]]) is None
+    monkeypatch.setattr(module, "_MOST_BYTES", limit - 1)
+    with pytest.raises(SetupFault, match=r"^\[downlink\]: the messages may exceed"):
+        module.connect(_OneOfThree(), group, [[], [0, 1, 2], [3, 4, 5]])
