@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import TypeAlias
 
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.comm.communicator import Communicator
@@ -23,6 +24,8 @@ from mpirobust.run.stop_signals import StopSignals
 from mpirobust.run.watchdog import Watchdog
 from mpirobust.terminal import say
 from mpirobust.time_limit import MARGIN, passed, shortage
+
+Seeds: TypeAlias = Callable[[str, Sequence[int]], Sequence[int]]  # name of a study, all its seeds -> those to run
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class StudyRequest:
     overrides: tuple[str, ...] = ()
     ends: float | None = None
     limit: str = ""
+
+    def chosen(self, _: str, seeds: Sequence[int]) -> Sequence[int]:
+        """Return the first `self.seeds` of the seeds of a study."""
+        return seeds[: self.seeds]
 
 
 def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
