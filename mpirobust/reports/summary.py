@@ -70,9 +70,7 @@ def summary(path: Path) -> dict[str, Any]:
             "loss_at_start": _loss_at_start(audits),
             "gradient_norm_min": float(norms.min()) if norms.size else None,
             "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
-            "bytes_up": int(rounds["bytes_up"][:].sum()),
-            "bytes_down": int(rounds["bytes_down"][:].sum()),
-            "bytes": int(rounds["bytes_up"][:].sum() + rounds["bytes_down"][:].sum()),
+            **_bytes(rounds),
             "seconds": float(rounds["elapsed"][-1]) if done else 0.0,
             "seconds_by_phase": phases,
             "workers": int(kept.shape[1]),
@@ -88,6 +86,11 @@ def summary(path: Path) -> dict[str, Any]:
         if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
             raise ValueError("its plan has another number of workers")
         return figures
+
+
+def _bytes(rounds: Any) -> dict[str, int]:
+    up, down = (int(rounds[f"bytes_{way}"][:].sum()) for way in ("up", "down"))
+    return {"bytes_up": up, "bytes_down": down, "bytes": up + down}
 
 
 def as_json(figures: dict[str, Any]) -> str:
