@@ -10,6 +10,7 @@ is that of the run. Runs that are there are not repeated. About half an hour for
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -26,7 +27,7 @@ from mpirobust.terminal import show
 _ROOT = Path(__file__).parent.parent
 _CASES: list[tuple[str, list[str], str, float]] = [  # plan, what is set, metric, goal
     ("quickstart.toml", ["algorithm.rounds=160"], "distance", 0.01),
-    ("a9a-logistic.toml", ["algorithm.rounds=600"], "gradient_norm", 0.01),
+    ("a9a-logistic.toml", ["algorithm.rounds=600"], "gradient_norm", 0.012),
     ("a9a-cubic.toml", ["algorithm.rounds=50"], "gradient_norm", 0.02),
     ("a9a-cubic.toml", ["algorithm.rounds=100", "algorithm.two_rounds=true"], "gradient_norm", 0.02),
 ]
@@ -52,7 +53,8 @@ def main() -> None:
             sets = [*own, "audit.every=1", "checkpoint.every=1000", *([] if attacked else ["attack.alpha=0"])]
             down = [] if code == "none" else [f"downlink.{each}" for each in f"kind={code}".split()]
             task = job(_ROOT / "configs" / plan, [*sets, *down, f"seed={seed}"], asked.runs)
-            carry_out(partial(list, [task]), LocalCommunicator())
+            if ended := carry_out(partial(list, [task]), LocalCommunicator()):
+                sys.exit(ended)
             workers = "attacked" if attacked else "honest"
             found = finish(task.folder, metric, goal)
             rows.append([plan, " ".join(sets), code, workers, seed, metric, goal, *found, task.folder.name])
