@@ -156,9 +156,10 @@ def test_more_absent_than_the_rule_bears_ends_the_run_and_resume_gives_the_bits_
     feedback: str, attack: str, saved: int, tmp_path: Path
 ) -> None:
     """What 14 workers had kept is lost with their ranks: the checkpoint from before has it. The center has the states
-    of differences, but for those of Byzantine workers if it received forged messages in place of theirs.
+    of differences, but for those of Byzantine workers if it received forged messages in place of theirs. What the ranks
+    hold of a coded way down is that before the discarded round.
     """
-    plan, out = plan_of(tmp_path, feedback=feedback), tmp_path / "out"
+    plan, out = plan_of(tmp_path, feedback=feedback, more='[downlink]\nkind = "uniform"\n'), tmp_path / "out"
     plan.write_text(plan.read_text().replace("collude", attack))
     # 14 of 20 workers. Those of rank 1 have answered in the round.
     command = (*doomed(tmp_path, "while it computes", 14, 2, 3), "run", str(plan), "--out", str(out))
