@@ -57,6 +57,7 @@ class Plan:
     problem: Loss
     algorithm: Algorithm[Any]
     compressor: Compressor = Field(default_factory=Identity)
+    downlink: Compressor | None = None
     aggregator: Aggregator
     attack: Attack | None = None
     audit: Audits = Field(default_factory=Audits)
@@ -73,8 +74,8 @@ class Plan:
             beside: the folder of the document, for kinds in files beside it.
         """
         values = dict(table)
-        for name, room in catalog.ROOMS.items():
-            if name in values and name != _OBSERVERS:
+        for name, room in catalog.inner_rooms(cls).items():
+            if name in values:
                 values[name] = catalog.build(room, values[name], name, beside)
         for name, section in _SECTIONS.items():
             if name in values:
@@ -102,6 +103,9 @@ class Plan:
             raise PlanFault("weigh", f"{reason}: {', '.join(able)}")
         if self.feedback.applies_step() and not self.algorithm.steps_every_round():
             raise PlanFault("feedback", "what workers send in a round without a step would be lost; choose another")
+        if self.downlink is not None and not self.algorithm.steps_every_round():
+            kind = self.table()["algorithm"]["kind"]
+            raise PlanFault("downlink", f"{kind} jumps in rounds without a step, and its workers would lag; omit it")
         with _inside("algorithm"):
             self.algorithm.admit(self.problem, self.feedback)
 
@@ -134,6 +138,9 @@ class Plan:
         with _inside("compressor"):
             for compressor in self.feedback.compressors(self.compressor):
                 compressor.admit(self.problem.layout(facts.features))
+        with _inside("downlink"):
+            if self.downlink is not None:
+                self.downlink.admit(self.problem.layout(facts.features))
         with _inside("attack"):
             if self.attack is not None:
                 self.attack.admit(facts.classes)
@@ -319,7 +326,7 @@ def _drop_excluded_keys(
 
 def _room_at(table: dict[str, Any], path: list[str], beside: Path | None) -> catalog.Room:
     """Return the room of the table at `path`."""
-    room = catalog.ROOMS.get(path[0])
+    room = catalog.ROOMS.get(path[0]) or catalog.inner_rooms(Plan).get(path[0])
     for depth, part in enumerate(path[1:], start=1):
         if room is None:
             break

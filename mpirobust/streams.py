@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     AGGREGATE = 16
     COIN = 17
     CENTER_ROWS = 18
+    DOWNLINK = 19
 
 
 def stream(seed: int, worker: int, round: int, purpose: Purpose) -> np.random.Generator:

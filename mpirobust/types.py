@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 Vector: TypeAlias = NDArray[np.floating[Any]]  # 1-D, shape (d,)
 Rows: TypeAlias = NDArray[np.intp]  # row numbers, ascending
 Message: TypeAlias = bytes | bytearray | memoryview
+Held: TypeAlias = Mapping[int, tuple[Vector, ...]]  # what workers hold of a coded way down: kind of query -> vectors
 OnFailure: TypeAlias = Literal["stop", "drop", "adopt"]  # what happens to the workers of a rank that fails
 
 

@@ -58,11 +58,14 @@ class Query:
         scale: what one unit of an answer is worth (the step size). Applied once: by
             the worker before it compresses if there is error feedback, else by the center.
         kind: the number of the question, for algorithms that ask more than one.
+        coded: the messages that cross in place of the vectors, to workers that have those of the last query of this
+            kind; empty without a coded way down. See `cluster.downlink`.
     """
 
     vectors: tuple[Vector, ...]
     scale: float = 1.0
     kind: int = 0
+    coded: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Algorithm(ABC, Generic[S]):
         return Norm()
 
     def steps_every_round(self) -> bool:
-        """Return whether the center takes a step in every round."""
+        """Return whether the center takes a step in every round, and asks next where it led: a continuation."""
         return True
 
     def admit(self, loss: Loss, feedback: Feedback) -> None:

@@ -16,7 +16,7 @@ from mpirobust.algorithms.base import Query
 from mpirobust.answers import Answers
 from mpirobust.cluster.row_metrics import RowMetrics
 from mpirobust.round_times import RoundTimes
-from mpirobust.types import Vector
+from mpirobust.types import Held, Vector
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,28 @@ class Cluster(ABC):
     def attack_memory(self) -> Any:
         """The memory of an omniscient attacker after the last round; None if it has none."""
 
+    @property
+    @abstractmethod
+    def held(self) -> Held:
+        """What the workers hold of a coded way down after the last round; empty without one."""
+
     @abstractmethod
     def forgets(self, worker: int) -> bool:
         """Return whether the worker's memory of the feedback was lost and is zero before the next round."""
+
+    @abstractmethod
+    def coded(self, round: int, query: Query) -> Query:
+        """Return `query` as the workers will have it: with a coded way down, other vectors, and the messages that tell.
+
+        Nothing is sent.
+        """
 
     @abstractmethod
     def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         """Put `query` to every worker and collect one message of each.
 
         Args:
+            query: as `coded` returned it.
             judge: the rule bound to this round; an omniscient attacker may call it.
 
         Raises:

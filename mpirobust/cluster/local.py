@@ -14,7 +14,7 @@ from mpirobust.cluster.row_metrics import RowMetrics, measure
 from mpirobust.cluster.worker_group import WorkerGroup, summarise
 from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
 from mpirobust.round_times import RoundTimes
-from mpirobust.types import Vector
+from mpirobust.types import Held, Vector
 
 
 class LocalCluster(Cluster):
@@ -27,6 +27,13 @@ class LocalCluster(Cluster):
     @property
     def attack_memory(self) -> Any:
         return self._receiver.attack_memory
+
+    @property
+    def held(self) -> Held:
+        return self._receiver.downlink.held
+
+    def coded(self, round: int, query: Query) -> Query:
+        return self._receiver.downlink.coded(round, query)
 
     def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         began = perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -32,6 +33,7 @@ class RoundReceiver:
         forgotten: the workers whose memory was lost with their rank and is zero before the next round, shape (m,).
         memory: the center's half of the feedback, shape (m, d) for each name.
         attack_memory: of an omniscient attacker, after the last round; None if it has none.
+        downlink: the center's end of the way down, after the last round.
     """
 
     def __init__(self, config: WorkerConfig, workers: int) -> None:
@@ -43,6 +45,12 @@ class RoundReceiver:
         names = [memory.name for memory in config.feedback.memories() if memory.at_center]
         self.memory: CenterMemory = {name: np.zeros((workers, config.dim)) for name in names}
         self.attack_memory: Any = None
+        self.downlink = config.downlink
+        self._told: set[int] | None = None  # the kinds of query asked since ranks may hold others; None: they do not
+
+    def crossing(self, query: Query) -> Query:
+        """Return `query` as it crosses: without its messages if a rank may lack the last query of its kind."""
+        return query if self._told is None or query.kind in self._told else replace(query, coded=())
 
     def exchange(self, round: int, query: Query, judge: Judge, messages: list[Message], times: RoundTimes) -> Exchange:
         """Return the answers to `query`.
@@ -59,7 +67,10 @@ class RoundReceiver:
         times.forge = perf_counter() - began
         inbox = self._inbox(codes, messages)
         answers = config.feedback.receive(self.memory, inbox, query.scale, config.coin(round))
-        down = bytes_down(int(self.present.sum()), query)
+        down = bytes_down(int(self.present.sum()), self.crossing(query))
+        if self._told is not None:
+            self._told.add(query.kind)
+        self.downlink = self.downlink.after(query)
         reset = self.forgotten & self.present
         self.forgotten &= ~self.present
         return Exchange(answers, inbox.nbytes, down, times, ~self.present, reset)
@@ -68,7 +79,9 @@ class RoundReceiver:
         """Mark workers absent; set memory to zero that is lost: of the workers that moved, as on their new rank.
 
         The center's half of an absent worker stays if the worker's half was the same: `--resume` gives it to both ends.
+        The next query of each kind crosses whole.
         """
+        self._told = set()
         self.present[list(absent)] = False
         self.unreliable = np.union1d(self._config.byzantine, self._everyone[~self.present]).size
         # The center knows what a worker kept if both ends keep it and no message of the worker was forged.

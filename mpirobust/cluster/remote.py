@@ -26,7 +26,7 @@ from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
 from mpirobust.numerics.exact_sum import ExactSum
 from mpirobust.round_times import RoundTimes
 from mpirobust.terminal import say
-from mpirobust.types import Message, Vector
+from mpirobust.types import Held, Message, Vector
 
 T = TypeVar("T")
 
@@ -56,6 +56,13 @@ class RemoteCluster(Cluster):
     def attack_memory(self) -> Any:
         return self._receiver.attack_memory
 
+    @property
+    def held(self) -> Held:
+        return self._receiver.downlink.held
+
+    def coded(self, round: int, query: Query) -> Query:
+        return self._receiver.downlink.coded(round, query)
+
     def ask(self, round: int, query: Query, judge: Judge) -> Exchange:
         self._round = round
         return self._repeated(lambda: self._ask_once(round, query, judge))
@@ -64,7 +71,7 @@ class RemoteCluster(Cluster):
         if self.depleted:
             raise Depleted
         began = perf_counter()
-        self._channel.ask(round, query)
+        self._channel.ask(round, self._receiver.crossing(query))
         sent = perf_counter()
         messages, compute, encode = self._collect()
         waited = perf_counter() - sent
@@ -87,7 +94,7 @@ class RemoteCluster(Cluster):
     def _prepare(self, placement: Placement) -> None:
         """Allocate the buffers for the present ranks."""
         self._placement = placement
-        self._channel = Channel(self._comm, self._config.dim)
+        self._channel = Channel(self._comm, self._config.dim, self._config.downlink)
         self._hosted = np.array([len(workers) for workers in placement])
         self._order = [worker for workers in placement for worker in workers]  # in which messages are received
         self._lengths = np.full(len(self._order), self._config.message_limit(), np.int64)
@@ -250,7 +257,7 @@ class RemoteCluster(Cluster):
                 return self._comm.confirm()
             except CommunicatorRevoked:
                 self._comm.recover()
-                self._channel = Channel(self._comm, self._config.dim)
+                self._channel = Channel(self._comm, self._config.dim, self._config.downlink)
 
     def _repeated(self, call: Callable[[], T]) -> T:
         """Return the result of `call`, which is repeated after every rank failure."""

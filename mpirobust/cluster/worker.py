@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mpirobust.algorithms.base import Algorithm, Query
 from mpirobust.answers import NORM_PREFIX
 from mpirobust.attacks.base import Attack, DataAttack, MessageAttack, UpdateAttack, WireAttack
+from mpirobust.cluster.downlink import WHOLE, Downlink
 from mpirobust.compressors.base import Code, Codes, Compressor
 from mpirobust.feedback.base import Coin, Feedback, Half, Outgoing, WorkerMemory, halves
 from mpirobust.numerics.norms import q_norm
@@ -41,6 +42,7 @@ class WorkerConfig:
             `Σ w_i F_i / Σ w_i`.
         on_failure: what happens to the workers of a rank that fails.
         max_faulty: the largest number of Byzantine or absent workers that the aggregation rule is set for.
+        downlink: either end of the way down, before the first query of this session.
         survives: whether the run continues if a rank fails: a round may then be repeated or discarded.
     """
 
@@ -57,6 +59,7 @@ class WorkerConfig:
     weights: NDArray[np.float64]
     on_failure: OnFailure
     max_faulty: int
+    downlink: Downlink = WHOLE
     survives: bool = False
 
     @property

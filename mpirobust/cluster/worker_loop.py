@@ -45,7 +45,7 @@ def serve(comm: Communicator, group: WorkerGroup, placement: Placement, feed: Ca
 
 
 def _until_dismissed(comm: Communicator, group: WorkerGroup, feed: Callable[[], None]) -> int:
-    channel = Channel(comm, group.config.dim)
+    channel = Channel(comm, group.config.dim, group.config.downlink)
     while True:
         header, vectors = channel.receive()
         feed()

@@ -63,7 +63,8 @@ class Checkpointer(Watch):
         began = perf_counter()
         rule = {kind: memory for kind, memory in moment.memories.items() if memory is not None}
         cluster, tail = moment.cluster, self._trace.tail()
-        snapshot = checkpoint.Snapshot(moment.round, moment.state, tail, rule, cluster.attack_memory)
+        attack, held = cluster.attack_memory, cluster.held
+        snapshot = checkpoint.Snapshot(moment.round, moment.state, tail, rule, attack, held=held)
         memories = {half.label: cluster.memory(half.name, moment.round, half.at_worker) for half in self._memories}
         with suppress(Depleted):
             checkpoint.save(self._folder, snapshot, self._plan_id, memories, cluster.forgets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from operator import index
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
@@ -17,7 +18,7 @@ from mpirobust.hdf5 import write_sealed
 from mpirobust.records.layout import FORMAT, KEPT, checkpoint_path, checkpoints, open_record
 from mpirobust.records.tables import expect_tables
 from mpirobust.records.trace import Tail
-from mpirobust.types import Vector
+from mpirobust.types import Held, Vector
 
 _NUMBERS: dict[Any, tuple[int, str]] = {int: (0, "i"), float: (0, "f"), bool: (0, "b")}
 _STORED = [np.dtype(each) for each in ("<f8", "<f4", "<i8", "?")]
@@ -36,6 +37,7 @@ class Schema:
         rounds: of the algorithm, or of the trace if it has more; None for any.
         memories: the names of the memories of the feedback.
         byzantine: the workers whose memories may be of any content.
+        holds: whether the way down is coded.
     """
 
     state: type[State]
@@ -46,6 +48,7 @@ class Schema:
     rounds: int | None = None
     memories: Sequence[str] = ()
     byzantine: Collection[int] = ()
+    holds: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Snapshot:
         rule: the memory of the aggregation rule for each kind of query.
         attack: the memory of an omniscient attacker; None if there is none.
         lost: the workers whose memory of the feedback had been lost with their rank; it is zero in the file.
+        held: what the workers hold of a coded way down.
     """
 
     round: int
@@ -66,6 +70,7 @@ class Snapshot:
     rule: Mapping[int, Any] = field(default_factory=dict)
     attack: Any = None
     lost: Sequence[int] = ()
+    held: Held = field(default_factory=dict)
 
 
 def save(
@@ -97,6 +102,9 @@ def save(
             _write_fields(file, f"rule/{kind}", memory)
         if snapshot.attack is not None:
             _write_fields(file, "attack", snapshot.attack)
+        for kind, held in snapshot.held.items():
+            for number, w in enumerate(held):
+                file.create_dataset(f"downlink/{kind}/{number}", data=w)
         lost: set[int] = set()
         for name, vectors in memories.items():
             with closing(vectors):
@@ -148,6 +156,16 @@ def load_memory(path: Path, labels: Sequence[str], workers: Sequence[int], dim: 
             yield rows[worker]
 
 
+def load_held(path: Path, dim: int) -> Held:
+    """Return what the workers held of a coded way down; the checksum is not compared, as in `load_memory`.
+
+    Raises:
+        SetupFault: the checkpoint at `path` does not hold it.
+    """
+    with open_record(path, "checkpoint", verify=False) as file:
+        return _read_held(file, dim)
+
+
 def load(path: Path, schema: Schema, dim: int | None = None, *, verify: bool = True) -> Snapshot:
     """Return the checkpoint at `path`.
 
@@ -174,12 +192,13 @@ def load(path: Path, schema: Schema, dim: int | None = None, *, verify: bool = T
         attack = None
         if schema.attack is not None and "attack" in file:
             attack = _read_fields(file, "attack", schema.attack, length)
+        held = _read_held(file, length) if schema.holds else {}
         tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
         workers = int(file.attrs.get("workers", tail["rounds"]["norms"].shape[1]))
         _expect_tail(tail, round, workers, schema)
         for label in {*schema.memories, *file.get("memory", ())} if verify else ():
             _expect_memory(_memory(file, [label], length), workers, schema.byzantine)
-        return Snapshot(round, state, tail, rule, attack, _read_lost(file))
+        return Snapshot(round, state, tail, rule, attack, _read_lost(file), held)
 
 
 def _expect_tail(tail: Tail, round: int, workers: int, schema: Schema) -> None:
@@ -243,6 +262,15 @@ def _read_fields(file: Any, group: str, cls: Any, length: int) -> Any:
             raise ValueError(f"{name} is not of length {length}")
         values[each.name] = value if value.ndim else value.item()
     return cls(**values)
+
+
+def _read_held(file: Any, length: int) -> Held:
+    kinds = file["downlink"]
+    held = {int(kind): tuple(kinds[kind][str(number)][:] for number in range(len(kinds[kind]))) for kind in kinds}
+    for w in chain.from_iterable(held.values()):
+        if w.dtype != np.dtype("<f8") or w.shape != (length,) or not np.isfinite(w).all():
+            raise ValueError(f"downlink is not {length} finite numbers for each vector")
+    return held
 
 
 def _read_lost(file: Any) -> list[int]:

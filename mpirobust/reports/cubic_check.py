@@ -138,6 +138,7 @@ def _foreign(plan: Plan, method: Method, trimmed: int | None) -> list[str]:
         (trimmed is None, f"it is of norm-trim, not {table['aggregator']['kind']}"),
         (plan.feedback.p1_algorithm() != 1, "workers send the steps themselves"),
         (plan.weigh != "equal", "it counts every worker the same"),
+        (plan.downlink is not None, "its workers answer at x_k itself, not at what [downlink] tells of it"),
         *((True, clause) for clause in method.outside),
         (trimmed is not None and 2 * trimmed >= m, f"it trims fewer than half, not {trimmed} of {m}"),
     ]

@@ -49,11 +49,10 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
         name, derive = DERIVED.get(metric, (metric, np.asarray))
         name = f"audits/{name}"
         values = derive(file[name][:]) if name in file else np.full(at.shape, np.nan)
-        column = {"bytes": "bytes_up", "seconds": "elapsed"}.get(against)
-        if column is not None:
-            per_round = file[f"rounds/{column}"][:]
-            total = np.cumsum(per_round) if against == "bytes" else per_round
-            at = np.concatenate(([0], total))[at]
+        if against == "bytes":
+            at = np.concatenate(([0], np.cumsum(file["rounds/bytes_up"][:] + file["rounds/bytes_down"][:])))[at]
+        elif against == "seconds":
+            at = np.concatenate(([0], file["rounds/elapsed"][:]))[at]
     if np.isnan(values).all():
         raise SetupFault(f"{path} has no {metric}")
     return at, values
@@ -79,6 +78,7 @@ def figure(
                 from matplotlib import ticker
 
                 axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
+                axes.xaxis.set_major_locator(ticker.MaxNLocator(5))  # its labels are wide
         drawn[-1].set_xlabel(LABELS[against])
         title = textwrap.fill(title, _LETTERS)
         if title:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import share
 from mpirobust.answers import NORM_PREFIX
-from mpirobust.cluster.protocol import HEADER
+from mpirobust.cluster.protocol import HEADER, LENGTH
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.numerics.exact_sum import LIMBS
 from mpirobust.plan import Plan, load_plan
@@ -19,7 +19,7 @@ from mpirobust.reports.constants import Start, contraction
 from mpirobust.reports.cubic_check import cubic_regime
 from mpirobust.reports.rate_check import rates
 from mpirobust.reports.theorem_check import regime
-from mpirobust.types import Rows
+from mpirobust.types import Layout, Rows
 
 
 def prepared(path: Path, overrides: Sequence[str]) -> list[str]:
@@ -55,13 +55,14 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
     at_worker, at_center = (
         8 * dim * sum(getattr(memory, end) for memory in plan.feedback.memories()) for end in ("at_worker", "at_center")
     )
-    each, per_rank = facts.nbytes / m + at_worker, 8 * (LIMBS + 4) * dim  # an exact sum, and four vectors of work space
+    held = 0 if plan.downlink is None else plan.algorithm.vectors_down()
+    each = facts.nbytes / m + at_worker
+    per_rank = 8 * (LIMBS + 4 + held) * dim  # an exact sum, four vectors of work space, those of the way down
     trace = 9 * m * plan.algorithm.rounds  # a norm and a bit for each worker and round
     center = m * (up + at_center) + 10 * 8 * dim + trace  # and ten vectors of work space
     kind = plan.table()["aggregator"]["kind"]
     rule = kind if beta is None else f"{kind}, set for at most {share(beta, m)} Byzantine"
-    vectors = plan.algorithm.vectors_down()
-    down = f"{'at most ' if vectors > 1 else ''}{HEADER.itemsize + 8 * dim * vectors:,}"
+    down, exact = _down(plan, layout)
     lines = [
         *(f"note: {note}" for note in notes),
         f"{path}: a sound plan",
@@ -73,13 +74,21 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
         f"  ranks       1 to {m + 1}; the result is the same on any number",
         f"  rounds      {plan.algorithm.rounds}",
         f"  bytes up    {at_most}{up:,} a worker and round ({8 * up / dim:.3g} bits a coordinate)",
-        f"  bytes down  {down} a worker and round",
+        f"  bytes down  {'' if exact else 'at most '}{down:,} a worker and round",
+        f"  together    {'' if exact and fixed_length else 'at most '}{up + down:,}",
         f"  delta       {delta}",
         *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in plan.origins().items()),
         *(f"  theory      {sentence}" for sentence in said),
         f"  memory      about {_mib(each)} a worker plus {_mib(per_rank)} a rank, {_mib(center)} at the center",
     ]
     return "\n".join(lines)
+
+
+def _down(plan: Plan, layout: Layout) -> tuple[int, bool]:
+    """Return the bytes of the longest query, and whether all are so long."""
+    vectors, code = plan.algorithm.vectors_down(), plan.downlink
+    each = 8 * layout.dim if code is None else LENGTH.itemsize + code.max_nbytes(layout)
+    return HEADER.itemsize + vectors * each, vectors == 1 and (code is None or code.fixed_length())
 
 
 def _sizes(dataset: Dataset) -> str:

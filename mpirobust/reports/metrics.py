@@ -40,7 +40,7 @@ LABELS = {
     "auc_error": "area over the ROC curve",
     "eps_gradient": "$\\epsilon_g$ of the workers",
     "round": "round",
-    "bytes": "bytes sent up",
+    "bytes": "bytes sent, up and down",
     "seconds": "seconds",
     "rows": "rows of a sample",
 }

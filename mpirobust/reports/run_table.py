@@ -20,7 +20,7 @@ _LOG = "slurm.log"  # the log of the job that wrote the folder, or a link to it,
 _FIGURES = (
     *("loss", "gradient_norm", "distance", "test_accuracy"),
     *("test_loss", "balanced_accuracy", "auc", "byzantine_kept_mean"),
-    *("bytes_up", "bytes_down", "seconds"),
+    *("bytes_up", "bytes_down", "bytes", "seconds"),
 )
 
 

@@ -70,8 +70,7 @@ def summary(path: Path) -> dict[str, Any]:
             "loss_at_start": _loss_at_start(audits),
             "gradient_norm_min": float(norms.min()) if norms.size else None,
             "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
-            "bytes_up": int(rounds["bytes_up"][:].sum()),
-            "bytes_down": int(rounds["bytes_down"][:].sum()),
+            **_bytes(rounds),
             "seconds": float(rounds["elapsed"][-1]) if done else 0.0,
             "seconds_by_phase": phases,
             "workers": int(kept.shape[1]),
@@ -87,6 +86,11 @@ def summary(path: Path) -> dict[str, Any]:
         if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
             raise ValueError("its plan has another number of workers")
         return figures
+
+
+def _bytes(rounds: Any) -> dict[str, int]:
+    up, down = (int(rounds[f"bytes_{way}"][:].sum()) for way in ("up", "down"))
+    return {"bytes_up": up, "bytes_down": down, "bytes": up + down}
 
 
 def as_json(figures: dict[str, Any]) -> str:
@@ -124,9 +128,9 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         descent = figures["rounds"] - figures["escape_rounds"]
         apart = f"{figures['escape_rounds']}, the first after {figures['first_hit']}; {descent} of descent"
         lines.append(f"  {'escape rounds':<16}{apart}")
-    per_message = figures["bytes_up"] / max(1, figures["rounds"] * figures["workers"])
-    lines.append(f"  {'bytes up':<16}{figures['bytes_up']:,} ({per_message:.1f} per worker and round)")
-    lines.append(f"  {'bytes down':<16}{figures['bytes_down']:,}")
+    messages = max(1, figures["rounds"] * figures["workers"])
+    for key, label in [("bytes_up", "bytes up"), ("bytes_down", "bytes down"), ("bytes", "bytes together")]:
+        lines.append(f"  {label:<16}{figures[key]:,} ({figures[key] / messages:,.1f} per worker and round)")
     phases = ", ".join(f"{phase} {seconds:.3g}" for phase, seconds in figures["seconds_by_phase"].items())
     lines.append(f"  {'seconds':<16}{phases}")
     if figures["kept_mean"] is not None:

@@ -98,6 +98,7 @@ def outside(plan: Plan, dealt: Sequence[Rows]) -> list[str]:
         (trimmed is None, f"they are of norm-trim, not {table['aggregator']['kind']}"),
         (plan.feedback.p1_algorithm() is None, f'feedback = "{table["feedback"]}" is not theirs; "residual" is'),
         (plan.weigh != "equal", "they count every worker the same"),
+        (plan.downlink is not None, "their workers answer at w_t itself, not at what [downlink] tells of it"),
         *((True, clause) for clause in outside),
         (not plan.data.deals_iid(), f"they deal rows iid, not {table['data']['partition']['kind']}"),
         (trimmed is not None and 2 * trimmed >= m, f"they trim fewer than half, not {trimmed} of {m}"),

@@ -266,4 +266,5 @@ def _schema(plan: Plan) -> checkpoint.Schema:
         workers=plan.workers,
         memories=[memory.name for memory in plan.feedback.memories()],
         byzantine=frozenset(plan.byzantine().tolist()),
+        holds=plan.downlink is not None,
     )

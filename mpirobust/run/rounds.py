@@ -36,7 +36,7 @@ def loop(
 
     try:
         while status is None and not algorithm.finished(state):
-            query = algorithm.query(state)  # P1 Alg. 1 l. 4   broadcast w_t
+            query = cluster.coded(t, algorithm.query(state))  # P1 Alg. 1 l. 4   broadcast w_t
             judge = bound(aggregator, memories.get(query.kind), Context(t, query, seed, oracle))
             exchange = cluster.ask(t, query, judge)  #           l. 5   answer, compress, send (attackers may ask judge)
             began = perf_counter()

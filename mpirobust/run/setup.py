@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import max_faulty
 from mpirobust.attacks.base import WireAttack
+from mpirobust.cluster.downlink import Downlink
 from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.data.sources.base import Dataset, Facts
@@ -21,7 +22,7 @@ from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan
 from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import Layout, Rows, Vector
+from mpirobust.types import Held, Layout, Rows, Vector
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def build_rank(
         facts = dataset.facts
         dealt = plan.deal(dataset)
         x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
-        config = worker_config(plan, plan.problem.layout(facts.features), plan.weights(dealt), survives)
+        layout, held = plan.problem.layout(facts.features), _held(setup, plan, x0.size)
+        config = worker_config(plan, layout, plan.weights(dealt), x0, held, survives)
         workers = []
         for worker in _build_workers(mine, config, dataset, dealt):
             check()
@@ -143,8 +145,10 @@ def _build_workers(
         yield Worker(index, config, dataset.train(dealt[index]), test)
 
 
-def worker_config(plan: Plan, layout: Layout, weights: NDArray[np.float64], survives: bool = False) -> WorkerConfig:
-    """Return the configuration of every worker of the plan; the other arguments are as in `WorkerConfig`."""
+def worker_config(
+    plan: Plan, layout: Layout, weights: NDArray[np.float64], x0: Vector, held: Held, survives: bool = False
+) -> WorkerConfig:
+    """Return the configuration of every worker of the plan; see `WorkerConfig` and `Downlink` for the arguments."""
     bad = plan.byzantine()
     _, fixed_length = plan.code_lengths(layout)
     return WorkerConfig(
@@ -161,6 +165,7 @@ def worker_config(plan: Plan, layout: Layout, weights: NDArray[np.float64], surv
         weights=weights,
         on_failure=plan.on_failure,
         max_faulty=max_faulty(plan.aggregator, plan.workers, bad.size),
+        downlink=Downlink(plan.seed, layout, plan.downlink, x0, held),
         survives=survives,
     )
 
@@ -170,6 +175,14 @@ def _expect_same_sources(plan: Plan, sources: dict[str, str]) -> None:
     for table, origin in plan.origins().items():
         if origin.sha256 != sources[table]:
             raise SetupFault(f"{table}.kind: {origin.file} on {platform.node()} is not the file that the center has")
+
+
+def _held(setup: RunSetup, plan: Plan, dim: int) -> Held:
+    if plan.downlink is None or not setup.checkpoint:
+        return {}
+    from mpirobust.records.checkpoint import load_held
+
+    return load_held(Path(setup.checkpoint), dim)
 
 
 def _restore_memories(path: Path, config: WorkerConfig, workers: Sequence[Worker]) -> None:

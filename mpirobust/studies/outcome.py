@@ -25,7 +25,7 @@ class Outcome:
 
     Attributes:
         rounds: when it was audited, shape (A,).
-        at: the same on the axis of the figure (rounds, or bytes sent up; the mean over seeds), shape (A,).
+        at: the same on the axis of the figure (rounds, or bytes sent, up and down; the mean over seeds), shape (A,).
         values: shape (seeds, A); +inf after a run diverged, the last value after it ended.
         diverged: shape (seeds,).
     """

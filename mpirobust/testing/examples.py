@@ -75,6 +75,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "sketch": [{"rows": 1, "columns": 200}, {"rows": 4, "columns": 30}],
         "terngrad": [{}],
         "topk": [{"k": 1}, {"k": 2}, {"k": 7}, {"k": 20}, {"k": 123}],
+        "uniform": [{"bits": 2}, {}, {"bits": 8}],
         "vqsgd": [{"samples": 1}, {"samples": 20}, {"samples": 200}],
     },
     "aggregator": {

@@ -80,7 +80,7 @@ def test_delta_is_that_of_the_worst_vector() -> None:
 @pytest.mark.parametrize("norm", [-1.0, np.inf, np.nan])
 def test_refuses_a_norm_that_is_none(norm: float) -> None:
     message = np.float32(norm).tobytes() + pack(np.array([1, 0, -1]), 1)
-    with pytest.raises(Malformed, match="norm"):
+    with pytest.raises(Malformed, match="scale"):
         drawn(QSGD(levels=1), 3).norm(message, 2.0)
 
 

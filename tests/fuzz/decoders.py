@@ -29,7 +29,7 @@ from tests.fuzz.config import receiver
 
 ORDERS = (1.0, 2.0, np.inf, 1.5)
 _DIMS = [1, 9, 123]
-_IN_BLOCKS = ("l1-qsgd", "qsgd", "rotated", "sign", "terngrad")  # short messages: a second block is affordable
+_IN_BLOCKS = ("l1-qsgd", "qsgd", "rotated", "sign", "terngrad", "uniform")  # short: a second block is affordable
 
 
 @dataclass(frozen=True)

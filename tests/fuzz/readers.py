@@ -170,7 +170,8 @@ def store(path: Path) -> None:
 
 
 def kept(path: Path) -> None:
-    found = checkpoint.load(path, checkpoint.Schema(Iterate, ID), DIM)
+    found = checkpoint.load(path, checkpoint.Schema(Iterate, ID, holds=True), DIM)
+    assert all(np.isfinite(w).all() and w.shape == (DIM,) for held in found.held.values() for w in held)
     assert (found.state.x.shape, found.state.x.dtype.kind) == ((DIM,), "f")
     assert isinstance(found.state, Iterate)
     assert (type(found.state.t), type(found.round)) == (int, int)
@@ -208,7 +209,8 @@ def write_checkpoint(path: Path) -> None:
     local = LocalRun(
         regression_plan(workers=M, feedback="residual", data={"kind": "regression", "rows": 9, "features": DIM})
     )
-    snapshot = checkpoint.Snapshot(5, Iterate(np.arange(DIM) + 0.5, 5, 1.5), _made_trace(5).tail())
+    held = {0: (np.arange(DIM) + 0.5, np.zeros(DIM))}
+    snapshot = checkpoint.Snapshot(5, Iterate(np.arange(DIM) + 0.5, 5, 1.5), _made_trace(5).tail(), held=held)
     checkpoint.save(path.parent, snapshot, ID, local.memories(5))
     if path != checkpoint_path(path.parent, 5):
         checkpoint_path(path.parent, 5).replace(path)

@@ -34,6 +34,7 @@ CODES: dict[str, dict[str, Any]] = {
     "sketch": {"rows": 4, "columns": 100},
     "terngrad": {},
     "topk": {"k": 10},
+    "uniform": {},
     "vqsgd": {"samples": 200},
 }
 
@@ -54,10 +55,10 @@ ATTACKS: dict[str, dict[str, Any]] = {
 UNSOUND = {
     "empty": set(CODES),
     "oversized": set(CODES),
-    "truncated": set(CODES) - {"qsgd", "one-bit-qsgd"},  # the beginning of an entropy code may be a code
+    "truncated": set(CODES) - {"qsgd", "one-bit-qsgd", "uniform"},  # the beginning of an entropy code may be a code
     "nan": set(CODES) - {"sign"},
-    "negative-scale": {"l1-qsgd", "qsgd", "one-bit-qsgd", "terngrad", "vqsgd"},
-    "wrong-index": {"topk", "vqsgd", "qsgd", "one-bit-qsgd", "terngrad", "rotated"},
+    "negative-scale": {"l1-qsgd", "qsgd", "one-bit-qsgd", "terngrad", "uniform", "vqsgd"},
+    "wrong-index": {"topk", "vqsgd", "qsgd", "one-bit-qsgd", "terngrad", "rotated", "uniform"},
 }
 # Codes in which it is the longest message, sound or not. One huge sum of a sketch is outvoted; a huge unit times
 # levels that are all zero is zero.

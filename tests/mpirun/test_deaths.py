@@ -87,6 +87,19 @@ def test_with_every_feedback(feedback: str, on_failure: str, tmp_path: Path) -> 
         assert center[kept].any(axis=1).all()
 
 
+@pytest.mark.parametrize(("instant", "on_failure"), [("while it computes", "adopt"), ("in an audit", "drop")])
+def test_with_a_coded_way_down(instant: str, on_failure: str, tmp_path: Path) -> None:
+    """Ranks that have taken in the query of the discarded round do not take it in twice: the next crosses whole."""
+    plan, out = plan_of(tmp_path, on_failure, more='[downlink]\nkind = "uniform"\n'), tmp_path / "out"
+    fatal, absent_from = _INSTANTS[instant]
+    done = dying(instant, fatal, 2, plan, out)
+    assert done.returncode == 0, done.stderr
+    assert_as_replayed(plan, out, absent_from)
+    with h5py.File(out / "run.h5") as run:
+        down = run["rounds/bytes_down"][:] / (~run["rounds/absent"][:]).sum(axis=1)
+    assert np.flatnonzero(down == 32 + 8 * 50).tolist() == [absent_from]
+
+
 @pytest.mark.parametrize("instant", ["while it computes", "during recovery"])
 def test_two_at_once_and_one_in_the_recovery_from_the_other(instant: str, tmp_path: Path) -> None:
     plan, out = plan_of(tmp_path, "adopt"), tmp_path / "out"
@@ -143,9 +156,10 @@ def test_more_absent_than_the_rule_bears_ends_the_run_and_resume_gives_the_bits_
     feedback: str, attack: str, saved: int, tmp_path: Path
 ) -> None:
     """What 14 workers had kept is lost with their ranks: the checkpoint from before has it. The center has the states
-    of differences, but for those of Byzantine workers if it received forged messages in place of theirs.
+    of differences, but for those of Byzantine workers if it received forged messages in place of theirs. What the ranks
+    hold of a coded way down is that before the discarded round.
     """
-    plan, out = plan_of(tmp_path, feedback=feedback), tmp_path / "out"
+    plan, out = plan_of(tmp_path, feedback=feedback, more='[downlink]\nkind = "uniform"\n'), tmp_path / "out"
     plan.write_text(plan.read_text().replace("collude", attack))
     # 14 of 20 workers. Those of rank 1 have answered in the round.
     command = (*doomed(tmp_path, "while it computes", 14, 2, 3), "run", str(plan), "--out", str(out))

@@ -191,12 +191,12 @@ def test_cubic_newton_goes_on_from_between_its_rounds(two_rounds: str, plan: Pat
 def test_what_is_remembered_goes_on_on_other_ranks(
     feedback: str, ranks: tuple[int | None, int | None], plan: Path, tmp_path: Path
 ) -> None:
-    """Of rule, attacker and feedback: from round 9, when the checkpoint of round 12 is lost; also by `resume`."""
+    """Of rule, attacker, feedback and way down: from round 9, when the checkpoint of round 12 is lost."""
     undisturbed, folder = tmp_path / "undisturbed", tmp_path / "resumed"
     rule = 'kind = "nnm"\nbeta = 0.2\nrule = { kind = "centered-clipping", radius = 0.5, start = "previous" }'
     text = _PLAN.format(rounds=12).replace('kind = "norm-trim"\nbeta = 0.2', rule).replace("every = 30", "every = 3")
     text = text.replace('kind = "gaussian"', 'kind = "stale"\nfactor = -1.0').replace('"residual"', f'"{feedback}"')
-    plan.write_text(text)
+    plan.write_text(text + '[downlink]\nkind = "randomk"\nk = 60\n')
     assert mpirobust("run", str(plan), "--out", str(undisturbed)).returncode == 0
     assert mpirobust("run", str(plan), "--out", str(folder), ranks=ranks[0]).returncode == 0
     with h5py.File(folder / "checkpoint-000000009.h5") as kept:

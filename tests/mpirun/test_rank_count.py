@@ -110,6 +110,10 @@ def _classes(problem: str, partition: str, compressor: str, attack: str, top: st
     )
 
 
+def _down(plan: str, compressor: str) -> str:
+    return plan + f"[downlink]\n{compressor}\n"
+
+
 _CUBIC = 'kind = "cubic-newton"\nM = 10.0\n'
 _RESIDUAL = 'feedback = "residual"'
 PLANS = {
@@ -182,6 +186,15 @@ PLANS = {
         'kind = "qsgd"\nlevels = 1',
         "label-flip",
         algorithm=_CUBIC + "two_rounds = true\nadaptive = 3\nhessian_batch = 6",
+    ),
+    "uniform-down": _down(
+        _regression('kind = "l1-qsgd"', "collude", top='feedback = "difference"'), 'kind = "uniform"'
+    ),
+    "drawn-down-two-rounds": _down(
+        _classes(
+            "logistic", '{ kind = "iid" }', 'kind = "uniform"', "gaussian", algorithm=_CUBIC + "two_rounds = true"
+        ),
+        'kind = "randomk"\nk = 7',
     ),
     "byzantine-pgd": _regression(  # descends, escapes and descends
         'kind = "identity"',

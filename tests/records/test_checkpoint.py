@@ -28,7 +28,8 @@ from tests.support.sealing import resealed
 M, DIM = 6, 8
 ID = "0123abcd"
 SCHEMA = checkpoint.Schema(Iterate, ID)
-STRICT = checkpoint.Schema(Iterate, ID, workers=M, rounds=30, memories=["residual"], byzantine=[1])
+STRICT = checkpoint.Schema(Iterate, ID, workers=M, rounds=30, memories=["residual"], byzantine=[1], holds=True)
+HELD = {0: (np.arange(8.0), np.ones(8)), 1: (-np.ones(8),)}
 FEEDBACKS: dict[str, Feedback] = {**components("feedback"), "of this test": Marina(chance=0.0)}
 
 
@@ -57,7 +58,7 @@ def run_of(feedback: bool, seed: int = 0) -> LocalRun:
 
 def save(folder: Path, round: int, *, feedback: bool = True, plan_id: str = ID) -> Path:
     memories = run_of(feedback, round).memories(round)
-    checkpoint.save(folder, checkpoint.Snapshot(round, state(round), tail(round)), plan_id, memories)
+    checkpoint.save(folder, checkpoint.Snapshot(round, state(round), tail(round), held=HELD), plan_id, memories)
     return checkpoint_path(folder, round)
 
 
@@ -98,7 +99,7 @@ def test_residuals_of_some_workers(tmp_path: Path, workers: range) -> None:
 def test_no_residuals_without_feedback(tmp_path: Path) -> None:
     path = save(tmp_path, 25, feedback=False)
     with h5py.File(path) as file:
-        assert set(file) == {"state", "tail"}
+        assert set(file) == {"downlink", "state", "tail"}
     with pytest.raises(SetupFault, match="not a whole checkpoint"):
         list(checkpoint.load_memory(path, ["residual"], range(M), DIM))
 
@@ -355,6 +356,10 @@ LIES: dict[str, tuple[Callable[[Any], None], str]] = {
     "a tail with a gap": (_put("tail/rounds/round", lambda old: old - [1, 0]), "rounds of the tail are not the last"),
     "a tail that goes back": (_put("tail/rounds/round", lambda old: old[::-1].copy()), "are not in order"),
     "losses in words": (_put("tail/audits/loss", lambda old: old > 0), "audits/loss is of another type or length"),
+    "no way down": (_put("downlink/0/0", lambda _: None), "not a whole checkpoint"),
+    "a way down of NaN": (_put("downlink/0/1", _nan_at(3)), "downlink is not 8 finite numbers"),
+    "a shorter way down": (_put("downlink/1/0", lambda old: old[:-1]), "downlink is not 8 finite numbers"),
+    "a way down big-endian": (_put("downlink/1/0", lambda old: old.astype(">f8")), "downlink is not 8 finite numbers"),
     "audits to come": (_put("tail/audits/round", lambda old: old + 5), "rounds of the tail are not the last"),
 }
 
@@ -376,7 +381,8 @@ def test_a_checkpoint_of_a_round_that_no_run_has_done_is_passed_over(tmp_path: P
     """Its name and its round agree, and its tail begins after all rounds that a trace of this plan can have."""
     save(tmp_path, 5)
     far = checkpoint_path(tmp_path, 2**62)
-    checkpoint.save(tmp_path, checkpoint.Snapshot(2**62, state(5), Trace(M, np.array([1]), {}).tail()), ID, {})
+    snapshot = checkpoint.Snapshot(2**62, state(5), Trace(M, np.array([1]), {}).tail(), held=HELD)
+    checkpoint.save(tmp_path, snapshot, ID, {})
     assert far.exists()
     found, (why,) = checkpoint.newest(tmp_path, STRICT, DIM)
     assert found == checkpoint_path(tmp_path, 5)

@@ -39,6 +39,18 @@ def told(
     return summary(path)
 
 
+def test_bytes_are_told_both_ways_and_together(tmp_path: Path) -> None:
+    trace = Trace(3, np.array([1]), {"plan": _PLAN})
+    for t in (1, 2):
+        row = trace.rounds.append()
+        row["round"], row["bytes_up"], row["bytes_down"] = t, 30, 3000
+    trace.write(tmp_path / "run.h5", "finished", 2, np.zeros(2))
+    text = as_text(summary(tmp_path), tmp_path)
+    assert "  bytes up        60 (10.0 per worker and round)\n" in text
+    assert "  bytes down      6,000 (1,000.0 per worker and round)\n" in text
+    assert "  bytes together  6,060 (1,010.0 per worker and round)\n" in text
+
+
 @pytest.mark.parametrize(
     ("gradient_norm", "lambda_min", "epsilon"),
     [

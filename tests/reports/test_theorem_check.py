@@ -275,6 +275,13 @@ class TestCheck:
         assert "  theory      outside P1 Theorem 2 by 0.053" in text
         assert "  theory      its proof needs less, δ > 0.614" in text
 
+    def test_of_a_coded_way_down(self) -> None:
+        text = forecast(CONFIGS / "quickstart.toml", ["downlink.kind=identity", "downlink.dtype=float32"])
+        assert "  bytes down  4,036 a worker and round\n  together    4,165\n" in text
+        assert "  theory      outside P1's theorems: their workers answer at w_t itself" in text
+        assert "  theory      but for that, outside P1 Theorem 2 by 0.053" in text
+        assert "  bytes down  at most" in forecast(CONFIGS / "quickstart.toml", ["downlink.kind=uniform"])
+
     @pytest.mark.parametrize("kind", catalog.kinds(catalog.ROOMS["compressor"]))
     def test_never_refuses_a_sound_plan(self, tmp_path: Path, kind: str) -> None:
         """Return whether the code contracts or not."""

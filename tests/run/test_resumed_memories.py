@@ -100,6 +100,18 @@ def test_an_attacker_that_reads_its_due_messages_outlives_the_run(tmp_path: Path
         np.testing.assert_array_equal(apart, run["workers/byzantine"][:])
 
 
+@pytest.mark.parametrize("downlink", [{"kind": "uniform"}, {"kind": "randomk", "k": 3}])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_the_workers_hold_of_the_way_down_outlives_the_run(
+    algorithm: str, downlink: dict[str, Any], tmp_path: Path
+) -> None:
+    cut, whole = cut_and_whole(write_plan(tmp_path, downlink=downlink, algorithm=ALGORITHMS[algorithm]))
+    assert differing(cut, whole) == []
+    with h5py.File(checkpoint_path(whole, ROUNDS)) as file:
+        held = {kind: len(file[f"downlink/{kind}"]) for kind in file["downlink"]}
+        assert held == ({"0": 2, "1": 1} if algorithm == "two rounds" else {"0": 1})
+
+
 @pytest.mark.parametrize("lost", ["rule", "attack"])
 def test_without_its_memory_it_would_be_another_run(lost: str, tmp_path: Path) -> None:
     """So that the tests above are none of a memory that does not matter."""

@@ -16,12 +16,12 @@ from mpirobust.testing.support.clusters import regression_plan
 
 
 def run(folder: Path, losses: dict[int, float], status: str = "finished") -> Path:
-    """A trace with these audited losses; every round sends 10 bytes."""
+    """A trace with these audited losses; every round sends 4 bytes up and 6 down."""
     trace = Trace(2, np.zeros(0, np.intp), {"plan": tomli_w.dumps(regression_plan(workers=2).table())})
     last = max(losses)
     for t in range(1, last + 1):
         row = trace.rounds.append()
-        row["round"], row["bytes_up"] = t, 10
+        row["round"], row["bytes_up"], row["bytes_down"] = t, 4, 6
     for t, loss in losses.items():
         audit = trace.audits.append()
         audit["round"], audit["loss"] = t, loss

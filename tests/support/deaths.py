@@ -57,9 +57,11 @@ every = 10
 """
 
 
-def plan_of(folder: Path, on_failure: str = "drop", feedback: str = "residual", rounds: int = ROUNDS) -> Path:
+def plan_of(
+    folder: Path, on_failure: str = "drop", feedback: str = "residual", rounds: int = ROUNDS, more: str = ""
+) -> Path:
     path = folder / "plan.toml"
-    path.write_text(_PLAN.format(on_failure=on_failure, feedback=feedback, rounds=rounds))
+    path.write_text(_PLAN.format(on_failure=on_failure, feedback=feedback, rounds=rounds) + more)
     return path
 
 
@@ -92,7 +94,7 @@ def assert_as_replayed(
                 receiver.lose(*((), gone) if adopt else (gone, ()))
                 for index in gone:
                     workers[index] = Worker(index, local.config, workers[index].clean, workers[index].test)
-            query = algorithm.query(state)
+            query = receiver.downlink.coded(t, algorithm.query(state))
             sent = [worker.reply(t, query)[0] if receiver.present[worker.index] else b"" for worker in workers]
             judge = bound(rule, None, Context(t, query, plan.seed))
             exchange = receiver.exchange(t, query, judge, list(sent), RoundTimes())

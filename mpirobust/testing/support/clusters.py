@@ -42,7 +42,7 @@ class LocalRun:
         features = self.dataset.facts.features
         self.x0: Vector = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START))
         dealt = plan.deal(self.dataset)
-        self.config = worker_config(plan, plan.problem.layout(features), plan.weights(dealt))
+        self.config = worker_config(plan, plan.problem.layout(features), plan.weights(dealt), self.x0, {})
         tests = np.array_split(np.arange(self.dataset.facts.test_rows), plan.workers)
         self.workers = [
             Worker(index, self.config, self.dataset.train(rows), self.dataset.test(test) if test.size else None)
