@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.compressors.base import BLOCK, Codes
+from mpirobust.compressors.base import BLOCK, Codes, PackedSigns
 from mpirobust.errors import Malformed
 from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Norm, Rows, Vector
@@ -63,6 +64,10 @@ class Answers(ABC):
         Each item is a slice of the coordinates and an array of shape (len(workers), at most BLOCK),
         which is overwritten by the next: memory O(m BLOCK), never m d.
         """
+
+    def signs(self, workers: Rows) -> PackedSigns | None:
+        """Return the vectors of these workers (sound ones) times the scale; None if no one-bit code sent them."""
+        return None
 
     def gram(self, workers: Rows, beside: Vector | None = None) -> NDArray[np.float64]:
         """Return the inner products of these vectors (sound ones) times the scale, shape (n, n).
@@ -165,6 +170,12 @@ class Inbox(_Summed):
                     self._codes.of(worker).fill(row[None], [self._bodies[worker]], start)
             here *= self.scale
             yield slice(start, start + here.shape[1]), here
+
+    def signs(self, workers: Rows) -> PackedSigns | None:
+        if self._codes.common is None:
+            return None
+        packed = self._codes.common.signs([self._bodies[worker] for worker in workers])
+        return packed and replace(packed, scales=packed.scales * self.scale)
 
     def _measure(self, worker: int) -> float:
         try:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.types import Vector
 
 Zeros: TypeAlias = Literal["plus", "random"]  # the sign of a coordinate that is exactly 0
@@ -17,11 +18,13 @@ _BYTES, _MESSAGES = 1024, 50  # unpacked at a time: as float64 they stay in the 
 
 def pack_signs(v: Vector, zeros: Zeros, rng: np.random.Generator) -> bytes:
     """Return one bit per coordinate; `rng` is used only if the sign of zeros is random and there are any."""
-    plus = v >= 0
-    if zeros == "random":
+    packed, zero = kernels.pack(v)
+    if zeros == "random" and zero:
         at = np.flatnonzero(v == 0)
+        plus = np.unpackbits(packed, count=v.size)
         plus[at] = rng.integers(2, size=at.size, dtype=np.bool_)
-    return np.packbits(plus).tobytes()
+        packed = np.packbits(plus)
+    return packed.tobytes()
 
 
 def add_signs(out: Vector, weights: NDArray[np.float64], packed: Sequence[NDArray[np.uint8]]) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mpirobust.components import component
 from mpirobust.compressors._signs import Zeros, add_signs, fill_signs, pack_signs
-from mpirobust.compressors.base import Code, Compressor, expect_length
+from mpirobust.compressors.base import Code, Compressor, PackedSigns, expect_length
 from mpirobust.errors import Malformed
 from mpirobust.types import Layout, Message, Vector
 
@@ -61,6 +61,9 @@ class _ScaledSigns(Code):
 
     def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         fill_signs(out, [_packed(message) for message in messages], start, _scales(messages))
+
+    def signs(self, messages: Sequence[Message]) -> PackedSigns:
+        return PackedSigns([_packed(message) for message in messages], _scales(messages), self.dim)
 
 
 def _packed(message: Message) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mpirobust.components import component
 from mpirobust.compressors._signs import Zeros, add_signs, fill_signs, pack_signs
-from mpirobust.compressors.base import Code, Compressor, expect_length
+from mpirobust.compressors.base import Code, Compressor, PackedSigns, expect_length
 from mpirobust.types import Layout, Message, Vector
 
 
@@ -53,3 +53,6 @@ class _Signs(Code):
     def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         packed = [np.frombuffer(message, np.uint8) for message in messages]
         fill_signs(out, packed, start, np.ones(len(packed)))
+
+    def signs(self, messages: Sequence[Message]) -> PackedSigns:
+        return PackedSigns([np.frombuffer(each, np.uint8) for each in messages], np.ones(len(messages)), self.dim)
