@@ -4,7 +4,8 @@
 
 P1 Algorithm 1 with the plans of configs/: the regression and a9a at full size, the network of P1 Figure 4 with 100
 hidden units and minibatches. `l1-qsgd` has the rule and the step of the plan, `sign` majority vote and the step that
-was best of 0.001, 0.003, 0.01 and 0.03 for "plus" with seed 1. One row for each run; the commit is that of the code.
+was best of 0.001, 0.003, 0.01 and 0.03 for "plus" with seed 1 (these runs were not stored), so that the comparison
+favours "plus". One row for each run; the commit is that of the code.
 """
 
 from __future__ import annotations

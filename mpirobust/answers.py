@@ -72,13 +72,14 @@ class Answers(ABC):
     def gram(self, workers: Rows, beside: Vector | None = None) -> NDArray[np.float64]:
         """Return the inner products of these vectors (sound ones) times the scale, shape (n, n).
 
-        They are relative to an origin among the vectors, so that differences do not cancel
-        against a large common part. Entries of vectors too long to be squared are not finite.
+        Those of packed signs are exact but for one rounding. Others are relative to an origin among the vectors, so
+        that differences do not cancel against a large common part, and not finite for vectors too long to be squared.
 
         Args:
             beside: one more vector, in the units of `blocks`, which comes last: the shape is then (n + 1, n + 1).
         """
-        return _gram(self.blocks(workers), workers.size, beside)
+        packed = self.signs(workers) if beside is None else None
+        return _gram(self.blocks(workers), workers.size, beside) if packed is None else packed.gram()
 
 
 class _Summed(Answers):

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, get_args
 
 import click
 
@@ -15,6 +15,7 @@ from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.launch import let_rank_0_speak, open_communicator, speaks
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
 from mpirobust.files import expanded
+from mpirobust.reports.metrics import Audited
 from mpirobust.terminal import bearing_streams, say, show
 
 
@@ -31,7 +32,6 @@ class _AnyPath(click.Path):
 _PATH = _AnyPath()
 _PLAN = click.argument("plan", type=_PATH)
 _FOR_MANY = ("run", "resume", "figures", "matrix")  # the commands that all processes of a job execute
-METRICS = ["distance", "loss", "gradient_norm", "test_accuracy", "test_loss", "balanced_accuracy", "auc"]
 _SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 
 
@@ -212,7 +212,7 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
 @cli.command()
 @click.argument("paths", type=_PATH, nargs=-1, required=True)
 @click.option("--out", type=_PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
-@click.option("--metric", type=click.Choice(METRICS), default="loss")
+@click.option("--metric", type=click.Choice(get_args(Audited)), default="loss")
 @click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
 def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
     """A line or, with a figure as --out, a curve for each of the runs at PATHS; what is not done is named.
@@ -285,6 +285,8 @@ def figures(
 
     Alone or under mpirun. What is in the folder --runs already is not run again.
     """
+    if run_missing and not check:
+        raise click.UsageError("--run-missing is for --check; without it, what is missing is always run")
     comm = _comm()
     from mpirobust.studies import comparison
     from mpirobust.studies import figures as study

@@ -87,11 +87,11 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     write_csv(path, [list(rows[0]), *(list(row.values()) for row in rows)])
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Return the rows of the CSV file at `path` by the names of its head; raise `SetupFault` if it cannot be read."""
+def read_csv(path: Path) -> list[list[str]]:
+    """Return the cells of the CSV file at `path`, the head first; raise `SetupFault` if it cannot be read."""
     try:
         with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
-            return [{str(key): value or "" for key, value in row.items()} for row in csv.DictReader(text)]
+            return [row for row in csv.reader(text) if row]
     except (OSError, ValueError, csv.Error) as error:
         raise SetupFault(f"{path}: cannot be read ({error})") from error
 

@@ -57,7 +57,8 @@ def speaks() -> bool:
     """Return whether this process prints what every process of the job would print.
 
     That is rank 0; and a process that is not the launcher's own. A shell or a subprocess of a rank inherits the
-    variables of the rank, so there may be no other process to answer.
+    variables of the rank, so there may be no other process to answer. A script between the launcher and every rank
+    looks the same, so that all ranks print, unless it ends in `exec mpirobust`.
     """
     launched = launched_as()
     return launched is None or launched[1] == 0 or not _started_by_launcher()

@@ -37,9 +37,24 @@ class PackedSigns:
 
     def order_statistic(self, place: int) -> Vector:
         """Return, of each coordinate, the entry at this place (from 0) in ascending order, shape (d,)."""
+        rows, values = self._ascending()
+        return kernels.order_statistic(rows, values, place, self.dim)
+
+    def trimmed_mean(self, cut: int) -> Vector:
+        """Return, of each coordinate, the mean of the entries without the `cut` lowest and highest, shape (d,)."""
+        rows, values = self._ascending()
+        return kernels.trimmed_sum(rows, values, cut, self.dim) / (len(rows) - 2 * cut)
+
+    def gram(self) -> NDArray[np.float64]:
+        """Return the inner products of the vectors, shape (n, n): integers times two scales, rounded once."""
+        products = self.dim - 2 * kernels.differences(self.rows, self.dim)
+        return np.outer(self.scales, self.scales) * products
+
+    def _ascending(self) -> tuple[list[NDArray[np.uint8]], NDArray[np.float64]]:
+        """Return the rows by rising scale, and the values that entries may have, ascending."""
         order = np.argsort(self.scales, kind="stable")
-        rows, values = [self.rows[k] for k in order.tolist()], self.scales[order]
-        return kernels.order_statistic(rows, np.concatenate([0.0 - values[::-1], values]), place, self.dim)
+        values = self.scales[order]
+        return [self.rows[k] for k in order.tolist()], np.concatenate([0.0 - values[::-1], values])
 
 
 class Code(ABC):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +100,19 @@ class Table(Dataset):
     def close(self) -> None:
         for store in self._stores:
             store.close()
+
+
+def open_table(paths: Sequence[Path], seed: int, split: float | None, classes: bool) -> Table:
+    """Return the data set in these stores, that of the training rows first. After a fault none of them is open.
+
+    Raises:
+        DataFault: see `Store` and `Table`.
+    """
+    with ExitStack() as opened:
+        train, *test = [opened.enter_context(closing(Store(path))) for path in paths]
+        table = Table(train, test[0] if test else None, seed, split, classes)
+        opened.pop_all()
+        return table
 
 
 def _distinct(store: Store) -> NDArray[np.float64]:

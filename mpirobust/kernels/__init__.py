@@ -82,6 +82,32 @@ def order_statistic(rows: Sequence[NDArray[np.uint8]], values: NDArray[np.float6
     return out
 
 
+def add_signs(rows: Sequence[NDArray[np.uint8]], weights: NDArray[np.float64], out: Vector) -> None:
+    """Do `out[j] += Σ_k ±weights[k]`, + where bit j of row k is set.
+
+    Eight rows at a time are summed in order, and the sum is added: that defines the rounding.
+    """
+    _loops.add(rows, weights, out)
+
+
+def trimmed_sum(rows: Sequence[NDArray[np.uint8]], values: NDArray[np.float64], cut: int, dim: int) -> Vector:
+    """Return the sum, in ascending order, of the entries of each coordinate but the `cut` lowest and highest, (dim,).
+
+    Args:
+        rows, values: as in `order_statistic`; more than 2 cut of them.
+    """
+    out = np.empty(dim)
+    _loops.trim(rows, values, cut, out)
+    return out
+
+
+def differences(rows: Sequence[NDArray[np.uint8]], dim: int) -> NDArray[np.int64]:
+    """Return in how many of the first `dim` bits each two of n rows differ, shape (n, n)."""
+    out = np.empty((len(rows), len(rows)), np.int64)
+    _loops.compare(rows, dim, out)
+    return out
+
+
 def pack(v: Vector) -> tuple[NDArray[np.uint8], int]:
     """Return the bits `v >= 0` as `np.packbits` packs them, and how many entries are 0; v is float32 or float64."""
     out = np.empty((v.size + 7) // 8, np.uint8)

@@ -19,11 +19,37 @@ def count(rows: Sequence[NDArray[np.uint8]], out: NDArray[np.uint32]) -> None:
 
 
 def order(rows: Sequence[NDArray[np.uint8]], values: NDArray[np.float64], place: int, out: Vector) -> None:
-    n = len(rows)
-    k = np.arange(n)
-    for where, bits in _bits(rows, out.size):
-        places = np.where(bits, (n + k)[:, None], (n - 1 - k)[:, None]).T  # of each entry among the values
+    for where, places in _places(rows, out.size):
         out[where] = values[np.sort(places, axis=1)[:, place]]
+
+
+def add(rows: Sequence[NDArray[np.uint8]], weights: NDArray[np.float64], out: Vector) -> None:
+    for first in range(0, len(rows), 8):
+        group = weights[first : first + 8].tolist()
+        sums = np.array([-group[0], group[0]])  # of the signs that the bits of a number say, the first row's first
+        for weight in group[1:]:
+            sums = np.add.outer(sums, [-weight, weight]).ravel()
+        for where, bits in _bits(rows[first : first + 8], out.size):
+            out[where] += sums[np.packbits(bits, axis=0)[0] >> (8 - len(group))]
+
+
+def trim(rows: Sequence[NDArray[np.uint8]], values: NDArray[np.float64], cut: int, out: Vector) -> None:
+    n = len(rows)
+    out[:] = 0
+    for where, places in _places(rows, out.size):
+        for place in np.sort(places, axis=1)[:, cut : n - cut].T:
+            out[where] += values[place]
+
+
+def compare(rows: Sequence[NDArray[np.uint8]], dim: int, out: NDArray[np.int64]) -> None:
+    words = np.zeros((len(rows), (dim + 63) // 64 * 8), np.uint8)
+    for word, row in zip(words, rows, strict=True):
+        word[: (dim + 7) // 8] = row[: (dim + 7) // 8]
+    if dim % 8:
+        words[:, dim // 8] &= 0xFF << (8 - dim % 8) & 0xFF
+    whole = words.view(np.uint64)
+    for i in range(len(whole)):
+        out[i] = np.bitwise_count(whole ^ whole[i]).sum(axis=1, dtype=np.int64)
 
 
 def pack(v: Vector, out: NDArray[np.uint8]) -> int:
@@ -53,3 +79,10 @@ def _bits(rows: Sequence[NDArray[np.uint8]], dim: int) -> Iterator[tuple[slice, 
         stop = min(start + _BLOCK, dim)
         packed = np.stack([row[start // 8 : (stop + 7) // 8] for row in rows])
         yield slice(start, stop), np.unpackbits(packed, axis=1, count=stop - start)
+
+
+def _places(rows: Sequence[NDArray[np.uint8]], dim: int) -> Iterator[tuple[slice, NDArray[np.intp]]]:
+    """Yield the place of each entry among the values, shape (at most _BLOCK, n), some coordinates at a time."""
+    n, k = len(rows), np.arange(len(rows))
+    for where, bits in _bits(rows, dim):
+        yield where, np.where(bits, (n + k)[:, None], (n - 1 - k)[:, None]).T

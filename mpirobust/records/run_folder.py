@@ -72,13 +72,18 @@ def _expect_own(folder: Path, damaged: bool) -> None:
             raise SetupFault(f"{path} is {what}, and is left as it is; choose another folder, or move it away")
 
 
+class Held(SetupFault):
+    """Another run has the lock of the folder."""
+
+
 def lock(folder: Path) -> IO[str]:
     """Create `folder` and lock it against other runs for as long as the returned file is open.
 
     If the file system has no locks, this is printed, once.
 
     Raises:
-        SetupFault: the path is no folder, something else has the name of the lock, or another run has the lock.
+        Held: another run has the lock.
+        SetupFault: the path is no folder, or something else has the name of the lock.
         StorageFault: the folder cannot be written to.
     """
     try:
@@ -95,7 +100,7 @@ def lock(folder: Path) -> IO[str]:
             if not tries_left:
                 lock.close()
                 message = f"another run is writing to {folder}; wait for it, or choose another folder"
-                raise SetupFault(message) from error
+                raise Held(message) from error
             sleep(_PAUSE)
         except OSError as error:
             _note_no_locks(error.strerror)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,49 +18,8 @@ from mpirobust.files import expect_writable, printable, write_whole
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import open_trace
 from mpirobust.reports import style
+from mpirobust.reports.metrics import DERIVED, LABELS, SHARES
 from mpirobust.terminal import plain
-
-LABELS = {
-    "distance": "distance to the solution",
-    "loss": "training loss",
-    "gradient_norm": "gradient norm",
-    "test_accuracy": "test accuracy",
-    "test_loss": "test loss",
-    "balanced_accuracy": "balanced test accuracy",
-    "auc": "area under the ROC curve",
-    "test_error": "test error",
-    "least_gradient_norm": "least gradient norm",
-    "least_gradient_square": "least squared gradient norm",
-    "balanced_error": "balanced test error",
-    "auc_error": "area over the ROC curve",
-    "eps_gradient": "$\\epsilon_g$ of the workers",
-    "round": "round",
-    "bytes": "bytes sent up",
-    "seconds": "seconds",
-    "rows": "rows of a sample",
-}
-
-_Derive = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-
-def _complement(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 - share
-
-
-def _least_square(norm: NDArray[np.float64]) -> NDArray[np.float64]:
-    least: NDArray[np.float64] = np.fmin.accumulate(norm)
-    return least * least
-
-
-# Metrics that are made from a column of the audits. P1's theorems are about the least gradient of all rounds.
-_DERIVED: dict[str, tuple[str, _Derive]] = {
-    "test_error": ("test_accuracy", _complement),
-    "balanced_error": ("balanced_accuracy", _complement),
-    "auc_error": ("auc", _complement),
-    "least_gradient_norm": ("gradient_norm", np.fmin.accumulate),
-    "least_gradient_square": ("gradient_norm", _least_square),
-}
-_SHARES = {column for column, derive in _DERIVED.values() if derive is _complement}
 
 _HIGH, _LOW, _ROW = 2.2, 1.7, 0.16  # inches of a panel, of one of more than two, and of a line of text
 _LETTERS, _SHORT = 58, 16  # of a line across the column, and of a label that takes half of it at most
@@ -69,7 +28,7 @@ _LETTERS, _SHORT = 58, 16  # of a line across the column, and of a label that ta
 def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
     """Draw one curve per run, labelled by the name of its folder; raise `SetupFault`."""
     with figure([out], metric, against) as (axes,):
-        axes.set_yscale("linear" if metric in _SHARES else "log")
+        axes.set_yscale("linear" if metric in SHARES else "log")
         for number, path in enumerate(paths):
             folder = path if path.is_dir() else path.parent
             at, values = curve(folder, metric, against)
@@ -87,7 +46,7 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
     path = folder / TRACE
     with open_trace(path) as file:
         at = file["audits/round"][:]
-        name, derive = _DERIVED.get(metric, (metric, np.asarray))
+        name, derive = DERIVED.get(metric, (metric, np.asarray))
         name = f"audits/{name}"
         values = derive(file[name][:]) if name in file else np.full(at.shape, np.nan)
         column = {"bytes": "bytes_up", "seconds": "elapsed"}.get(against)
@@ -104,7 +63,7 @@ def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArra
 def figure(
     out: Sequence[Path], metric: str, against: str, title: str = "", panels: Sequence[str] = ("",)
 ) -> Iterator[list[Any]]:
-    """Panels for a metric, one below the other, with one legend, saved to every path of `out` at the end of the block.
+    """Yield panels for a metric, one below the other, with one legend; save them to every path of `out` at the end.
 
     Raises:
         Fault: as `expect_drawable`.
@@ -156,7 +115,7 @@ def expect_drawable(out: Sequence[Path]) -> None:
 def canvas(
     out: Sequence[Path], inches: tuple[float, float], grid: tuple[int, int] = (1, 1)
 ) -> Iterator[tuple[Any, list[Any]]]:
-    """A drawing and its panels, row by row, in the style of `style`, saved as `figure` says."""
+    """Yield a drawing and its panels, row by row, in the style of `style`; save and raise as `figure`."""
     expect_drawable(out)
     from matplotlib.figure import Figure  # not pyplot, which looks for a window
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from mpirobust.answers import NORM_PREFIX
 from mpirobust.cluster.protocol import HEADER
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.numerics.exact_sum import LIMBS
-from mpirobust.plan import load_plan
+from mpirobust.plan import Plan, load_plan
 from mpirobust.reports.constants import Start, contraction
 from mpirobust.reports.cubic_check import cubic_regime
 from mpirobust.reports.rate_check import rates
@@ -26,13 +27,18 @@ def prepared(path: Path, overrides: Sequence[str]) -> list[str]:
     """Prepare the data of the plan at `path`; one line per store, and one with the sizes."""
     plan, _ = load_plan(path, overrides)
     stores = plan.data.prepare(Places.for_plan(path))
-    return [*map(str, stores), _sizes(plan.data.open(stores, plan.seed))]
+    with closing(plan.data.open(stores, plan.seed)) as dataset:
+        return [*map(str, stores), _sizes(dataset)]
 
 
 def forecast(path: Path, overrides: Sequence[str]) -> str:
     """Workers, ranks, bytes and memory of the plan at `path`; raise `Fault` if it does not fit its data."""
     plan, notes = load_plan(path, overrides)
-    dataset = plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)
+    with closing(plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)) as dataset:
+        return _forecast(path, plan, notes, dataset)
+
+
+def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) -> str:
     dealt = plan.deal(dataset)
     shards = [rows.size for rows in dealt]
     m, facts = plan.workers, dataset.facts

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.reports import style
-from mpirobust.reports.curves import LABELS, canvas
+from mpirobust.reports.curves import canvas
+from mpirobust.reports.metrics import LABELS
 
 _ROW = 0.145  # inches
 _DARK = 0.5  # from this share of the scale on, text is white
@@ -24,9 +25,10 @@ def draw_heatmaps(
     metric: str,
     start: float,
 ) -> None:
-    """The tables (rows, columns), one below the other, a page wide, on one logarithmic scale that ends at `start`.
+    """Draw the tables (rows, columns), one below the other, a page wide, on one logarithmic scale up to `start`.
 
-    Values above `start` are black. The last row, the worst case of the others, is separated from them.
+    Values above `start` are black, and zeros as light as the smallest positive value. The last row, the worst case of
+    the others, is separated from them.
 
     Raises:
         Fault: as `curves.canvas`.
@@ -37,17 +39,19 @@ def draw_heatmaps(
         from matplotlib.colors import LogNorm
 
         positive = np.concatenate([table[table > 0] for table in tables.values()])
-        scale = LogNorm(min(positive.min(initial=start), start / 10), start)
+        least = min(float(positive.min(initial=start)), start / 10)
+        scale = LogNorm(least, start)
         colours = colormaps[f"{style.MAP}_r"].with_extremes(over="black", bad="black")  # infinity is bad
         for panel, (name, table) in zip(panels, tables.items(), strict=True):
-            image = panel.imshow(table, norm=scale, cmap=colours, aspect="auto")
+            shown = np.maximum(table, least)
+            image = panel.imshow(shown, norm=scale, cmap=colours, aspect="auto")
             panel.set_title(name)
             panel.set_xticks(range(len(columns)), columns if panel is panels[-1] else [""] * len(columns), rotation=90)
             panel.set_yticks(range(len(rows)), rows)
             panel.axhline(len(rows) - 1.5, color="white", linewidth=3)
+            shares = scale(shown).filled(np.inf)  # infinity is masked
             for (row, column), value in np.ndenumerate(table):
-                dark = value > start or scale(value) > _DARK
-                colour = "white" if dark else "black"
+                colour = "white" if shares[row, column] > _DARK else "black"
                 panel.text(column, row, _short(float(value)), ha="center", va="center", color=colour)
         drawing.suptitle(title)
         drawing.colorbar(image, ax=list(panels), label=LABELS[metric], fraction=0.03, extend="max")
@@ -57,6 +61,6 @@ def _short(value: float) -> str:
     """Return the value as text of at most five characters."""
     if value == np.inf:
         return "∞"
-    if 0.001 <= value < 1000:
+    if value == 0 or 0.001 <= value < 1000:
         return f"{value:.2g}" if value < 100 else f"{value:.0f}"
     return f"{value:.0e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")

@@ -122,24 +122,24 @@ def as_text(found: Scaling, runs: Sequence[RunRow]) -> str:
 def draw(found: Scaling, out: Path) -> None:
     """Draw the phases of a round by size, and the speed-up; raise `Fault` as `curves.canvas`."""
     names = [str(size.processes) for size in found.sizes]
-    with canvas([out], (style.COLUMN, 4.8), (2, 1)) as (_, (left, right)):
+    with canvas([out], (style.COLUMN, 4.8), (2, 1)) as (_, (top, bottom)):
         base, fills = np.zeros(len(names)), iter(style.fills(len(_STEPS)))
         for step in _STEPS:
             heights = np.array([size.phases[step] for size in found.sizes])
             if heights.any():
-                left.bar(range(len(names)), heights, bottom=base, label=step, color=next(fills))
+                top.bar(range(len(names)), heights, bottom=base, label=step, color=next(fills))
             base += heights
-        left.set_ylabel("seconds of a round")
-        left.margins(y=0.3)  # room for the legend
-        left.legend(ncols=2, loc="upper center")
+        top.set_ylabel("seconds of a round")
+        top.margins(y=0.3)  # room for the legend
+        top.legend(ncols=2, loc="upper center")
         ideal = np.array([size.processes / found.sizes[0].processes for size in found.sizes])
-        right.plot(names, found.speed_up() if found.strong else found.efficiency(), color="black", marker="o")
-        right.plot(names, ideal if found.strong else np.ones(len(names)), color="grey", linestyle="--", label="ideal")
-        right.set_ylabel("speed-up" if found.strong else "efficiency")
-        right.legend()
-        right.grid(visible=True)
-        left.set_xticks(range(len(names)), names)
-        for panel in (left, right):
+        bottom.plot(names, found.speed_up() if found.strong else found.efficiency(), color="black", marker="o")
+        bottom.plot(names, ideal if found.strong else np.ones(len(names)), color="grey", linestyle="--", label="ideal")
+        bottom.set_ylabel("speed-up" if found.strong else "efficiency")
+        bottom.legend()
+        bottom.grid(visible=True)
+        top.set_xticks(range(len(names)), names)
+        for panel in (top, bottom):
             panel.set_xlabel("ranks")
             panel.set_ylim(bottom=0)
 

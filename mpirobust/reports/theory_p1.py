@@ -1,8 +1,10 @@
 """The error rates of P1; the compression, fractions of Byzantine workers and steps that its theorems admit.
 
-Formulas as printed; if the proof needs another condition, that is here too, and docs/PAPER.md
-compares them. δ is of the compressor (P1 Def. 4), α the fraction of Byzantine workers, β the fraction trimmed.
-The theorems want `0 < δ <= 1` and `0 <= α <= β < 1/2`, which is the caller's to see to.
+The equations, and the conditions of the theorems, are as printed in the main text. Beside them stands what the
+proofs need instead (`proof1` to `proof3`, `largest_step`, `share3`), what is true in place of Lemma 5 (`residual`),
+and a bound that is ours (`sharp_bound`); docs/PAPER.md compares them. δ is of the compressor (P1 Def. 4), α the
+fraction of Byzantine workers, β the fraction trimmed. The theorems want `0 < δ <= 1` and `0 <= α <= β < 1/2`, which
+is the caller's to see to.
 """
 
 from __future__ import annotations

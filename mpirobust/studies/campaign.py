@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
+from typing import TypeAlias
 
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.comm.communicator import Communicator
@@ -23,6 +25,10 @@ from mpirobust.run.stop_signals import StopSignals
 from mpirobust.run.watchdog import Watchdog
 from mpirobust.terminal import say
 from mpirobust.time_limit import MARGIN, passed, shortage
+
+_PAUSE = 1.0  # seconds between two looks at a run of another command
+
+Seeds: TypeAlias = Callable[[str, Sequence[int]], Sequence[int]]  # name of a study, all its seeds -> those to run
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,10 @@ class StudyRequest:
     ends: float | None = None
     limit: str = ""
 
+    def chosen(self, _: str, seeds: Sequence[int]) -> Sequence[int]:
+        """Return the first `self.seeds` of the seeds of a study."""
+        return seeds[: self.seeds]
+
 
 def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
     """Return the job in a folder below `runs` that is named after a hash of the effective plan.
@@ -74,20 +84,24 @@ def carry_out(
 ) -> int:
     """Run the jobs of `plan_jobs` (called at the center) on all ranks; return the exit code.
 
-    A finished job is passed over, and an interrupted one continues. A run that diverges is a
-    result like any other. A signal or the time `ends` ends the run at hand after a round, with a checkpoint; `ends`
-    and `limit` are as in `RunRequest`.
+    A finished job is passed over, an interrupted one continues, and one that another command has begun comes last. A
+    run that diverges is a result like any other. A signal or the time `ends` ends the run at hand after a round, with
+    a checkpoint; `ends` and `limit` are as in `RunRequest`.
 
     Raises:
         Fault: of a plan, its data, or a run.
     """
     todo = json.loads(comm.on_root(lambda: _listed(plan_jobs(), comm.size)))
     with StopSignals() as signals, Watchdog(comm, signals, ends) as watchdog:
-        for at, (plan, overrides, name) in enumerate(todo, start=1):
+        left = deque(enumerate(todo, start=1))
+        while left:
+            at, (plan, overrides, name) = left.popleft()
             folder, label = Path(name), f"[{at}/{len(todo)}] {' '.join(overrides)}"
             match comm.on_root(partial(_next, folder, label, signals.asked, ends, limit)):
                 case b"stop":
                     return Exit.INTERRUPTED
+                case b"later":
+                    left.append((at, (plan, overrides, name)))
                 case b"run":
                     request = RunRequest(Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit)
                     code = _run(request, comm, signals, watchdog)
@@ -114,6 +128,11 @@ def _next(folder: Path, label: str, stop: bool, ends: float | None, limit: str) 
         stop = True
     if stop:
         return b"stop"
+    try:
+        run_folder.lock(folder).close()
+    except run_folder.Held:
+        sleep(_PAUSE)
+        return b"later"
     say(label)
     return b"pass" if is_done(folder) else b"run"
 

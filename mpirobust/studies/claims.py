@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
-from mpirobust.studies.family import Case, Claim, Metric
+from mpirobust.reports.metrics import Metric
+from mpirobust.studies.family import Case, Claim
 from mpirobust.studies.outcome import Outcome
 
 LEVEL = 0.95  # of every interval
@@ -17,9 +18,11 @@ LEVEL = 0.95  # of every interval
 HEAD = ["| the paper says | verdict | measured |", "| --- | --- | --- |"]
 LEGEND = (
     "Every claim is judged on all seeds that were run, each by itself. Measured are medians over the seeds, with a "
-    "95 % interval of order statistics (fewer than six seeds have none: their range is in its place), and for how "
-    "many seeds the comparison holds, with the exact 95 % interval of Clopper and Pearson for the share."
+    "95 % interval of order statistics (fewer than six seeds have none: their range is in its place). A claim also "
+    "says for how many seeds the comparison holds, with the exact 95 % interval of Clopper and Pearson for the share. "
+    "The tables of races have medians only."
 )
+DIGITS = 4  # significant ones of a measured number
 
 Measured = Mapping[tuple[str, Metric], Outcome]  # by label of the curve and metric
 
@@ -84,7 +87,7 @@ def verdict(findings: list[Finding]) -> str:
     if all(finding.holds for finding in findings):
         return "holds"
     some = [
-        finding.case.when + ("" if finding.holds else f" ({finding.holding} of {finding.values.size} seeds)")
+        finding.case.when + ("" if finding.holds else f" ({finding.holding} of {counted(finding.values.size)})")
         for finding in findings
         if finding.holding
     ]
@@ -106,13 +109,18 @@ def _said(finding: Finding, setting: str) -> str:
     case, seeds = finding.case, finding.values.size
     low, high = finding.share()
     if case.against is None:
-        limit = f"at most {case.bound:.4g}"
+        limit = f"at most {case.bound:.{DIGITS}g}"
     else:
         limit = f"{spread(finding.limits / case.factor)} for {case.against}"
         if case.factor != 1:
             limit = f"{case.factor:g} times {limit}"
-    share = f"{finding.holding} of {seeds} seeds, {low:.0%} to {high:.0%}"
+    share = f"{finding.holding} of {counted(seeds)}, {low:.0%} to {high:.0%}"
     return f"{case.when}: {spread(finding.values)} against {limit} ({share}; {setting})"
+
+
+def counted(count: int, what: str = "seed") -> str:
+    """Return `3 seeds`, `1 seed` and so on."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def spread(values: NDArray[np.float64]) -> str:
@@ -124,4 +132,4 @@ def spread(values: NDArray[np.float64]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}" if np.isfinite(value) else "divergence" if value == np.inf else "-"
+    return f"{value:.{DIGITS}g}" if np.isfinite(value) else "divergence" if value == np.inf else "-"

@@ -11,22 +11,11 @@ from mpirobust import catalog
 from mpirobust.components import MOST, Count, Field, component
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.reports.bands import Guide
+from mpirobust.reports.metrics import Metric
 from mpirobust.toml import read_table
 
 T = TypeVar("T")
 
-# Of an audit, or the least of all audits so far; the smaller the better.
-Metric: TypeAlias = Literal[
-    "distance",
-    "loss",
-    "gradient_norm",
-    "least_gradient_norm",
-    "least_gradient_square",
-    "test_error",
-    "test_loss",
-    "balanced_error",
-    "auc_error",
-]
 Overrides: TypeAlias = tuple[str, ...]  # `table.key=value`, as `--set` takes them
 Seeds: TypeAlias = Annotated[tuple[int, ...], Field(min_length=1)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +12,18 @@ from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import write_table, write_whole
 from mpirobust.reports.bands import Frame, draw_bands
 from mpirobust.reports.curves import expect_drawable
+from mpirobust.reports.metrics import Metric
 from mpirobust.reports.summary import summary
 from mpirobust.studies import claims, races, rates
-from mpirobust.studies.campaign import Job, StudyRequest, carry_out, job
-from mpirobust.studies.family import Family, Metric, Sampling, Variant, load_family, load_matrix
-from mpirobust.studies.matrix import matrices, matrix
+from mpirobust.studies.campaign import Job, Seeds, StudyRequest, carry_out, job
+from mpirobust.studies.family import Family, Variant, load_family
+from mpirobust.studies.matrix import Grid, matrices, pictures
+from mpirobust.studies.matrix import planned as planned_grid
 from mpirobust.studies.outcome import Outcome, facts, outcome
 from mpirobust.studies.sampling import Sampled, measured, samplings
 
 VALUES, CLAIMS = "values.csv", "claims.md"
-_TITLE = f"# What was claimed and what was measured\n\n{claims.LEGEND}"
-_SUFFIXES = (".png", ".pdf")
-
-Seeds = Callable[[str, Family], Sequence[int]]  # of a family and the name of its figure
+TITLE = f"# What was claimed and what was measured\n\n{claims.LEGEND}"
 
 
 @dataclass(frozen=True)
@@ -60,29 +60,28 @@ def figures(folder: Path, request: StudyRequest, comm: Communicator) -> int:
     Raises:
         Fault: of a family, a plan, a run or a file.
     """
+    # At the center:
     found: list[Figure] = []
-    families: dict[Path, Sampling] = {}
+    samples: list[Sampled] = []
+    grids: list[Grid] = []
 
     def jobs() -> list[Job]:
-        found.extend(planned(folder, request.runs, lambda _, family: family.seeds[: request.seeds], request.overrides))
-        families.update(samplings(folder))
-        for path in matrices(folder):
-            load_matrix(path)  # a fault in it is found before the first run
-        expect_drawable([picture for figure in found for picture in _pictures(figure.name, request.out)])
+        chosen, overrides, families = request.chosen, request.overrides, samplings(folder)
+        found.extend(planned(folder, request.runs, chosen, overrides))
+        grids.extend(planned_grid(path, request.runs, chosen, overrides) for path in matrices(folder))
+        names = [figure.name for figure in found] + [path.stem for path in (*families, *matrices(folder))]
+        expect_drawable([picture for name in names for picture in pictures(name, request.out)])
+        for path, family in families.items():
+            samples.append(measured(path, family, chosen(path.stem, family.seeds), overrides))
         return [each for figure in found for each in figure.jobs()]
 
     code = carry_out(jobs, comm, request.ends, request.limit)
     if code != Exit.OK:
         return code
-
-    def samples() -> list[Sampled]:
-        chosen = ((path, family, family.seeds[: request.seeds]) for path, family in families.items())
-        return [measured(*each, request.overrides) for each in chosen]
-
-    comm.on_root(lambda: _report(found, samples(), request.out))
-    for path in matrices(folder):
-        if code == Exit.OK:
-            code = matrix(path, request, comm)
+    comm.on_root(lambda: _write_tables(found, samples, request.out))
+    code = carry_out(lambda: [each for grid in grids for each in grid.jobs()], comm, request.ends, request.limit)
+    if code == Exit.OK:
+        comm.on_root(lambda: _finish(found, samples, grids, request.out))
     return code
 
 
@@ -94,7 +93,7 @@ def planned(folder: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) ->
     found = []
     for path in paths:
         family = load_family(path)
-        chosen = tuple(seeds(path.stem, family))
+        chosen = tuple(seeds(path.stem, family.seeds))
         panels = tuple(
             _panel(path.parent / family.plan, family, each, chosen, overrides, runs)
             for each in family.panels or (Variant(label=""),)
@@ -113,21 +112,29 @@ def _panel(
     return Panel(panel.label, jobs)
 
 
-def _report(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) -> bytes:
-    """Write the tables of the runs, which are all finished, and then draw the figures, at the center.
+def _write_tables(figures: Sequence[Figure], samples: Sequence[Sampled], out: Path) -> bytes:
+    """Write the tables of the runs of `figures`, which are all finished, and of `samples`, at the center.
 
-    A fault in a claim or a picture leaves the tables that come before it.
+    A fault in a claim leaves the tables that come before it.
     """
-    rows = [each for figure in figures for panel in figure.panels for each in values(figure, panel)]
-    write_table(out / VALUES, rows)
+    write_table(out / VALUES, [row for figure in figures for panel in figure.panels for row in values(figure, panel)])
     for each in samples:
         write_table(out / each.table, list(each.rows()))
     sections = [*(section(figure) for figure in figures), *(each.section() for each in samples)]
-    _write(out / CLAIMS, "\n".join([_TITLE, *(line for each in sections for line in each)]) + "\n")
+    _write(out / CLAIMS, "\n".join([TITLE, *(line for each in sections for line in each)]) + "\n")
+    return b""
+
+
+def _finish(figures: Sequence[Figure], samples: Sequence[Sampled], grids: Sequence[Grid], out: Path) -> bytes:
+    """Write the tables of the matrices, and then draw everything, at the center."""
+    for grid in grids:
+        grid.write(out)
     for figure in figures:
         _draw(figure, out)
     for each in samples:
-        each.draw(_pictures(each.name, out))
+        each.draw(out)
+    for grid in grids:
+        grid.draw(out)
     return b""
 
 
@@ -151,7 +158,7 @@ def values(figure: Figure, panel: Panel, done: Callable[[Path], bool] = lambda _
                     "kept": known.kept,
                     "run": each.folder.name,
                     "plan": each.plan.name,
-                    "set": " ".join(each.overrides),
+                    "set": shlex.join(each.overrides),
                 }
 
 
@@ -203,11 +210,7 @@ def _draw(figure: Figure, out: Path) -> None:
             label: (found.at, found.values, int(found.diverged.sum())) for label, found in own.items()
         }
     frame = Frame(family.title, family.metric, family.against, family.scale, family.across, family.guides)
-    draw_bands(panels, _pictures(figure.name, out), frame)
-
-
-def _pictures(name: str, out: Path) -> list[Path]:
-    return [out / f"{name}{suffix}" for suffix in _SUFFIXES]
+    draw_bands(panels, pictures(figure.name, out), frame)
 
 
 def _outcome(figure: Figure, panel: Panel, label: str, metric: Metric) -> Outcome:

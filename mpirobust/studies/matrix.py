@@ -14,9 +14,9 @@ from mpirobust.errors import Exit
 from mpirobust.files import write_table
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.heatmap import draw_heatmaps
-from mpirobust.studies.campaign import Job, StudyRequest, carry_out, job
+from mpirobust.studies.campaign import Job, Seeds, StudyRequest, carry_out, job
 from mpirobust.studies.family import Matrix, load_matrix
-from mpirobust.studies.outcome import outcome
+from mpirobust.studies.outcome import Outcome, outcome
 
 WORST = "worst case"
 
@@ -30,6 +30,62 @@ class Cell:
     code: str
     jobs: dict[int, Job]
 
+    def outcome(self, metric: str) -> Outcome:
+        """Return the outcome over the seeds; raises as `outcome.outcome`."""
+        return outcome([each.folder for each in self.jobs.values()], metric)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A matrix and its runs; `name` is that of its file, without the suffix."""
+
+    name: str
+    matrix: Matrix
+    cells: tuple[Cell, ...]
+
+    @property
+    def table(self) -> str:
+        """The name of the CSV file of its numbers."""
+        return f"{self.name}.csv"
+
+    def jobs(self) -> Iterator[Job]:
+        for cell in self.cells:
+            yield from cell.jobs.values()
+
+    def rows(self, done: Callable[[Path], bool] = lambda _: True) -> Iterator[dict[str, object]]:
+        """Yield the row of each run that is `done`, by the names of the columns of the table."""
+        metric = self.matrix.metric
+        for cell in self.cells:
+            for seed, each in cell.jobs.items():
+                if done(each.folder):
+                    final = outcome([each.folder], metric).final[0]
+                    named = {"code": cell.code, "rule": cell.rule, "attack": cell.attack, "seed": seed}
+                    yield named | {metric: final, "run": each.folder.name}
+
+    def write(self, out: Path) -> None:
+        """Write the table into `out`; raise `Fault` of a run or the file."""
+        write_table(out / self.table, list(self.rows()))
+
+    def draw(self, out: Path) -> None:
+        """Draw the picture into `out`; raise `Fault` of a run, and as `curves.canvas`."""
+        matrix, cells = self.matrix, [cell.outcome(self.matrix.metric) for cell in self.cells]
+        means = np.array([each.final.mean() for each in cells])
+        labels = [[each.label for each in axis] for axis in (matrix.codes, matrix.rules, matrix.attacks)]
+        codes, rules, attacks = labels
+        tables = dict(zip(codes, map(with_worst, means.reshape([len(axis) for axis in labels])), strict=True))
+        start = float(np.median([each.values[:, 0] for each in cells]))
+        shown = pictures(self.name, out)
+        draw_heatmaps(tables, [*attacks, WORST], rules, shown, matrix.title, matrix.metric, start)
+
+
+def with_worst(finals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is drawn: a row for each attack, and then that of the worst; shape (attacks + 1, rules).
+
+    Args:
+        finals: the final metric, shape (rules, attacks); the smaller the better.
+    """
+    return np.vstack([finals.T, finals.max(axis=1)])
+
 
 def matrix(path: Path, request: StudyRequest, comm: Communicator) -> int:
     """Run the missing runs on all ranks, then draw at the center; return the exit code.
@@ -41,19 +97,26 @@ def matrix(path: Path, request: StudyRequest, comm: Communicator) -> int:
     Raises:
         Fault: of the matrix, a plan, a run or a file.
     """
-    cells: list[Cell] = []
-    stem = request.out / path.stem
+    found: list[Grid] = []  # at the center
 
     def jobs() -> list[Job]:
-        matrix = load_matrix(path)
-        cells.extend(planned(path, matrix, matrix.seeds[: request.seeds], request.overrides, request.runs))
-        expect_drawable(_pictures(stem))
-        return [each for cell in cells for each in cell.jobs.values()]
+        found.append(planned(path, request.runs, request.chosen, request.overrides))
+        expect_drawable(pictures(path.stem, request.out))
+        return [each for grid in found for each in grid.jobs()]
 
     code = carry_out(jobs, comm, request.ends, request.limit)
     if code == Exit.OK:
-        comm.on_root(lambda: _report(load_matrix(path), cells, stem))
+        comm.on_root(lambda: report(found, request.out))
     return code
+
+
+def report(grids: Sequence[Grid], out: Path) -> bytes:
+    """Write the tables of the runs, which are all finished, and then draw, at the center."""
+    for grid in grids:
+        grid.write(out)
+    for grid in grids:
+        grid.draw(out)
+    return b""
 
 
 def matrices(folder: Path) -> list[Path]:
@@ -61,46 +124,20 @@ def matrices(folder: Path) -> list[Path]:
     return sorted(folder.glob("robustness*.toml"))
 
 
-def planned(path: Path, matrix: Matrix, seeds: Sequence[int], overrides: Sequence[str], runs: Path) -> list[Cell]:
-    """Return the cells of the matrix at `path` for these seeds; raise `SetupFault` if a plan is wrong."""
-    plan = path.parent / matrix.plan
+def planned(path: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) -> Grid:
+    """Return the matrix at `path` for the seeds that `seeds` chooses; raise `SetupFault` if it or a plan is wrong."""
+    matrix = load_matrix(path)
+    plan, chosen = path.parent / matrix.plan, seeds(path.stem, matrix.seeds)
     cells = []
     for code in matrix.codes:
         for rule in matrix.rules:
             for attack in matrix.attacks:
                 keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides]
-                jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs) for seed in seeds}
+                jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs) for seed in chosen}
                 cells.append(Cell(attack.label, rule.label, code.label, jobs))
-    return cells
+    return Grid(path.stem, matrix, tuple(cells))
 
 
-def rows(matrix: Matrix, cells: Sequence[Cell], done: Callable[[Path], bool]) -> Iterator[dict[str, object]]:
-    """Yield the row of each run that is `done`, by the names of the columns of the table."""
-    for cell in cells:
-        for seed, each in cell.jobs.items():
-            if done(each.folder):
-                final = outcome([each.folder], matrix.metric).final[0]
-                named = {"code": cell.code, "rule": cell.rule, "attack": cell.attack, "seed": seed}
-                yield named | {matrix.metric: final, "run": each.folder.name}
-
-
-def _report(matrix: Matrix, cells: list[Cell], stem: Path) -> bytes:
-    found = {
-        (cell.attack, cell.rule, cell.code): outcome([each.folder for each in cell.jobs.values()], matrix.metric)
-        for cell in cells
-    }
-    attacks = [attack.label for attack in matrix.attacks]
-    rules = [rule.label for rule in matrix.rules]
-    tables: dict[str, NDArray[np.float64]] = {}
-    for code in matrix.codes:
-        table = np.array([[found[attack, rule, code.label].final.mean() for rule in rules] for attack in attacks])
-        tables[code.label] = np.vstack([table, table.max(axis=0)])
-    start = float(np.median([each.values[:, 0] for each in found.values()]))
-
-    write_table(stem.with_suffix(".csv"), list(rows(matrix, cells, lambda _: True)))
-    draw_heatmaps(tables, [*attacks, WORST], rules, _pictures(stem), matrix.title, matrix.metric, start)
-    return b""
-
-
-def _pictures(stem: Path) -> list[Path]:
-    return [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]
+def pictures(name: str, out: Path) -> list[Path]:
+    """Return the files that the picture `name` of a study is drawn into."""
+    return [out / f"{name}{suffix}" for suffix in (".png", ".pdf")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from mpirobust.plan import load_plan
 from mpirobust.reports.bands import Frame, Guide, draw_bands
 from mpirobust.reports.constants import Start
 from mpirobust.streams import Purpose, stream
-from mpirobust.studies.claims import spread
+from mpirobust.studies.claims import counted, spread
 from mpirobust.studies.family import Sampling, Variant, load_sampling
+from mpirobust.studies.matrix import pictures
 
 _HEAD = [
     "| data | beside | ε_g of the largest and of the smallest sample | measured power of the size |",
@@ -49,21 +51,19 @@ class Sampled:
     def section(self) -> list[str]:
         """Return the lines of its section in claims.md."""
         said = [f"\n## {self.family.title}\n", f"![{self.family.title}]({self.name}.png)\n", *_HEAD]
-        sizes = np.log(self.family.sizes)
         for data, table in self.eps.items():
-            power = np.polyfit(sizes, np.log(table).T, 1)[0]
+            power = np.polyfit(np.log(self.family.sizes), np.log(table).T, 1)[0]
             ends = f"{spread(table[:, -1])} and {spread(table[:, 0])}"
-            names = (
-                f"{data}, samples of {self.family.sizes[0]} to {self.family.sizes[-1]} rows, {len(self.seeds)} seeds"
-            )
-            said.append(f"| {data} | 1/√rows | {ends} | {spread(power)} ({names}) |")
+            sizes = f"samples of {self.family.sizes[0]} to {self.family.sizes[-1]} rows, {counted(len(self.seeds))}"
+            said.append(f"| {data} | 1/√rows | {ends} | {spread(power)} ({data}, {sizes}) |")
         return said
 
-    def draw(self, out: Sequence[Path]) -> None:
-        """Draw the curves; raise `Fault` as `curves.figure`."""
+    def draw(self, out: Path) -> None:
+        """Draw the curves into the folder `out`; raise `Fault` as `curves.figure`."""
         bands = {data: (np.array(self.family.sizes, dtype=float), table, 0) for data, table in self.eps.items()}
         guides = [Guide(label="1/√rows", power=-0.5, through=next(iter(bands)))]
-        draw_bands({"": bands}, out, Frame(self.family.title, "eps_gradient", "rows", "log", "log", guides))
+        frame = Frame(self.family.title, "eps_gradient", "rows", "log", "log", guides)
+        draw_bands({"": bands}, pictures(self.name, out), frame)
 
 
 def samplings(folder: Path) -> dict[Path, Sampling]:
@@ -76,15 +76,21 @@ def measured(path: Path, family: Sampling, seeds: Sequence[int], overrides: Sequ
     plan, eps = path.parent / family.plan, {}
     for data in family.data or (Variant(label=plan.stem),):
         keys = [*family.set, *data.set, *overrides]
-        eps[data.label] = np.array([_eps(plan, [*keys, f"seed={seed}"], family.sizes) for seed in seeds])
+        found = [_eps(plan, [*keys, f"seed={seed}"], family.sizes) for seed in seeds]
+        eps[data.label] = np.array(found).reshape(len(seeds), len(family.sizes))
     return Sampled(path.stem, family, tuple(seeds), eps)
 
 
 def _eps(path: Path, overrides: Sequence[str], sizes: Sequence[int]) -> list[float]:
     """Return max_i ||∇F_S(x_0) - ∇f(x_0)|| for samples S of every size, drawn from the rows of worker i."""
     plan, _ = load_plan(path, overrides)
-    dataset = plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)
-    start = Start(plan, dataset, plan.deal(dataset))
+    with closing(plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)) as dataset:
+        start = Start(plan, dataset, plan.deal(dataset))
+    if not start.whole:
+        raise SetupFault(
+            f"{path}: ε_g is the largest of all {plan.workers} workers, and the data are so large that only "
+            f"{len(start.workers)} would be measured"
+        )
     least = min(shard.rows for shard in start.shards)
     if max(sizes) > least:
         raise SetupFault(f"{path}: samples of {max(sizes)} rows, where a worker has {least}")
@@ -96,5 +102,4 @@ def _eps(path: Path, overrides: Sequence[str], sizes: Sequence[int]) -> list[flo
             some = shard.take(np.sort(rng.choice(shard.rows, size, replace=False)))
             far = max(far, q_norm(plan.problem.gradient(start.x, some) - start.gradient, 2))
         found.append(far)
-    dataset.close()
     return found

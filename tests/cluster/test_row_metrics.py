@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isnan, nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from mpirobust.algorithms.first_order import Iterate
 from mpirobust.cluster.row_metrics import TOLD, area_under_curve, balanced_accuracy, measure
+from mpirobust.data.sources.base import Places
 from mpirobust.observers.audit import Auditor, Audits
 from mpirobust.observers.base import Moment
 from mpirobust.records.trace import Trace
@@ -67,9 +70,9 @@ def test_the_loss_is_the_mean_over_all_test_rows() -> None:
     assert isnan(measure(np.zeros((2, 3)), np.empty((0, TOLD))).test_loss)
 
 
-def audited(metrics: list[Any] | None, **changes: Any) -> dict[str, float]:
+def audited(metrics: list[Any] | None, stores: Sequence[Path] = (), **changes: Any) -> dict[str, float]:
     data = {"kind": "regression", "rows": 60, "features": 8, "noise": 0.3, "test_rows": 9}
-    local = LocalRun(regression_plan(**{"data": data, **changes}))
+    local = LocalRun(regression_plan(**{"data": data, **changes}), stores)
     trace = Trace(6, np.zeros(0, np.intp), {})
     auditor = Auditor(Audits() if metrics is None else Audits(metrics=tuple(metrics)), StopRules(), trace, ())
     auditor.before_first_round(Moment(0, Iterate(0.1 * np.ones(8), 0, 0.0), local.cluster))
@@ -86,6 +89,22 @@ def test_a_regression_has_a_test_loss_and_nothing_else() -> None:
         assert found["test_loss"] == pytest.approx(expected, rel=1e-14)
         assert isnan(found["auc"])
         assert isnan(found["balanced_accuracy"])
+
+
+def test_a_classification_is_measured_on_the_scores_of_its_rows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((150, 8)), (rng.random(150) < 0.2).astype(np.int64)
+    X[:, 0] += y
+    np.savez(tmp_path / "rows.npz", X=X[:100], y=y[:100], X_test=X[100:], y_test=y[100:])
+    data = {"kind": "npz", "path": str(tmp_path / "rows.npz"), "X_test": "X_test", "y_test": "y_test"}
+    problem = {"kind": "logistic"}
+    stores = regression_plan(data=data, problem=problem).data.prepare(Places.for_plan(tmp_path))
+    found = audited(["balanced_accuracy", "auc"], stores, data=data, problem=problem)
+    scores, ones = X[100:] @ (0.1 * np.ones(8)), y[100:] == 1
+    right = [(scores[ones] > 0).mean(), (scores[~ones] <= 0).mean()]
+    assert found["balanced_accuracy"] == pytest.approx(np.mean(right), rel=1e-14)
+    assert found["auc"] == pytest.approx((scores[ones][:, None] > scores[~ones]).mean(), rel=1e-14)
+    assert min(*right, found["auc"]) > 0.51  # neither is the other way round
 
 
 def test_what_is_not_asked_for_is_not_measured() -> None:

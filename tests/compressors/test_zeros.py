@@ -64,5 +64,5 @@ def test_a_stored_run_goes_on_with_plus_and_says_so_otherwise(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("kind", "zeros"), [("l1-qsgd", "random"), ("sign", "plus")])
 def test_the_default_is_what_was_measured_to_be_better(kind: str, zeros: str) -> None:
-    """benchmarks/zeros.csv: on at least two of regression, MNIST and a9a; if neither is, the default stays."""
+    """benchmarks/zeros.csv: on two of regression, MNIST and a9a (robust); if neither is, the default stays."""
     assert regression_plan(compressor=of(None, kind, False)) == regression_plan(compressor=of(zeros, kind, False))

@@ -54,6 +54,54 @@ def test_the_order_statistics_are_those_of_the_decoded_vectors(n: int) -> None:
             np.testing.assert_array_equal(found + 0.0, decoded[place])
 
 
+def _sequential_groups(signs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = np.zeros(signs.shape[1])
+    for first in range(0, len(signs), 8):
+        group = weights[first] * signs[first]
+        for k in range(first + 1, min(first + 8, len(signs))):
+            group = group + weights[k] * signs[k]
+        total = total + group
+    return total
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 8, 9, 16, 23, 200])
+def test_add_signs(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for dim in _DIMS if n < 100 else [513]:
+        rows, weights = _rows(n, dim, rng), 10.0 ** rng.integers(-9, 9, n) * rng.standard_normal(n)
+        out = np.full(dim, 0.0)
+        kernels.add_signs(rows, weights, out)
+        np.testing.assert_array_equal(out, _sequential_groups(2.0 * _bits(rows, dim) - 1, weights))
+        kernels.add_signs(rows[:1], weights[:1], again := out.copy())
+        np.testing.assert_array_equal(again, out + (2.0 * _bits(rows[:1], dim) - 1).T @ weights[:1] if n else out)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 17, 64, 65, 200])
+def test_the_trimmed_mean_is_that_of_the_decoded_vectors(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for dim in [1, 129, 513, 8200] if n < 100 else [513]:
+        rows, scales = _rows(n, dim, rng), rng.choice([0.0, 0.5, 1.0, *rng.random(5)], n)
+        decoded = np.sort((2.0 * _bits(rows, dim) - 1) * scales[:, None], axis=0)
+        for cut in sorted({0, n // 5, (n - 1) // 2}):
+            total = np.zeros(dim)
+            for row in decoded[cut : n - cut]:
+                total = total + row
+            found = PackedSigns(rows, scales, dim).trimmed_mean(cut)
+            np.testing.assert_array_equal(found, total / (n - 2 * cut))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 9, 40])
+def test_the_inner_products_are_those_of_the_decoded_vectors(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for dim in [*_DIMS, 16_384, 16_385]:
+        rows, scales = _rows(n, dim, rng), rng.random(n)
+        signs = 2 * _bits(rows, dim).astype(np.int64) - 1
+        np.testing.assert_array_equal(PackedSigns(rows, np.ones(n), dim).gram(), signs @ signs.T)
+        found = PackedSigns(rows, scales, dim).gram()
+        np.testing.assert_allclose(found, np.outer(scales, scales) * (signs @ signs.T), rtol=1e-15)
+        np.testing.assert_array_equal(found, found.T)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_pack(dtype: type[np.floating]) -> None:
     rng = np.random.default_rng(0)

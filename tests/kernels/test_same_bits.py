@@ -38,6 +38,8 @@ _PLANS = {
     "median, zeros plus": ('kind = "sign"', 'kind = "median"'),
     "votes": ('kind = "l1-qsgd"', 'kind = "majority-vote"'),
     "votes, zeros drawn": ('kind = "sign"\nzeros = "random"', 'kind = "majority-vote"'),
+    "trimmed mean": ('kind = "l1-qsgd"', 'kind = "trimmed-mean"\nbeta = 0.3'),
+    "inner products": ('kind = "l1-qsgd"', 'kind = "caf"\nbeta = 0.3'),
     "uncompressed median": ('kind = "identity"', 'kind = "median"'),
 }
 

@@ -9,12 +9,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from mpirobust.cli import METRICS
 from mpirobust.errors import SetupFault
 from mpirobust.records.trace import Trace
-from mpirobust.reports.curves import LABELS, curve
+from mpirobust.reports.curves import curve
+from mpirobust.reports.metrics import DERIVED, LABELS, Audited, Metric
 from mpirobust.reports.summary import as_text, summary
-from mpirobust.studies.family import Metric
 from tests.support.sealing import resealed
 
 VALUES = {"test_accuracy": 0.97, "test_loss": 0.125, "balanced_accuracy": 0.75, "auc": 0.875}
@@ -63,5 +62,6 @@ def test_a_file_of_an_earlier_version_has_no_such_curve(folder: Path, metric: st
         curve(folder, metric, "round")
 
 
-def test_every_metric_has_a_label() -> None:
-    assert {*METRICS, *get_args(Metric)} <= {*LABELS}
+def test_every_metric_has_a_label_and_is_audited_or_made_of_what_is() -> None:
+    assert {*get_args(Audited), *get_args(Metric)} <= {*LABELS}
+    assert {*get_args(Metric)} - {*get_args(Audited)} == {*DERIVED}

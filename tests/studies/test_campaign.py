@@ -12,8 +12,10 @@ import pytest
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.records.layout import TRACE
+from mpirobust.records.run_folder import lock
 from mpirobust.reports.summary import summary
-from mpirobust.run import rounds
+from mpirobust.run import experiment, rounds
+from mpirobust.run.setup import RunRequest
 from mpirobust.studies import campaign
 from mpirobust.studies.campaign import Job, carry_out, job
 from tests.support.launching import mpirobust
@@ -53,6 +55,26 @@ def test_what_another_command_has_done_meanwhile_is_left_alone(tmp_path: Path, m
     assert carry_out(lambda: todo, LocalCommunicator()) == Exit.OK
     assert (todo[1].folder / TRACE).stat().st_mtime_ns == before
     assert summary(todo[1].folder)["status"] == "finished"
+
+
+def test_a_run_that_another_command_has_begun_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    todo = jobs(lay_out(tmp_path / "study"), 3)
+    other = lock(todo[0].folder)
+    begun: list[Path] = []
+
+    def ran(request: RunRequest, *arguments: Any) -> Any:
+        assert request.out is not None
+        begun.append(request.out)
+        if len(begun) == 2:
+            other.close()  # which was asked for twice by then
+        return honest(request, *arguments)
+
+    honest = experiment.run
+    monkeypatch.setattr(experiment, "run", ran)
+    monkeypatch.setattr(campaign, "_PAUSE", 0.0)
+    assert carry_out(lambda: todo, LocalCommunicator()) == Exit.OK
+    assert begun == [todo[1].folder, todo[2].folder, todo[0].folder]
+    assert [summary(each.folder)["status"] for each in todo] == ["finished"] * 3
 
 
 def test_a_damaged_trace_is_named_with_what_to_do(tmp_path: Path) -> None:

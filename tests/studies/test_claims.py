@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from mpirobust.errors import SetupFault
-from mpirobust.studies.claims import Finding, find, median_interval, row, verdict
-from mpirobust.studies.family import Case, Claim, Metric
+from mpirobust.reports.metrics import Metric
+from mpirobust.studies.claims import Finding, find, median_interval, row, spread, verdict
+from mpirobust.studies.family import Case, Claim
 from mpirobust.studies.outcome import Outcome
 
 
@@ -92,6 +93,19 @@ def test_the_interval_of_the_median_is_the_narrowest_of_its_level(seeds: int) ->
 
     assert level(low) >= 0.95 or (low == 0 and seeds < 6)
     assert level(low + 1) < 0.95
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1.0, 2.0, 9.0], "2 [1, 9]"),
+        ([3.0, np.inf, 1.0], "3 [1, divergence]"),
+        ([2.0, 2.0], "2"),
+        ([0.12345], "0.1235"),
+    ],
+)
+def test_the_middle_of_the_seeds_is_their_median(values: list[float], said: str) -> None:
+    assert spread(np.array(values)) == said
 
 
 def test_a_round_without_an_audit_is_named() -> None:

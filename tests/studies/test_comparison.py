@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from mpirobust.errors import Exit
-from mpirobust.studies import comparison, figures, matrix, sampling
+from mpirobust.studies import committed, comparison, figures, matrix, sampling
+from mpirobust.studies.campaign import job
 from tests.support.alone import command_alone
 from tests.support.small_studies import FAMILY, SAMPLING, lay_out
+
+Captured: TypeAlias = pytest.CaptureFixture[str]
 
 # Only one panel has a test set, and the claim on it is judged there alone.
 TWO_SETS = FAMILY.replace(
@@ -69,7 +75,7 @@ def checked(folder: Path, *more: str) -> int:
     return command_alone(*command(folder / "study", folder), "--check", *more)
 
 
-def test_what_agrees_is_said_and_nothing_is_run(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_agrees_is_said_and_nothing_is_run(copied: Path, capsys: Captured) -> None:
     """The other seeds of the family are neither committed nor missed."""
     assert checked(copied) == Exit.OK
     assert capsys.readouterr().out == f"{copied / 'out'} agrees with its 7 runs\n"
@@ -83,6 +89,14 @@ def test_every_data_set_has_its_own_verdicts(study: Path) -> None:
     assert "d = 6, 8 rounds, seed 1" in narrow
     assert "d = 9, 8 rounds, seed 1" in wide
     assert "d = 9" not in narrow
+
+
+def test_the_keys_of_a_row_repeat_its_run(study: Path) -> None:
+    with (study / "out" / "values.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert any("'" in row["set"] for row in rows)  # a key that a shell would take apart
+    for row in rows:
+        assert job(study / "study" / row["plan"], shlex.split(row["set"]), study).folder.name == row["run"]
 
 
 ROWS = [
@@ -100,6 +114,7 @@ ROWS = [
 
 
 KEYS = ("panel", "curve", "seed")
+TABLE = committed.Table(Path("values.csv"), list(ROWS[0]), ROWS)
 
 
 @pytest.mark.parametrize(
@@ -124,19 +139,40 @@ KEYS = ("panel", "curve", "seed")
 )
 def test_a_difference_of_a_row_is_said(column: str, value: str, said: str | None) -> None:
     own = [ROWS[0] | {column: value}, ROWS[1]]
-    found = list(comparison._of_table("figure-1", KEYS, own, ROWS))
+    found = list(TABLE.of_rows("figure-1", KEYS, own, ROWS))
     assert [said in each for each in found].count(True) == 1 if said else found == []
 
 
-def test_a_column_and_a_figure_that_are_not_there() -> None:
-    own = [{key: value for key, value in row.items() if key != "kept"} for row in ROWS]
-    assert len(list(comparison._of_table("figure-1", KEYS, own, ROWS))) == 2
-    assert len(list(comparison._of_table("figure-1", KEYS, [], ROWS))) == 2
-    assert len(list(comparison._of_table("figure-1", KEYS, ROWS, ROWS[:1]))) == 1
-    gone = list(comparison._of_runs("figure-1", KEYS, ROWS, ROWS[:1], [Path("runs/r2")]))
+def test_rows_that_are_not_there_or_there_twice() -> None:
+    assert len(list(TABLE.of_rows("figure-1", KEYS, [], ROWS))) == 2
+    assert len(list(TABLE.of_rows("figure-1", KEYS, ROWS, ROWS[:1]))) == 1
+    gone = list(comparison._of_runs(TABLE, "figure-1", KEYS, ROWS, ROWS[:1], [Path("runs/r2")]))
     assert gone == ["figure-1: no finished run in runs/r2"]
-    new = list(comparison._of_runs("figure-1", KEYS, [], [], []))  # of a family that was added since
+    new = list(comparison._of_runs(TABLE, "figure-1", KEYS, [], [], []))  # of a family that was added since
     assert new == ["figure-1: the table that is committed has no row of it"]
+    false = ROWS[1] | {"final": "9"}
+    twice = list(TABLE.of_rows("figure-1", KEYS, [*ROWS[:1], false, ROWS[1]], ROWS))
+    assert twice == ["figure-1, a9a, honest, 2: 2 times in the table that is committed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n\n3,4\n", []),
+        ("a,b,c\n1,2,3\n", ["has a column 'c' too many"]),
+        ("a\n1\n", ["has no column 'b'"]),
+        ("a,b\n1,2\n3,4,5\n", ["'3, 4, 5' has 3 cells, and the head 2"]),
+        ("a,b\n1\n", ["'1' has 1 cell, and the head 2"]),
+        ("a,b,b\n1,9,2\n", ["two columns are called 'b'"]),
+        ("", ["is empty"]),
+    ],
+)
+def test_a_fault_in_the_form_of_a_table_is_said(text: str, said: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "values.csv"
+    path.write_text(text)
+    table = committed.Table.read(path)
+    found = [*table.faults, *table.of_columns([{"a": "1", "b": "2"}])]
+    assert found == [f"{path}: {each}" for each in said]
 
 
 @pytest.mark.parametrize(
@@ -146,16 +182,17 @@ def test_a_column_and_a_figure_that_are_not_there() -> None:
         (["## title", "| x | 0.2511 (3 of 3 seeds) |"], "says '| x | 0.2511"),
         (["## title", "| x | 0.25 (2 of 3 seeds) |"], "says '| x | 0.25 (2"),
         (["## title", "| y | 0.25 (3 of 3 seeds) |"], "says '| y"),
-        (["## title"], "has 1 lines, and 2 by the runs"),
-        ([], "has 0 lines, and 2 by the runs"),
+        (["## title"], "its section in claims.md has 1 line, and 2 by the runs"),
+        ([], "its section in claims.md has 0 lines, and 2 by the runs"),
     ],
 )
 def test_a_difference_of_a_section_is_said(old: list[str], said: str | None) -> None:
-    found = list(comparison._of_section("figure-1", old, ["## title", "| x | 0.25 (3 of 3 seeds) |"]))
+    claims = committed.Claims(Path("claims.md"))
+    found = list(claims.of_lines("figure-1", old, ["\n## title\n", "| x | 0.25 (3 of 3 seeds) |"]))
     assert [said in each for each in found] == [True] if said else found == []
 
 
-def test_all_differences_are_said(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_differences_are_said(copied: Path, capsys: Captured) -> None:
     values, claims = copied / "out" / "values.csv", copied / "out" / "claims.md"
     head, one, two, *rest = values.read_text().splitlines(keepends=True)
     values.write_text(
@@ -168,35 +205,77 @@ def test_all_differences_are_said(copied: Path, capsys: pytest.CaptureFixture[st
     claims.write_text(claims.read_text().replace("**does not hold**", "**holds**"))
     assert checked(copied) == Exit.SETUP
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 6
+    assert len(told) == 7
     assert "status is 'converged', and 'finished' by the run" in told[0]
     assert "figure-1: claims.md says '| averaging helps | **holds** |" in told[1]
-    assert told[2].startswith("sampling-1, plan, 1, 12: eps_g is '9")
-    assert told[3].startswith("robustness, one bit, trim, noise, 1: distance is '9")
-    assert "has a figure 'figure-9', and there is no such family" in told[4]
-    assert told[5] == f"{copied / 'out'} does not agree with the runs: 5 differences"
+    assert "figure-1: claims.md says '| averaging helps | **holds** |" in told[2]  # in the other panel
+    assert "has a figure 'figure-9', and there is no such family" in told[3]
+    assert told[4].startswith("sampling-1, plan, 1, 12: eps_g is '9")
+    assert told[5].startswith("robustness, one bit, trim, noise, 1: distance is '9")
+    assert told[6] == f"{copied / 'out'} does not agree with the runs: 6 differences"
 
 
-def test_a_missing_run_is_named_and_run_if_asked(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_run_is_named_and_run_if_asked(copied: Path, capsys: Captured) -> None:
     gone = sorted((copied / "runs").iterdir())[0]
     shutil.rmtree(gone)
     assert checked(copied) == Exit.SETUP
     told = capsys.readouterr().err
     assert f"figure-1: no finished run in {gone}\n" in told
-    assert "1 differences" in told
+    assert "the runs: 1 difference\n" in told
     assert not gone.exists()
     assert checked(copied, "--run-missing") == Exit.OK
     assert gone.exists()
 
 
 @pytest.mark.parametrize("file", ["values.csv", "claims.md", "sampling-1.csv", "robustness.csv"])
-def test_a_table_that_is_not_there(file: str, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_that_is_not_there_is_one_difference_among_others(file: str, copied: Path, capsys: Captured) -> None:
     (copied / "out" / file).unlink()
+    other = copied / "out" / ("claims.md" if file == "values.csv" else "values.csv")
+    other.write_text(other.read_text().replace("does not hold", "holds").replace("finished", "converged", 1))
     assert checked(copied) == Exit.SETUP
-    assert f"{copied / 'out' / file}: cannot be read" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.count(f"{copied / 'out' / file}: cannot be read") == 1
+    assert "the runs: 2 differences\n" in told or file == "values.csv"  # without which no seeds are known
 
 
-def test_other_keys_are_other_runs(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("# What was", "So good!\n# What was", "the beginning: its section in claims.md has 3 lines, and 2"),
+        ("A claim also", "No claim", "the beginning: claims.md says 'Every claim is judged"),
+        ("\n## samples\n", "\n## more\nall is well\n\n## samples\n", "has a section 'more' too many"),
+        ("\n## a family\n", "\n## samples\nall is well\n\n## a family\n", "has a section 'samples' too many"),
+    ],
+)
+def test_text_of_no_family_is_said(old: str, new: str, said: str, copied: Path, capsys: Captured) -> None:
+    claims = copied / "out" / "claims.md"
+    assert claims.read_text().count(old) == 1
+    claims.write_text(claims.read_text().replace(old, new))
+    assert checked(copied) == Exit.SETUP
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["sampling-2.csv", "robustness-more.csv"])
+def test_a_table_of_no_family_is_said(name: str, copied: Path, capsys: Captured) -> None:
+    shutil.copy(copied / "out" / "robustness.csv", copied / "out" / name)
+    assert checked(copied) == Exit.SETUP
+    told = capsys.readouterr().err.splitlines()
+    assert told[:-1] == [f"{copied / 'out' / name}: there is no such family"]
+
+
+def test_more_seeds_than_the_tables_have(copied: Path, capsys: Captured) -> None:
+    assert checked(copied, "--seeds", "1") == Exit.OK
+    assert checked(copied, "--seeds", "2", "--run-missing") == Exit.SETUP
+    assert capsys.readouterr().err == f"mpirobust: --seeds 2: the tables in {copied / 'out'} have 1 seed\n"
+
+
+def test_missing_runs_are_for_a_check(copied: Path, capsys: Captured) -> None:
+    assert command_alone(*command(copied / "study", copied), "--run-missing") == Exit.SETUP
+    said = "mpirobust: --run-missing is for --check; without it, what is missing is always run\n"
+    assert capsys.readouterr().err == said
+
+
+def test_other_keys_are_other_runs(copied: Path, capsys: Captured) -> None:
     assert checked(copied, "--set", "algorithm.rounds=4") == Exit.SETUP
     assert capsys.readouterr().err.count("no finished run in") == 7
 
@@ -205,13 +284,21 @@ def test_other_keys_are_other_runs(copied: Path, capsys: pytest.CaptureFixture[s
     ("one", "other", "same"),
     [
         ("0.05197 of 20 seeds", "0.05196 of 20 seeds", True),
-        ("0.05197 of 20 seeds", "0.05297 of 20 seeds", False),
+        ("0.05197 of 20 seeds", "0.05199 of 20 seeds", False),
+        ("0.052", "0.05201", True),  # as 0.05200
+        ("0.052", "0.053", False),
+        ("0.9999", "1", True),
+        ("0.9998", "1", False),
+        ("999.9", "1000", True),
+        ("1.234e-05", "1.235e-05", True),
+        ("1.234e-05", "1.236e-05", False),
+        ("-0.5", "-0.5001", True),
+        ("-0.5", "0.5", False),
+        ("0", "1e-09", False),
         ("9 of 20 seeds", "10 of 20 seeds", False),
         ("1000 rounds", "1001 rounds", False),
-        ("1.234e-05", "1.235e-05", True),
         ("divergence", "1.2", False),
-        ("5 at most", "5.001 at most", True),
     ],
 )
 def test_counts_are_exact_and_measurements_are_rounded(one: str, other: str, same: bool) -> None:
-    assert comparison._reads_as(one, other) is same
+    assert committed.reads_as(one, other) is same

@@ -12,10 +12,12 @@ from typing import TypeAlias
 import pytest
 
 from mpirobust.errors import Exit
-from mpirobust.studies import figures
+from mpirobust.studies import figures, races
+from mpirobust.studies.campaign import Job
+from mpirobust.studies.family import Family, Race, Variant
 from tests.support.alone import command_alone, run_alone
 from tests.support.launching import finish, mpirobust, start
-from tests.support.small_studies import FAMILY, lay_out
+from tests.support.small_studies import FAMILY, SAMPLING, lay_out
 
 Captured: TypeAlias = pytest.CaptureFixture[str]
 
@@ -177,7 +179,10 @@ def test_what_cannot_be_drawn_is_known_before_the_first_run(
     assert ("pip install '.[plot]'" if lacking == "matplotlib" else f"cannot write to {out}") in said
 
 
-@pytest.mark.parametrize(("command", "tables"), [("figures", ["claims.md", "values.csv"]), ("matrix", ["grid.csv"])])
+@pytest.mark.parametrize(
+    ("command", "tables"),
+    [("figures", ["claims.md", "robustness.csv", "sampling-1.csv", "values.csv"]), ("matrix", ["grid.csv"])],
+)
 def test_the_tables_are_written_whether_or_not_it_can_be_drawn(
     command: str, tables: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
@@ -185,11 +190,34 @@ def test_the_tables_are_written_whether_or_not_it_can_be_drawn(
         raise ValueError("no such font")
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", failing)
-    arguments = study(command, lay_out(tmp_path / "study"))
+    folder = lay_out(tmp_path / "study")
+    (folder / "sampling-1.toml").write_text(SAMPLING)
+    shutil.copy(folder / "grid.toml", folder / "robustness.toml")
+    arguments = study(command, folder)
     out = tmp_path / "out"
     assert command_alone(*arguments, "--out", str(out), "--runs", str(tmp_path / "runs")) == Exit.STORAGE
     assert sorted(path.name for path in out.iterdir()) == tables
     assert capsys.readouterr().err.count("mpirobust: cannot draw: ValueError: no such font") == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"plan.toml"', '"plam.toml"', "no such plan"),
+        ("[3, 12]", "[3, 13]", "samples of 13 rows, where a worker has 12"),
+    ],
+)
+@pytest.mark.parametrize("option", [(), ("--check", "--run-missing")])
+def test_samples_that_cannot_be_drawn_are_known_before_the_first_run(
+    option: list[str], old: str, new: str, said: str, tmp_path: Path, capsys: Captured
+) -> None:
+    folder = lay_out(tmp_path / "study")
+    (folder / "sampling-1.toml").write_text(SAMPLING.replace(old, new))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sampling-1.csv").write_text("figure,data,seed,rows,eps_g\nsampling-1,plan,1,3,0.5\n")
+    assert command_alone(*command(folder), *option) == Exit.SETUP
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "qtagg"])
@@ -205,3 +233,21 @@ def test_a_folder_without_figures(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     done = mpirobust("figures", str(tmp_path / "nothing"))
     assert (done.returncode, done.stderr) == (2, f"mpirobust: there are no figure-*.toml in {tmp_path / 'nothing'}\n")
+
+
+def test_the_runs_of_a_race_are_those_of_its_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def noted(_: Race, runs: list[Path], others: list[Path], __: str) -> str:
+        asked.append((runs, others))
+        return ""
+
+    monkeypatch.setattr(figures, "_outcome", lambda *_: None)
+    monkeypatch.setattr(figures, "_setting", lambda *_: "")
+    monkeypatch.setattr(races, "row", noted)
+    curves = (Variant(label="ours"), Variant(label="theirs"))
+    race = Race(when="noise", curve="ours", against="theirs", bound=1.0)
+    family = Family(title="a race", plan="", metric="loss", seeds=(1,), curves=curves, races=(race,))
+    jobs = {label: [Job(Path(), (), 1, Path(label))] for label in ("theirs", "ours")}
+    figures.section(figures.Figure("figure-1", family, (1,), (figures.Panel("", jobs),)))
+    assert asked == [([Path("ours")], [Path("theirs")])]

@@ -10,7 +10,9 @@ import pytest
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import SetupFault
 from mpirobust.plan import load_plan
+from mpirobust.reports import constants
 from mpirobust.reports.constants import Start
+from mpirobust.studies.family import Sampling
 from mpirobust.studies.sampling import Sampled, measured, samplings
 from tests.support.small_studies import SAMPLING, lay_out
 
@@ -41,6 +43,22 @@ def test_it_falls_with_the_root_of_the_size(tmp_path: Path) -> None:
     assert "| plan | 1/√rows | " in found.section()[-1]
     assert "10 to 640 rows, 6 seeds" in found.section()[-1]
     assert len(list(found.rows())) == 24
+
+
+@pytest.mark.parametrize(("seeds", "said"), [((1,), "1 seed"), ((1, 2), "2 seeds")])
+def test_a_section_has_the_largest_sample_first(seeds: tuple[int, ...], said: str) -> None:
+    family = Sampling(title="samples", plan="plan.toml", seeds=seeds, sizes=(10, 1000))
+    eps = np.tile([5.0, 0.5], (len(seeds), 1))
+    section = Sampled("sampling-1", family, seeds, {"a9a": eps}).section()
+    assert "of the largest and of the smallest sample" in section[-3]
+    assert section[-1] == f"| a9a | 1/√rows | 0.5 and 5 | -0.5 (a9a, samples of 10 to 1000 rows, {said}) |"
+
+
+def test_no_worker_may_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "_WORK", 9 * 12 * 6)
+    said = "ε_g is the largest of all 10 workers, and the data are so large that only 9 would be measured"
+    with pytest.raises(SetupFault, match=said):
+        of(tmp_path)
 
 
 @pytest.mark.parametrize(

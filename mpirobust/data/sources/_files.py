@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -10,7 +11,7 @@ from mpirobust.components import Field, component
 from mpirobust.data.reading import Check
 from mpirobust.data.sources.base import Dataset, Places, Source
 from mpirobust.data.store import Store, ensure_store, is_store, place_in_cache
-from mpirobust.data.table import RowFault, Table
+from mpirobust.data.table import RowFault, open_table
 from mpirobust.errors import DataFault
 from mpirobust.terminal import say
 
@@ -44,17 +45,15 @@ class FileSource(Source):
             files.append(self._files(places, test=True))
             stores.append(self._stored(files[1], train.features, places))
         try:
-            dataset = self.open(stores, seed=0)
+            with closing(self.open(stores, seed=0)) as dataset:
+                if self.split is not None and not dataset.facts.test_rows:
+                    say(f"note: data.split = {self.split:g} of {dataset.facts.rows} rows leaves no row for the test")
         except RowFault as fault:
             raise self._named(fault, files[fault.which][0]) from fault
-        if self.split is not None and not dataset.facts.test_rows:
-            say(f"note: data.split = {self.split:g} of {dataset.facts.rows} rows leaves no row for the test")
-        dataset.close()
         return stores
 
     def open(self, stores: list[Path], seed: int) -> Dataset:
-        train, *test = map(Store, stores)
-        return Table(train, test[0] if test else None, seed, split=self.split, classes=self.targets == "classes")
+        return open_table(stores, seed, split=self.split, classes=self.targets == "classes")
 
     def _files(self, places: Places, test: bool) -> list[Path]:
         """Return the files of the training or the test rows; the first one has the features and may be a store."""

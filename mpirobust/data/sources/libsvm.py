@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -32,13 +33,16 @@ class LibSVM(FileSource):
     features: Annotated[int, Field(gt=0, lt=2**32)] | None = None  # default: the largest index in the files
 
     def open(self, stores: list[Path], seed: int) -> Dataset:
-        dataset = super().open(stores, seed)
-        found = dataset.facts.features
-        if self.features not in (None, found):
-            raise DataFault(f"data.features: {self.features} asked for, {' or '.join(map(str, stores))} has {found}")
-        if self.features is None and found > _MOST_BELIEVED:
-            raise DataFault(f"{stores[0]} has {found} features; if that is meant, say data.features = {found}")
-        return dataset
+        with ExitStack() as opened:
+            dataset = opened.enter_context(closing(super().open(stores, seed)))
+            found = dataset.facts.features
+            if self.features not in (None, found):
+                asked = f"data.features: {self.features} asked for"
+                raise DataFault(f"{asked}, {' or '.join(map(str, stores))} has {found}")
+            if self.features is None and found > _MOST_BELIEVED:
+                raise DataFault(f"{stores[0]} has {found} features; if that is meant, say data.features = {found}")
+            opened.pop_all()
+            return dataset
 
     def _reading(self, width: int) -> str:
         return str(self.features or width or None)

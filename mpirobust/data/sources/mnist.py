@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mpirobust.components import component
 from mpirobust.data.reading import Check, opened
 from mpirobust.data.sources.base import Dataset, Places, Source
-from mpirobust.data.store import Store, ensure_store, place_in_cache, write_pixel_store
-from mpirobust.data.table import Table
+from mpirobust.data.store import ensure_store, place_in_cache, write_pixel_store
+from mpirobust.data.table import open_table
 from mpirobust.errors import DataFault
 
 _PARTS = ("train", "t10k")
@@ -38,8 +38,7 @@ class MNIST(Source):
         return stores
 
     def open(self, stores: list[Path], seed: int) -> Dataset:
-        train, test = map(Store, stores)
-        return Table(train, test, seed, split=None, classes=True)
+        return open_table(stores, seed, split=None, classes=True)
 
 
 def _found(places: Places, lead: str, end: str) -> Path:

@@ -14,6 +14,7 @@ namespace nb = nanobind;
 using std::size_t;
 
 template <class T> using Vector = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Square = nb::ndarray<std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Rows = std::vector<Vector<const std::uint8_t>>;
 
 namespace {
@@ -61,6 +62,27 @@ void order(const Rows &rows, Vector<const double> values, size_t place, Vector<d
     loops->order(found.data(), found.size(), out.size(), values.data(), place, out.data());
 }
 
+void add(const Rows &rows, Vector<const double> weights, Vector<double> out) {
+    auto found = starts(rows, out.size());
+    expect(weights.size() == rows.size(), "not as many weights as rows");
+    nb::gil_scoped_release release;
+    loops->add(found.data(), found.size(), out.size(), weights.data(), out.data());
+}
+
+void trim(const Rows &rows, Vector<const double> values, size_t cut, Vector<double> out) {
+    auto found = starts(rows, out.size());
+    expect(values.size() == 2 * rows.size() && 2 * cut < rows.size(), "values or cut do not fit the rows");
+    nb::gil_scoped_release release;
+    loops->trim(found.data(), found.size(), out.size(), values.data(), cut, out.data());
+}
+
+void compare(const Rows &rows, size_t dim, Square out) {
+    auto found = starts(rows, dim);
+    expect(out.shape(0) == rows.size() && out.shape(1) == rows.size(), "out has another shape");
+    nb::gil_scoped_release release;
+    loops->compare(found.data(), found.size(), dim, out.data());
+}
+
 template <class T, auto loop> size_t pack(Vector<const T> v, Vector<std::uint8_t> out) {
     expect(out.size() == (v.size() + 7) / 8, "out has another length");
     nb::gil_scoped_release release;
@@ -92,6 +114,9 @@ NB_MODULE(_compiled, module) {
     });
     module.def("count", count, nb::arg("rows"), nb::arg("out").noconvert());
     module.def("order", order, nb::arg("rows"), nb::arg("values"), nb::arg("place"), nb::arg("out").noconvert());
+    module.def("add", add, nb::arg("rows"), nb::arg("weights"), nb::arg("out").noconvert());
+    module.def("trim", trim, nb::arg("rows"), nb::arg("values"), nb::arg("cut"), nb::arg("out").noconvert());
+    module.def("compare", compare, nb::arg("rows"), nb::arg("dim"), nb::arg("out").noconvert());
     module.def("pack", pack<float, &Loops::pack32>, nb::arg("v").noconvert(), nb::arg("out").noconvert());
     module.def("pack", pack<double, &Loops::pack64>, nb::arg("v").noconvert(), nb::arg("out").noconvert());
     module.def("add_exact", add_exact<float, &Loops::add_exact32>, nb::arg("v").noconvert(), nb::arg("units"),

@@ -15,6 +15,17 @@ struct Loops {
     void (*order)(const std::uint8_t *const *rows, std::size_t n, std::size_t dim, const double *values,
                   std::size_t place, double *out);
 
+    // out[j] += Σ_k ±weights[k], + where bit j of row k is set: eight rows at a time are summed, in order, and then added.
+    void (*add)(const std::uint8_t *const *rows, std::size_t n, std::size_t dim, const double *weights, double *out);
+
+    // out[j] = the sum, in ascending order from 0.0, of the values of coordinate j without the lowest and the highest
+    // `cut`; rows and values as in `order`.
+    void (*trim)(const std::uint8_t *const *rows, std::size_t n, std::size_t dim, const double *values,
+                 std::size_t cut, double *out);
+
+    // differ[i n + k] = in how many of the first dim bits rows i and k differ.
+    void (*compare)(const std::uint8_t *const *rows, std::size_t n, std::size_t dim, std::int64_t *differ);
+
     // Sets bit j of out if v[j] >= 0, clears the bits after the last; returns how many entries are 0.
     std::size_t (*pack32)(const float *v, std::size_t dim, std::uint8_t *out);
     std::size_t (*pack64)(const double *v, std::size_t dim, std::uint8_t *out);

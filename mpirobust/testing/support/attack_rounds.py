@@ -21,7 +21,7 @@ from mpirobust.compressors.identity import Identity
 from mpirobust.feedback.difference import Difference
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.plan import Plan
-from mpirobust.streams import Purpose, stream
+from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.testing.support.codes import inbox_of
 from mpirobust.testing.support.judging import judged
@@ -142,7 +142,9 @@ def run(local: LocalRun) -> list[Vector]:
     plan, state = local.plan, local.plan.algorithm.start(local.x0, local.cluster)
     iterates = [state.x]
     while not plan.algorithm.finished(state):
-        inbox = local.ask(len(iterates) - 1, plan.algorithm.query(state)).answers
-        state = plan.algorithm.advance(state, judged(plan.aggregator, inbox), np.random.default_rng(0))
+        t = len(iterates) - 1
+        inbox = local.ask(t, plan.algorithm.query(state)).answers
+        rng = stream(plan.seed, CENTER, t, Purpose.ADVANCE)
+        state = plan.algorithm.advance(state, judged(plan.aggregator, inbox), rng)
         iterates.append(state.x)
     return iterates
