@@ -54,7 +54,7 @@ def test_the_order_statistics_are_those_of_the_decoded_vectors(n: int) -> None:
             np.testing.assert_array_equal(found + 0.0, decoded[place])
 
 
-def _sequential_groups(signs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sequential_groups(signs: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     total = np.zeros(signs.shape[1])
     for first in range(0, len(signs), 8):
         group = weights[first] * signs[first]
