@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.compressors.base import BLOCK, Codes
+from mpirobust.compressors.base import BLOCK, Codes, PackedSigns
 from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Norm, Rows, Vector
 
@@ -63,16 +64,21 @@ class Answers(ABC):
         which is overwritten by the next: memory O(m BLOCK), never m d.
         """
 
+    def signs(self, workers: Rows) -> PackedSigns | None:
+        """Return the vectors of these workers (sound ones) times the scale; None if no one-bit code sent them."""
+        return None
+
     def gram(self, workers: Rows, beside: Vector | None = None) -> NDArray[np.float64]:
         """Return the inner products of these vectors (sound ones) times the scale, shape (n, n).
 
-        They are relative to an origin among the vectors, so that differences do not cancel
-        against a large common part. Entries of vectors too long to be squared are not finite.
+        Those of packed signs are exact but for one rounding. Others are relative to an origin among the vectors, so
+        that differences do not cancel against a large common part, and not finite for vectors too long to be squared.
 
         Args:
             beside: one more vector, in the units of `blocks`, which comes last: the shape is then (n + 1, n + 1).
         """
-        return _gram(self.blocks(workers), workers.size, beside)
+        packed = self.signs(workers) if beside is None else None
+        return _gram(self.blocks(workers), workers.size, beside) if packed is None else packed.gram()
 
 
 class _Summed(Answers):
@@ -172,6 +178,12 @@ class Inbox(_Summed):
                     self._codes.of(worker).fill(row[None], [self._bodies[worker]], start)
             here *= self.scale
             yield slice(start, start + here.shape[1]), here
+
+    def signs(self, workers: Rows) -> PackedSigns | None:
+        if self._codes.common is None:
+            return None
+        packed = self._codes.common.signs([self._bodies[worker] for worker in workers])
+        return packed and replace(packed, scales=packed.scales * self.scale)
 
 
 class ArrayAnswers(_Summed):

@@ -26,8 +26,8 @@ settings.load_profile("mpirobust")
 # By folder, file or test; the longest that fits decides, and a mark on the test itself before it.
 _TIERS = {
     **dict.fromkeys(["aggregators", "algorithms", "attacks", "cluster", "comm", "compressors", "contracts"], "unit"),
-    **dict.fromkeys(["cubic", "data", "docs", "feedback", "fuzz", "numerics", "observers", "problems"], "unit"),
-    **dict.fromkeys(["records", "reports", "run", "studies", "mpirobust/testing"], "unit"),
+    **dict.fromkeys(["cubic", "data", "docs", "feedback", "fuzz", "kernels", "numerics", "observers"], "unit"),
+    **dict.fromkeys(["problems", "records", "reports", "run", "studies", "mpirobust/testing"], "unit"),
     **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_environment.py", "test_exit_codes.py"], "unit"),
     **dict.fromkeys(["test_plan.py", "test_streams.py", "test_terminal.py", "test_toml.py"], "unit"),
     "mpirun": "mpi",
@@ -61,6 +61,7 @@ _TIERS = {
     "slurm": "system",
     "slurm/test_points.py": "unit",
     "fuzz/test_guided.py": "system",
+    "kernels/test_building.py": "system",
     "paper": "paper",
 }
 _NAMES = ("unit", "mpi", "system", "paper", "soak")

@@ -21,7 +21,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 _LAYERS = [
     ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
     ["streams", "comm"],
-    ["numerics"],
+    ["kernels", "numerics"],
     ["shard"],
     ["problems", "compressors"],
     ["cubic", "data", "answers"],

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.answers import Answers
+from mpirobust.types import Vector
 
 Blocks: TypeAlias = Iterator[tuple[slice, NDArray[np.float64]]]
 
@@ -28,7 +29,17 @@ def ordered(block: NDArray[np.float64]) -> NDArray[np.float64]:
 def median(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median of each row of `ordered`; the mean of the two in the middle if their number is even."""
     n = columns.shape[1]
-    return 0.5 * columns[:, (n - 1) // 2] + 0.5 * columns[:, n // 2]
+    return midpoint(columns[:, (n - 1) // 2], columns[:, n // 2])
+
+
+def midpoint(low: Vector, high: Vector) -> NDArray[np.float64]:
+    """Return the mean of the two values in the middle; no zero of it is negative."""
+    return np.asarray(0.5 * low + 0.5 * high + 0.0)
+
+
+def equal(weights: NDArray[np.float64]) -> bool:
+    """Return whether all rows count the same."""
+    return bool((weights == weights[:1]).all())
 
 
 def weighted_median(block: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -37,14 +48,14 @@ def weighted_median(block: NDArray[np.float64], weights: NDArray[np.float64]) ->
     The mean of the smallest value with at least half of the weight up to it and the smallest with
     more than half; with equal weights, `median` to the bit.
     """
-    if (weights == weights[0]).all():
+    if equal(weights):
         return median(ordered(block))
     order = np.argsort(block.T, axis=1)
     reach = np.cumsum(weights[order], axis=1)
     half = 0.5 * reach[:, -1:]
     middle = np.stack([np.argmax(reach >= half, axis=1), np.argmax(reach > half, axis=1)])
     low, high = block[np.take_along_axis(order.T, middle, axis=0), np.arange(block.shape[1])]
-    return np.asarray(0.5 * low + 0.5 * high)
+    return midpoint(low, high)
 
 
 def coordinate_wise(

@@ -20,8 +20,11 @@ class MajorityVote(Aggregator):
     """
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
-        scale = answers.scale
-        return coordinate_wise(answers, answers.sound, lambda block: scale * np.sign(np.sign(block).sum(axis=0)))
+        scale, sound = answers.scale, answers.sound
+        packed = answers.signs(np.flatnonzero(sound))
+        if packed is not None:  # counted, not decoded: the same bits
+            return Verdict(scale * np.sign(packed.votes()), sound)
+        return coordinate_wise(answers, sound, lambda block: scale * np.sign(np.sign(block).sum(axis=0)))
 
     def tolerates(self) -> float | None:
         return 0.5

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mpirobust.aggregators._columns import coordinate_wise, weighted_median
+import numpy as np
+
+from mpirobust.aggregators._columns import coordinate_wise, equal, midpoint, weighted_median
 from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
 from mpirobust.components import component
@@ -18,6 +20,11 @@ class Median(Weighing):
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
         sound = answers.sound
         weights = answers.weights[sound]
+        packed = answers.signs(np.flatnonzero(sound)) if sound.any() and equal(weights) else None
+        if packed is not None:  # counted, not decoded: the same bits
+            n = len(packed.rows)
+            middle = [packed.order_statistic(place) for place in dict.fromkeys([(n - 1) // 2, n // 2])]
+            return Verdict(midpoint(middle[0], middle[-1]), sound)
         return coordinate_wise(answers, sound, lambda block: weighted_median(block, weights))
 
     def tolerates(self) -> float | None:

@@ -27,14 +27,17 @@ class TrimmedMean(Aggregator):
             raise PlanFault("beta", f"{self.beta} of {workers} workers, rounded up, at both ends leaves nothing")
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
-        drop = share(self.beta, len(answers))
+        drop, sound = share(self.beta, len(answers)), answers.sound
+        packed = answers.signs(np.flatnonzero(sound)) if sound.any() else None
+        if packed is not None:  # counted, not decoded
+            return Verdict(packed.trimmed_mean(min(drop, (len(packed.rows) - 1) // 2)), sound)
 
         def trimmed(block: NDArray[np.float64]) -> NDArray[np.float64]:
             n = block.shape[0]
             cut = min(drop, (n - 1) // 2)
             return np.asarray(ordered(block)[:, cut : n - cut].mean(axis=1))
 
-        return coordinate_wise(answers, answers.sound, trimmed)
+        return coordinate_wise(answers, sound, trimmed)
 
     def tolerates(self) -> float | None:
         return self.beta

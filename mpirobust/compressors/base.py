@@ -5,14 +5,57 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.errors import Malformed
 from mpirobust.types import Layout, Message, Vector
 
 BLOCK = 8192  # coordinates that are decoded together by the rules that work block by block
+
+
+@dataclass(frozen=True)
+class PackedSigns:
+    """Vectors whose entries are plus or minus one number each, still packed: rules can count bits instead of decoding.
+
+    Attributes:
+        rows: the signs of each vector; + if a bit is set, the most significant bit of a byte first.
+        scales: of each vector, shape (n,), float64, finite, not negative.
+        dim: d.
+    """
+
+    rows: Sequence[NDArray[np.uint8]]
+    scales: NDArray[np.float64]
+    dim: int
+
+    def votes(self) -> NDArray[np.int64]:
+        """Return how many more of the vectors are positive than negative in each coordinate, shape (d,)."""
+        voters = [self.rows[k] for k in np.flatnonzero(self.scales).tolist()]
+        return 2 * kernels.count(voters, self.dim).astype(np.int64) - len(voters)
+
+    def order_statistic(self, place: int) -> Vector:
+        """Return, of each coordinate, the entry at this place (from 0) in ascending order, shape (d,)."""
+        rows, values = self._ascending()
+        return kernels.order_statistic(rows, values, place, self.dim)
+
+    def trimmed_mean(self, cut: int) -> Vector:
+        """Return, of each coordinate, the mean of the entries without the `cut` lowest and highest, shape (d,)."""
+        rows, values = self._ascending()
+        return kernels.trimmed_sum(rows, values, cut, self.dim) / (len(rows) - 2 * cut)
+
+    def gram(self) -> NDArray[np.float64]:
+        """Return the inner products of the vectors, shape (n, n): integers times two scales, rounded once."""
+        products = self.dim - 2 * kernels.differences(self.rows, self.dim)
+        return np.outer(self.scales, self.scales) * products
+
+    def _ascending(self) -> tuple[list[NDArray[np.uint8]], NDArray[np.float64]]:
+        """Return the rows by rising scale, and the values that entries may have, ascending."""
+        order = np.argsort(self.scales, kind="stable")
+        values = self.scales[order]
+        return [self.rows[k] for k in order.tolist()], np.concatenate([0.0 - values[::-1], values])
 
 
 class Code(ABC):
@@ -59,6 +102,10 @@ class Code(ABC):
         `start` is a multiple of `BLOCK` and `out` is not wider than that: a code that
         can only be read from its beginning lays out its segments so.
         """
+
+    def signs(self, messages: Sequence[Message]) -> PackedSigns | None:
+        """Return the vectors of messages whose norm is finite, if they are plus or minus one number each; else None."""
+        return None
 
     def decode(self, message: Message) -> Vector:
         """Return the vector of `message`, shape (d,), float64, finite.

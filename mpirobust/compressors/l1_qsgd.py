@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.components import component
-from mpirobust.compressors._signs import Zeros, add_signs, fill_signs, pack_signs
-from mpirobust.compressors.base import Code, Compressor, expect_length
+from mpirobust.compressors._signs import Zeros, fill_signs, pack_signs
+from mpirobust.compressors.base import Code, Compressor, PackedSigns, expect_length
 from mpirobust.errors import Malformed
 from mpirobust.types import Layout, Message, Vector
 
@@ -69,11 +70,13 @@ class _ScaledSigns(Code):
         return 1.0 if q == np.inf else float(self.dim ** (1 / q))
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
-        if messages:
-            add_signs(out, weights * _scales(messages), [_packed(message) for message in messages])
+        kernels.add_signs([_packed(message) for message in messages], weights * _scales(messages), out)
 
     def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         fill_signs(out, [_packed(message) for message in messages], start, _scales(messages))
+
+    def signs(self, messages: Sequence[Message]) -> PackedSigns:
+        return PackedSigns([_packed(message) for message in messages], _scales(messages), self.dim)
 
 
 def _packed(message: Message) -> NDArray[np.uint8]:

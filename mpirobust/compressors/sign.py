@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.components import component
-from mpirobust.compressors._signs import Zeros, add_signs, fill_signs, pack_signs
-from mpirobust.compressors.base import Code, Compressor, expect_length
+from mpirobust.compressors._signs import Zeros, fill_signs, pack_signs
+from mpirobust.compressors.base import Code, Compressor, PackedSigns, expect_length
 from mpirobust.types import Layout, Message, Vector
 
 
@@ -47,9 +48,11 @@ class _Signs(Code):
         return 1.0 if q == np.inf else self.dim ** (1 / q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
-        if messages:
-            add_signs(out, weights, [np.frombuffer(message, np.uint8) for message in messages])
+        kernels.add_signs([np.frombuffer(message, np.uint8) for message in messages], weights, out)
 
     def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         packed = [np.frombuffer(message, np.uint8) for message in messages]
         fill_signs(out, packed, start, np.ones(len(packed)))
+
+    def signs(self, messages: Sequence[Message]) -> PackedSigns:
+        return PackedSigns([np.frombuffer(each, np.uint8) for each in messages], np.ones(len(messages)), self.dim)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.types import Vector
 
 LIMBS = 4
 _BITS = 44  # of each limb; the other 19 of an int64 leave room for 2^19 terms
 _TOP = 2.0**76  # magnitude that a term must stay below
-_BLOCK = 8192  # coordinates at a time: what is between stays in the cache
-_UNITS = [_TOP * 2.0 ** (-_BITS * (limb + 1)) for limb in range(LIMBS)]  # the last is 2^-100
+_UNITS = _TOP * 2.0 ** (-_BITS * np.arange(1.0, LIMBS + 1))  # the last is 2^-100
 
 
 class ExactSum:
@@ -32,19 +32,8 @@ class ExactSum:
 
     def add(self, v: Vector) -> None:
         """Add one term, shape (d,)."""
-        largest = np.abs(v).max(initial=0.0)
-        if not largest < _TOP:
+        if not kernels.add_exact(v, _UNITS, _TOP, self._limbs):
             self._misfits += 1
-            return
-        for start in range(0, v.size, _BLOCK):
-            rest = v[start : start + _BLOCK].astype(np.float64)
-            for limb, unit in zip(self._limbs[:, start : start + _BLOCK], _UNITS, strict=True):
-                if unit > largest:
-                    continue
-                units = np.trunc(rest * (1 / unit))  # exact, as is the next: powers of two
-                limb += units.astype(np.int64)
-                units *= unit
-                rest -= units  # exact: the leading bits of rest go away
 
     def total(self) -> Vector:
         """Return the sum, shape (d,), float64."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import mpirobust
+from mpirobust import kernels
 from mpirobust.components import component
 from mpirobust.files import printable
 
@@ -35,7 +36,7 @@ class Records:
 def provenance(
     comm_versions: Mapping[str, str], hosts: Sequence[str], plan_file: str, records: Records
 ) -> dict[str, str]:
-    """Return attributes for the trace: versions, hosts by rank, git commit, command line and start time in UTC.
+    """Return attributes for the trace: versions, hosts by rank, kernels, git commit, command line and start in UTC.
 
     Args:
         plan_file: the path of the plan; '' if it is not known.
@@ -49,6 +50,7 @@ def provenance(
     facts = {
         **{f"version_{name}": text for name, text in versions.items()},
         "hosts": " ".join(hosts if records.hosts else [numbers[host] for host in hosts]),
+        "kernels": kernels.in_use(),
         "git_commit": git_commit(Path(mpirobust.__file__).parent.parent),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.aggregators.base import share
 from mpirobust.answers import NORM_PREFIX
 from mpirobust.cluster.protocol import HEADER, LENGTH
@@ -79,6 +80,7 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
         f"  delta       {delta}",
         *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in plan.origins().items()),
         *(f"  theory      {sentence}" for sentence in said),
+        f"  kernels     {kernels.in_use()}",
         f"  memory      about {_mib(each)} a worker plus {_mib(per_rank)} a rank, {_mib(center)} at the center",
     ]
     return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""The loops of kernels/src/loops.hpp in NumPy, bit for bit; the signatures are those of the compiled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.types import Vector
+
+_BLOCK = 8192  # coordinates at a time: what is between stays in the cache
+
+
+def count(rows: Sequence[NDArray[np.uint8]], out: NDArray[np.uint32]) -> None:
+    out[:] = 0
+    for where, bits in _bits(rows, out.size):
+        out[where] = bits.sum(axis=0, dtype=np.uint32)
+
+
+def order(rows: Sequence[NDArray[np.uint8]], values: NDArray[np.float64], place: int, out: Vector) -> None:
+    for where, places in _places(rows, out.size):
+        out[where] = values[np.sort(places, axis=1)[:, place]]
+
+
+def add(rows: Sequence[NDArray[np.uint8]], weights: NDArray[np.float64], out: Vector) -> None:
+    for first in range(0, len(rows), 8):
+        group = weights[first : first + 8].tolist()
+        sums = np.array([-group[0], group[0]])  # of the signs that the bits of a number say, the first row's first
+        for weight in group[1:]:
+            sums = np.add.outer(sums, [-weight, weight]).ravel()
+        for where, bits in _bits(rows[first : first + 8], out.size):
+            out[where] += sums[np.packbits(bits, axis=0)[0] >> (8 - len(group))]
+
+
+def trim(rows: Sequence[NDArray[np.uint8]], values: NDArray[np.float64], cut: int, out: Vector) -> None:
+    n = len(rows)
+    out[:] = 0
+    for where, places in _places(rows, out.size):
+        for place in np.sort(places, axis=1)[:, cut : n - cut].T:
+            out[where] += values[place]
+
+
+def compare(rows: Sequence[NDArray[np.uint8]], dim: int, out: NDArray[np.int64]) -> None:
+    words = np.zeros((len(rows), (dim + 63) // 64 * 8), np.uint8)
+    for word, row in zip(words, rows, strict=True):
+        word[: (dim + 7) // 8] = row[: (dim + 7) // 8]
+    if dim % 8:
+        words[:, dim // 8] &= 0xFF << (8 - dim % 8) & 0xFF
+    whole = words.view(np.uint64)
+    for i in range(len(whole)):
+        out[i] = np.bitwise_count(whole ^ whole[i]).sum(axis=1, dtype=np.int64)
+
+
+def pack(v: Vector, out: NDArray[np.uint8]) -> int:
+    out[:] = np.packbits(v >= 0)
+    return v.size - int(np.count_nonzero(v))
+
+
+def add_exact(v: Vector, units: NDArray[np.float64], top: float, limbs: NDArray[np.int64]) -> bool:
+    largest = np.abs(v).max(initial=0.0)
+    if not largest < top:
+        return False
+    for start in range(0, v.size, _BLOCK):
+        rest = v[start : start + _BLOCK].astype(np.float64)
+        for limb, unit in zip(limbs[:, start : start + _BLOCK], units.tolist(), strict=True):
+            if unit > largest:
+                continue
+            whole = np.trunc(rest * (1 / unit))  # exact, as is the next: powers of two
+            limb += whole.astype(np.int64)
+            whole *= unit
+            rest -= whole  # exact: the leading bits of rest go away
+    return True
+
+
+def _bits(rows: Sequence[NDArray[np.uint8]], dim: int) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+    """Yield the bits, shape (n, at most _BLOCK), some coordinates at a time."""
+    for start in range(0, dim if rows else 0, _BLOCK):
+        stop = min(start + _BLOCK, dim)
+        packed = np.stack([row[start // 8 : (stop + 7) // 8] for row in rows])
+        yield slice(start, stop), np.unpackbits(packed, axis=1, count=stop - start)
+
+
+def _places(rows: Sequence[NDArray[np.uint8]], dim: int) -> Iterator[tuple[slice, NDArray[np.intp]]]:
+    """Yield the place of each entry among the values, shape (at most _BLOCK, n), some coordinates at a time."""
+    n, k = len(rows), np.arange(len(rows))
+    for where, bits in _bits(rows, dim):
+        yield where, np.where(bits, (n + k)[:, None], (n - 1 - k)[:, None]).T

@@ -1,0 +1,64 @@
+"""The package where nothing can be compiled, and the compiled loops under sanitizers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.launching import REPOSITORY
+
+
+def _source(tmp_path: Path) -> Path:
+    """Return a copy of what is built from."""
+    copy = tmp_path / "source"
+    copy.mkdir()
+    shutil.copytree(REPOSITORY / "mpirobust", copy / "mpirobust", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for name in ["CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml"]:
+        shutil.copy(REPOSITORY / name, copy / name)
+    return copy
+
+
+def test_without_a_compiler_the_package_installs_and_works_with_the_twins(tmp_path: Path) -> None:
+    """Alone holds the fallback of pyproject.toml; some 20 s, for a build environment of its own."""
+    nowhere = {**os.environ, "CXX": str(tmp_path / "no-compiler"), "CC": str(tmp_path / "no-compiler")}
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path / "there")]
+    subprocess.run([*install, str(_source(tmp_path))], env=nowhere, check=True, timeout=300)
+    assert not list((tmp_path / "there").rglob("_compiled*.so"))
+    code = "import numpy, mpirobust.kernels as k; print(k.available(), k.count([numpy.ones(1, numpy.uint8)], 8))"
+    there = {**os.environ, "PYTHONPATH": str(tmp_path / "there")}
+    found = subprocess.run([sys.executable, "-c", code], env=there, cwd=tmp_path, capture_output=True, text=True)
+    assert found.stdout == "['numpy'] [0 0 0 0 0 0 0 1]\n", found
+
+
+def test_the_loops_under_the_sanitizers(tmp_path: Path) -> None:
+    """Alone sees a read beyond the rows and an overflow of an integer; half a minute, for the build."""
+    compiler = shutil.which("g++")
+    runtime = compiler and subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True)
+    if not runtime or not Path(runtime.stdout.strip()).is_file():
+        pytest.skip("no g++ with an address sanitizer")
+    there = tmp_path / "there"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(there)]
+    sanitized = ["--config-settings=cmake.define.MPIROBUST_SANITIZE=ON", str(_source(tmp_path))]
+    subprocess.run([*install, *sanitized], check=True, timeout=300)
+    shutil.copytree(REPOSITORY / "tests", there / "tests")
+    watched = {
+        **os.environ,
+        "LD_PRELOAD": runtime.stdout.strip(),
+        "ASAN_OPTIONS": "detect_leaks=0",  # of the interpreter
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "PYTHONPATH": str(there),
+    }
+    pytest_there = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(there)]
+    found = subprocess.run(
+        [*pytest_there, "-c", str(REPOSITORY / "pyproject.toml"), str(there / "tests/kernels/test_loops.py")],
+        env=watched,
+        cwd=there,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
