@@ -15,8 +15,8 @@ from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.launch import let_rank_0_speak, open_communicator, speaks
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
 from mpirobust.files import expanded
-from mpirobust.reports.metrics import Audited
 from mpirobust.terminal import bearing_streams, say, show
+from mpirobust.types import Audited
 
 
 class _AnyPath(click.Path):
@@ -248,8 +248,7 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
     from mpirobust.reports.curves import expect_drawable
 
     drawn = [path for path in out if path.suffix != ".csv"]
-    if drawn:
-        expect_drawable(drawn)
+    expect_drawable(drawn)
     runs = run_table.rows(run_table.folders(paths))
     found = comparison.scaling(runs)
     show(comparison.as_text(found, runs))

@@ -15,6 +15,9 @@ Vector: TypeAlias = NDArray[np.floating[Any]]  # 1-D, shape (d,)
 Rows: TypeAlias = NDArray[np.intp]  # row numbers, ascending
 Message: TypeAlias = bytes | bytearray | memoryview
 Held: TypeAlias = Mapping[int, tuple[Vector, ...]]  # what workers hold of a coded way down: kind of query -> vectors
+Audited: TypeAlias = Literal[  # columns of the audits that can be drawn
+    "distance", "loss", "gradient_norm", "test_accuracy", "test_loss", "balanced_accuracy", "auc"
+]
 OnFailure: TypeAlias = Literal["stop", "drop", "adopt"]  # what happens to the workers of a rank that fails
 
 

@@ -155,10 +155,11 @@ print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name],
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
     *("answers", "catalog", "cli", "components", "errors", "files", "plan", "round_times", "shard", "stop_rules"),
-    *("streams", "terminal", "time_limit", "types", "numerics", "comm", "observers.audit", "observers.checkpoint"),
+    *("streams", "terminal", "time_limit", "types", "kernels", "numerics", "comm"),
+    *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
-    *("cluster.connect", "cluster.placement", "cluster.protocol", "cluster.row_metrics", "cluster.worker"),
-    *("cluster.worker_group", "cluster.worker_loop", "records.plan_record", "records.provenance"),
+    *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),
+    *("cluster.worker", "cluster.worker_group", "cluster.worker_loop", "records.plan_record", "records.provenance"),
     *("run.experiment", "run.ranks", "run.setup", "run.stop_signals", "run.watchdog"),
     *("data.sources.regression", "problems.least_squares", "algorithms.first_order"),  # the kinds of the quickstart
     *("compressors._signs", "compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian"),

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.errors import SetupFault
-from mpirobust.kernels import twins
 from mpirobust.types import Vector
 
 NUMPY = "numpy"
@@ -39,9 +38,13 @@ def use(name: str) -> None:
     global _loops, _name
     if name not in available():
         raise SetupFault(f"{_VARIABLE}={name}: not available here; choose from {', '.join(available())}")
-    if name != NUMPY:
+    if name == NUMPY:
+        from mpirobust.kernels import twins
+
+        _loops, _name = twins, name
+    else:
         _compiled.choose(name)
-    _loops, _name = (twins if name == NUMPY else _compiled), name
+        _loops, _name = _compiled, name
 
 
 def _built() -> Any:
@@ -53,8 +56,8 @@ def _built() -> Any:
 
 
 _compiled = _built()
-_loops: Any = twins
-_name = NUMPY
+_loops: Any
+_name: str
 use(os.environ.get(_VARIABLE) or available()[0])
 
 

@@ -92,12 +92,14 @@ def figure(
 
 
 def expect_drawable(out: Sequence[Path]) -> None:
-    """Raise unless pictures can be written to the paths `out`. Call this before work that would be lost otherwise.
+    """Raise unless pictures can be written to the paths `out`, if any; to be called before work that would be lost.
 
     Raises:
         SetupFault: matplotlib is not installed, or a path names no kind of picture.
         StorageFault: a file cannot be written.
     """
+    if not out:
+        return
     os.environ.pop("MPLBACKEND", None)  # names a window, perhaps of a notebook that is not installed; none is opened
     try:
         from matplotlib.figure import Figure

@@ -8,10 +8,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-# The columns of the audits that can be drawn.
-Audited: TypeAlias = Literal[
-    "distance", "loss", "gradient_norm", "test_accuracy", "test_loss", "balanced_accuracy", "auc"
-]
+from mpirobust.types import Audited
+
 # Of an audit, or the least of all audits so far; the smaller the better. These are compared in studies.
 Metric: TypeAlias = Literal[
     "distance",

@@ -12,8 +12,9 @@ import pytest
 from mpirobust.errors import SetupFault
 from mpirobust.records.trace import Trace
 from mpirobust.reports.curves import curve
-from mpirobust.reports.metrics import DERIVED, LABELS, Audited, Metric
+from mpirobust.reports.metrics import DERIVED, LABELS, Metric
 from mpirobust.reports.summary import as_text, summary
+from mpirobust.types import Audited
 from tests.support.sealing import resealed
 
 VALUES = {"test_accuracy": 0.97, "test_loss": 0.125, "balanced_accuracy": 0.75, "auc": 0.875}
