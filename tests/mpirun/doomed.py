@@ -38,12 +38,12 @@ def dies(owner: Any, name: str, count: int, after: int) -> None:
         clock.round, clock.calls = arguments[1], 0
         return reply(*arguments)
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **named: Any) -> Any:
         clock.calls += 1
         if (clock.round, clock.calls) == (after, count):
             time.sleep(_PAUSE)
             die()
-        return method(*arguments)
+        return method(*arguments, **named)
 
     replace(WorkerGroup, "reply", replying)
     replace(owner, name, counted)
@@ -64,12 +64,12 @@ def waits(owner: Any, name: str, count: int, notes: Path, doomed: list[str]) -> 
     """The center waits in the call of `owner.name` number `count` until the doomed ranks are dead."""
     clock, method = Clock(), getattr(owner, name)
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **named: Any) -> Any:
         clock.calls += 1
         if clock.calls == count:
             (notes / "center").touch()
             wait_for(lambda: all(is_dead(notes, each) for each in doomed))
-        return method(*arguments)
+        return method(*arguments, **named)
 
     replace(owner, name, counted)
 
