@@ -71,8 +71,8 @@ class Answers(ABC):
     def gram(self, workers: Rows, beside: Vector | None = None) -> NDArray[np.float64]:
         """Return the inner products of these vectors (sound ones) times the scale, shape (n, n).
 
-        Those of packed signs are exact but for one rounding. Others are relative to an origin among the vectors, so
-        that differences do not cancel against a large common part, and not finite for vectors too long to be squared.
+        They are relative to an origin among the vectors, so that differences do not cancel
+        against a large common part. Entries of vectors too long to be squared are not finite.
 
         Args:
             beside: one more vector, in the units of `blocks`, which comes last: the shape is then (n + 1, n + 1).

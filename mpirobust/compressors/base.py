@@ -14,6 +14,7 @@ from mpirobust import kernels
 from mpirobust.errors import Malformed
 from mpirobust.types import Layout, Message, Vector
 
+FLOAT32_DELTA = 1 - 2.0**-48  # of a code that loses nothing but the rounding to float32
 BLOCK = 8192  # coordinates that are decoded together by the rules that work block by block
 
 
@@ -47,9 +48,21 @@ class PackedSigns:
         return kernels.trimmed_sum(rows, values, cut, self.dim) / (len(rows) - 2 * cut)
 
     def gram(self) -> NDArray[np.float64]:
-        """Return the inner products of the vectors, shape (n, n): integers times two scales, rounded once."""
-        products = self.dim - 2 * kernels.differences(self.rows, self.dim)
-        return np.outer(self.scales, self.scales) * products
+        """Return the inner products of the vectors relative to the one of median scale, shape (n, n).
+
+        They are counts of coordinates times sums and differences of two scales, so that nothing common is rounded.
+        """
+        differ, scales = kernels.differences(self.rows, self.dim), self.scales
+        if not scales.size:
+            return np.zeros((0, 0))
+        origin = np.argsort(scales, kind="stable")[(scales.size - 1) // 2]
+        apart = differ[origin]  # in how many coordinates the sign is not that of the origin
+        both = (apart[:, None] + apart - differ) // 2
+        first = apart[:, None] - both  # the first of the two and not the second
+        far, near = scales + scales[origin], scales - scales[origin]
+        mixed = first * np.outer(far, near)
+        same = both * np.outer(far, far) + (self.dim - differ - both) * np.outer(near, near)
+        return np.asarray(same - (mixed + mixed.T))
 
     def _ascending(self) -> tuple[list[NDArray[np.uint8]], NDArray[np.float64]]:
         """Return the rows by rising scale, and the values that entries may have, ascending."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.components import component
-from mpirobust.compressors.base import Code, Compressor, expect_length
+from mpirobust.compressors.base import FLOAT32_DELTA, Code, Compressor, expect_length
 from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Layout, Message, Vector
 
@@ -30,7 +30,7 @@ class Identity(Compressor):
         return layout.dim * self._wire.itemsize
 
     def delta(self, layout: Layout) -> float | None:
-        return 1.0 if self.dtype == "float64" else 1.0 - 2.0**-48
+        return 1.0 if self.dtype == "float64" else FLOAT32_DELTA
 
 
 @dataclass(frozen=True)

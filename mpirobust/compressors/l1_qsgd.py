@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mpirobust import kernels
 from mpirobust.components import component
 from mpirobust.compressors._signs import Zeros, fill_signs, pack_signs
-from mpirobust.compressors.base import Code, Compressor, PackedSigns, expect_length
+from mpirobust.compressors.base import FLOAT32_DELTA, Code, Compressor, PackedSigns, expect_length
 from mpirobust.errors import Malformed
 from mpirobust.types import Layout, Message, Vector
 
@@ -36,7 +36,7 @@ class L1QSGD(Compressor):
         return _SCALE.itemsize + (layout.dim + 7) // 8
 
     def delta(self, layout: Layout) -> float | None:
-        return 1 / layout.dim
+        return min(1 / layout.dim, FLOAT32_DELTA)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mpirobust.components import Count, component
 from mpirobust.compressors._sparse import VALUE, pack_positions, position_nbytes, scatter, unpack_positions
-from mpirobust.compressors.base import Code, Compressor, expect_length
+from mpirobust.compressors.base import FLOAT32_DELTA, Code, Compressor, expect_length
 from mpirobust.errors import Malformed, PlanFault
 from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Layout, Message, Vector
@@ -34,7 +34,7 @@ class TopK(Compressor):
         return position_nbytes(layout.dim, self.k) + self.k * VALUE.itemsize
 
     def delta(self, layout: Layout) -> float | None:
-        return self.k / layout.dim
+        return min(self.k / layout.dim, FLOAT32_DELTA)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,10 @@ from mpirobust.cluster.receiver import RoundReceiver
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
+from mpirobust.compressors.l1_qsgd import L1QSGD
 from mpirobust.compressors.qsgd import QSGD
 from mpirobust.compressors.randomk import RandomK
+from mpirobust.compressors.topk import TopK
 from mpirobust.compressors.uniform import Uniform
 from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
@@ -122,6 +124,16 @@ def test_a_code_that_loses_nothing_tells_every_vector_to_the_bit() -> None:
         query = center.coded(0, Query((np.full(D, scale / 3),)))
         np.testing.assert_array_equal(query.vectors[0], scale / 3)
         center = center.after(query)
+
+
+@pytest.mark.parametrize("compressor", [TopK(k=1), RandomK(k=1), L1QSGD()], ids=repr)
+def test_a_code_that_loses_only_the_rounding_makes_up_for_it(compressor: Compressor) -> None:
+    """A code of all coordinates in float32 still rounds: what it lost follows with the next query."""
+    center, x = Downlink(3, flat(1), compressor, np.zeros(1)), np.array([1 / 3])
+    for t in range(3):
+        query = center.coded(t, Query((x,)))
+        center = center.after(query)
+    np.testing.assert_allclose(query.vectors[0], x, rtol=1e-15)
 
 
 @pytest.mark.parametrize(

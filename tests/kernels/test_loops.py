@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mpirobust import kernels
+from mpirobust.aggregators._geometry import squared_distances
 from mpirobust.compressors.base import PackedSigns
 from mpirobust.errors import SetupFault
 from mpirobust.kernels import twins
@@ -96,10 +97,20 @@ def test_the_inner_products_are_those_of_the_decoded_vectors(n: int) -> None:
     for dim in [*_DIMS, 16_384, 16_385]:
         rows, scales = _rows(n, dim, rng), rng.random(n)
         signs = 2 * _bits(rows, dim).astype(np.int64) - 1
-        np.testing.assert_array_equal(PackedSigns(rows, np.ones(n), dim).gram(), signs @ signs.T)
+        apart = signs - signs[(n - 1) // 2] if n else signs  # from the origin, of equal scales the middle one
+        np.testing.assert_array_equal(PackedSigns(rows, np.ones(n), dim).gram(), apart @ apart.T)
         found = PackedSigns(rows, scales, dim).gram()
-        np.testing.assert_allclose(found, np.outer(scales, scales) * (signs @ signs.T), rtol=1e-15)
+        vectors = scales[:, None] * signs
+        vectors -= vectors[np.argsort(scales)[(n - 1) // 2]] if n else 0
+        np.testing.assert_allclose(found, vectors @ vectors.T, rtol=1e-12, atol=1e-12 * dim)
         np.testing.assert_array_equal(found, found.T)
+
+
+def test_inner_products_keep_the_distances_of_vectors_that_are_almost_equal() -> None:
+    rng, dim = np.random.default_rng(0), 100_003
+    scales = 0.1 + 1e-9 * rng.random(9)
+    found = squared_distances(PackedSigns(_rows(1, dim, rng) * 9, scales, dim).gram())
+    np.testing.assert_allclose(found, (scales[:, None] - scales) ** 2 * dim, rtol=1e-5, atol=1e-18)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
@@ -33,8 +34,6 @@ Block load(const uint8_t *row, size_t have) {
     std::memcpy(&block, row, have);
     return block;
 }
-
-Block load(const uint8_t *row) { return load(row, bytes); }
 
 size_t bit_width(size_t n) {
     size_t bits = 0;
