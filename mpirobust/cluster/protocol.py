@@ -75,8 +75,8 @@ def most_up(round_limit: int, ranks: int) -> int:
 
 def bytes_down(workers: int, query: Query) -> int:
     """Return the bytes of the header and the vectors, once for each worker; of their messages if they are coded."""
-    vectors = sum(v.nbytes for v in query.vectors)
-    return workers * (HEADER.itemsize + (len(_packed(query.coded)) if query.coded else vectors))
+    coded = sum(LENGTH.itemsize + len(message) for message in query.coded)
+    return workers * (HEADER.itemsize + (coded or sum(v.nbytes for v in query.vectors)))
 
 
 def _packed(coded: Sequence[bytes]) -> bytes:

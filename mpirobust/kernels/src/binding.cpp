@@ -51,49 +51,56 @@ std::vector<const std::uint8_t *> starts(const Rows &rows, size_t dim) {
 
 void count(const Rows &rows, Vector<std::uint32_t> out) {
     auto found = starts(rows, out.size());
+    const Loops *chosen = loops;
     nb::gil_scoped_release release;
-    loops->count(found.data(), found.size(), out.size(), out.data());
+    chosen->count(found.data(), found.size(), out.size(), out.data());
 }
 
 void order(const Rows &rows, Vector<const double> values, size_t place, Vector<double> out) {
     auto found = starts(rows, out.size());
     expect(values.size() == 2 * rows.size() && place < rows.size(), "values or place do not fit the rows");
+    const Loops *chosen = loops;
     nb::gil_scoped_release release;
-    loops->order(found.data(), found.size(), out.size(), values.data(), place, out.data());
+    chosen->order(found.data(), found.size(), out.size(), values.data(), place, out.data());
 }
 
 void add(const Rows &rows, Vector<const double> weights, Vector<double> out) {
     auto found = starts(rows, out.size());
     expect(weights.size() == rows.size(), "not as many weights as rows");
+    const Loops *chosen = loops;
     nb::gil_scoped_release release;
-    loops->add(found.data(), found.size(), out.size(), weights.data(), out.data());
+    chosen->add(found.data(), found.size(), out.size(), weights.data(), out.data());
 }
 
 void trim(const Rows &rows, Vector<const double> values, size_t cut, Vector<double> out) {
     auto found = starts(rows, out.size());
-    expect(values.size() == 2 * rows.size() && 2 * cut < rows.size(), "values or cut do not fit the rows");
+    expect(values.size() == 2 * rows.size() && cut < rows.size() && 2 * cut < rows.size(), "values or cut do not fit the rows");
+    const Loops *chosen = loops;
     nb::gil_scoped_release release;
-    loops->trim(found.data(), found.size(), out.size(), values.data(), cut, out.data());
+    chosen->trim(found.data(), found.size(), out.size(), values.data(), cut, out.data());
 }
 
 void compare(const Rows &rows, size_t dim, Square out) {
     auto found = starts(rows, dim);
     expect(out.shape(0) == rows.size() && out.shape(1) == rows.size(), "out has another shape");
+    const Loops *chosen = loops;
     nb::gil_scoped_release release;
-    loops->compare(found.data(), found.size(), dim, out.data());
+    chosen->compare(found.data(), found.size(), dim, out.data());
 }
 
 template <class T, auto loop> size_t pack(Vector<const T> v, Vector<std::uint8_t> out) {
     expect(out.size() == (v.size() + 7) / 8, "out has another length");
+    const Loops *chosen = loops;
     nb::gil_scoped_release release;
-    return (loops->*loop)(v.data(), v.size(), out.data());
+    return (chosen->*loop)(v.data(), v.size(), out.data());
 }
 
 template <class T, auto loop> bool add_exact(Vector<const T> v, Vector<const double> units, double top,
                                              nb::ndarray<std::int64_t, nb::shape<4, -1>, nb::c_contig, nb::device::cpu> limbs) {
     expect(units.size() == 4 && limbs.shape(1) == v.size(), "limbs or units have another length");
+    const Loops *chosen = loops;
     nb::gil_scoped_release release;
-    return (loops->*loop)(v.data(), v.size(), units.data(), top, limbs.data());
+    return (chosen->*loop)(v.data(), v.size(), units.data(), top, limbs.data());
 }
 
 }  // namespace
