@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import compileall
-import os
 import re
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from py_compile import PycInvalidationMode
 from time import perf_counter
 
 from tests.breaks.catalogue import ROOT, TIERS, Break, load
+from tests.support.elsewhere import environment_of
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEAD = ("id", "tier", "what is broken", "verdict", "caught by", "seconds", "commit")
@@ -139,7 +139,7 @@ def _pytest(copy: Path, each: Break) -> tuple[int, str]:
         each.tier,
         *each.tests,
     ]
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "250"}
+    environment = {**environment_of(copy), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "250"}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=_SECONDS)
     return done.returncode, done.stdout + done.stderr
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.elsewhere import environment_of
 from tests.support.launching import REPOSITORY
 
 
@@ -30,7 +31,7 @@ def test_without_a_compiler_the_package_installs_and_works_with_the_twins(tmp_pa
     subprocess.run([*install, str(_source(tmp_path))], env=nowhere, check=True, timeout=300)
     assert not list((tmp_path / "there").rglob("_compiled*.so"))
     code = "import numpy, mpirobust.kernels as k; print(k.available(), k.count([numpy.ones(1, numpy.uint8)], 8))"
-    there = {**os.environ, "PYTHONPATH": str(tmp_path / "there")}
+    there = environment_of(tmp_path / "there")
     found = subprocess.run([sys.executable, "-c", code], env=there, cwd=tmp_path, capture_output=True, text=True)
     assert found.stdout == "['numpy'] [0 0 0 0 0 0 0 1]\n", found
 
@@ -47,12 +48,14 @@ def test_the_loops_under_the_sanitizers(tmp_path: Path) -> None:
     subprocess.run([*install, *sanitized], check=True, timeout=300)
     shutil.copytree(REPOSITORY / "tests", there / "tests")
     watched = {
-        **os.environ,
+        **environment_of(there),
         "LD_PRELOAD": runtime.stdout.strip(),
         "ASAN_OPTIONS": "detect_leaks=0",  # of the interpreter
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-        "PYTHONPATH": str(there),
     }
+    code = "from mpirobust.kernels import _compiled; print(_compiled.__file__)"
+    used = subprocess.run([sys.executable, "-c", code], env=watched, cwd=there, capture_output=True, text=True)
+    assert used.stdout.startswith(str(there)), used
     pytest_there = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(there)]
     found = subprocess.run(
         [*pytest_there, "-c", str(REPOSITORY / "pyproject.toml"), str(there / "tests/kernels/test_loops.py")],
