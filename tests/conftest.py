@@ -43,7 +43,15 @@ _TIERS = {
             "mpirun/test_deaths.py::test_nobody_left_in_an_audit_is_not_divergence",
             "mpirun/test_deaths.py::test_a_worker_that_fails_is_absent_and_its_rank_lives_on",
             "mpirun/test_deaths.py::test_the_last_step_before_the_rounds_ends_alike_on_all_ranks",
+            *(
+                "mpirun/test_deaths.py::test_more_absent_than_the_rule_bears_ends_the_run_and_resume_gives_the_bits_of_an_"
+                f"undisturbed_one[difference-{attack}]"
+                for attack in ("collude-10", "sign-flip-14")
+            ),
             "mpirun/test_deaths_in_studies.py",
+            "mpirun/test_main_job.py::test_garbage_changes_nothing_but_the_kept_sets",
+            "mpirun/test_kill_and_resume.py::test_what_is_remembered_goes_on_on_other_ranks[difference-ranks0]",
+            "studies/test_figures.py::test_runs_draws_and_judges[3]",
             "mpirun/test_kill_and_resume.py::test_killed_again_and_again",
             "mpirun/test_resources.py::test_a_second_job_in_the_same_folder_leaves_the_first_alone[3]",
             "mpirun/test_resources.py::test_damaged_checkpoints_under_several_ranks",
