@@ -10,13 +10,13 @@ is that of the code. Runs that are there are not repeated. About half an hour fo
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+from origin import commit
 
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.files import write_csv
@@ -48,8 +48,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=_ROOT / "benchmarks" / "downlink.csv")
     parser.add_argument("--seeds", type=int, default=3)
     asked = parser.parse_args()
-    git = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    made_by = commit()
     rows: list[list[object]] = [[*_HEAD, *_MORE]]
     for (plan, own, metric, goal), attacked in product(_CASES, (True, False)):
         for code, seed in product(_CODES, range(1, asked.seeds + 1)):
@@ -60,7 +59,7 @@ def main() -> None:
                 sys.exit(ended)
             workers = "attacked" if attacked else "honest"
             found = finish(task.folder, metric, goal)
-            rows.append([plan, " ".join(sets), code, workers, seed, metric, goal, *found, commit, task.folder.name])
+            rows.append([plan, " ".join(sets), code, workers, seed, metric, goal, *found, made_by, task.folder.name])
             write_csv(asked.out, rows)
         show(f"{plan}, {'attacked' if attacked else 'honest'}: done")
 

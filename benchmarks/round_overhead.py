@@ -12,11 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from operator import truediv
 from pathlib import Path
@@ -25,6 +22,7 @@ from time import perf_counter, process_time, thread_time
 from typing import TypeVar
 
 import numpy as np
+from origin import about
 from threadpoolctl import threadpool_limits
 
 from mpirobust.aggregators.base import Context, bound
@@ -182,16 +180,9 @@ def main() -> None:
         inside(asked)
         return
     rows = [measured(asked, ranks) for ranks in asked.ranks or (2, 3, 21)]
-    about = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=_HERE, capture_output=True, text=True
-        ).stdout.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "settings": {name: getattr(asked, name) for name in ("workers", "dim", "rounds", "pairs")},
-        "limit": _LIMIT,
-    }
-    _RESULT.write_text(json.dumps({**about, "runs": rows}, indent=2) + "\n")
+    settings = {name: getattr(asked, name) for name in ("workers", "dim", "rounds", "pairs")}
+    result = {**about(), "settings": settings, "limit": _LIMIT, "runs": rows}
+    _RESULT.write_text(json.dumps(result, indent=2) + "\n")
     for row in rows:
         print(row)
 

@@ -9,8 +9,9 @@ saddle. A run has left if |x_1| > 1/2 at its end. One row for each setting; the 
 from __future__ import annotations
 
 import argparse
-import subprocess
 from pathlib import Path
+
+from origin import commit
 
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.files import write_csv
@@ -48,13 +49,12 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/saddles"))
     parser.add_argument("--out", type=Path, default=_ROOT / "benchmarks" / "saddles.csv")
     asked = parser.parse_args()
-    git = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    made_by = commit()
     rows: list[list[object]] = [["features", "sigma", "set", "left", "seeds", "commit"]]
     for features, sigma, method in _CASES:
         sets = [f"data.features={features}", f"data.sigma={sigma}", *method.split(), *_QUIET.split()]
         left = sum(_leaves([*sets, f"seed={seed}"], asked.runs) for seed in _SEEDS)
-        rows.append([features, sigma, method, left, len(_SEEDS), commit])
+        rows.append([features, sigma, method, left, len(_SEEDS), made_by])
         write_csv(asked.out, rows)
 
 

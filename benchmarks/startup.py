@@ -14,18 +14,17 @@ from __future__ import annotations
 import argparse
 import compileall
 import json
-import os
-import platform
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from operator import truediv
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from time import perf_counter
+
+from origin import about
 
 import mpirobust
 
@@ -73,16 +72,8 @@ def main() -> None:
         f"{kind}_ratio": round(median(map(truediv, found[f"run_{kind}"], found[f"bare_{kind}"])), 3)
         for kind in ("wall", "cpu")
     }
-    about = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=_HERE, capture_output=True, text=True
-        ).stdout.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "ranks": asked.ranks,
-        "limit": _LIMIT,
-    }
-    result = {**about, **ratios, "files_opened": opened, "seconds": found}
+    of = {"ranks": asked.ranks, "limit": _LIMIT}
+    result = {**about(), **of, **ratios, "files_opened": opened, "seconds": found}
     _RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))
 

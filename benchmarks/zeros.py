@@ -11,11 +11,12 @@ favours "plus". One row for each run; the commit is that of the code.
 from __future__ import annotations
 
 import argparse
-import subprocess
 from itertools import product
 from operator import eq, lt
 from pathlib import Path
 from typing import Any
+
+from origin import commit
 
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.files import write_csv
@@ -42,8 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=_ROOT / "benchmarks" / "zeros.csv")
     parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args()
-    git = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    made_by = commit()
     rows: list[list[object]] = [[*_HEAD]]
     found = {}
     for data, plan, metric, sets, step in _CASES:
@@ -52,7 +52,7 @@ def main() -> None:
                 chosen = [*sets, *more, f"compressor.zeros={zeros}", f"seed={seed}"]
                 figures = result(job(_ROOT / "configs" / plan, chosen, asked.runs))
                 found[data, compressor, zeros, seed] = figures[metric]
-                values = [metric, figures[metric], figures["test_accuracy"], commit, figures["run"]]
+                values = [metric, figures[metric], figures["test_accuracy"], made_by, figures["run"]]
                 rows.append([data, plan, " ".join([*sets, *more]), compressor, zeros, seed, *values])
                 write_csv(asked.out, rows)
     for data, compressor in product([case[0] for case in _CASES], ("l1-qsgd", "sign")):

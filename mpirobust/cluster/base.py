@@ -79,7 +79,7 @@ class Cluster(ABC):
     @property
     @abstractmethod
     def held(self) -> Held:
-        """What the workers hold of a coded way down after the last round; empty without one."""
+        """The vectors that the workers hold of a coded way down after the last round; empty without one."""
 
     @abstractmethod
     def forgets(self, worker: int) -> bool:

@@ -72,7 +72,7 @@ def _expect_own(folder: Path, damaged: bool) -> None:
             raise SetupFault(f"{path} is {what}, and is left as it is; choose another folder, or move it away")
 
 
-class Held(SetupFault):
+class Locked(SetupFault):
     """Another run has the lock of the folder."""
 
 
@@ -82,7 +82,7 @@ def lock(folder: Path) -> IO[str]:
     If the file system has no locks, this is printed, once.
 
     Raises:
-        Held: another run has the lock.
+        Locked: another run has the lock.
         SetupFault: the path is no folder, or something else has the name of the lock.
         StorageFault: the folder cannot be written to.
     """
@@ -100,7 +100,7 @@ def lock(folder: Path) -> IO[str]:
             if not tries_left:
                 lock.close()
                 message = f"another run is writing to {folder}; wait for it, or choose another folder"
-                raise Held(message) from error
+                raise Locked(message) from error
             sleep(_PAUSE)
         except OSError as error:
             _note_no_locks(error.strerror)
@@ -116,7 +116,7 @@ def claim(folder: Path) -> int:
     This is for a study, which holds it from its look at the folder to the end of the run; the run locks as `lock` says.
 
     Raises:
-        Held: another study has claimed it, or a run has its lock.
+        Locked: another study has claimed it, or a run has its lock.
         SetupFault, StorageFault: as `lock`.
     """
     lock(folder).close()
@@ -125,7 +125,7 @@ def claim(folder: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise Held(f"another study runs what belongs into {folder}") from error
+        raise Locked(f"another study runs what belongs into {folder}") from error
     except OSError:  # no locks here; `lock` has said so
         pass
     return handle

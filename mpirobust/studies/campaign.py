@@ -135,7 +135,7 @@ def _next(folder: Path, label: str, claims: ExitStack, stop: bool, ends: float |
         return b"stop"
     try:
         claims.callback(os.close, run_folder.claim(folder))
-    except run_folder.Held:
+    except run_folder.Locked:
         sleep(_PAUSE)
         return b"later"
     say(label)

@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             marked = {tier}
             item.add_marker(tier)
         if len(marked) != 1:
-            raise pytest.UsageError(f"{item.nodeid}: a test has one tier, this {len(marked)}; see tests/conftest.py")
+            raise pytest.UsageError(f"{item.nodeid}: a test has one tier, this {len(marked)}; see conftest.py")
 
 
 def _tier_of(test: str) -> str | None:
