@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -153,6 +154,8 @@ def test_keys_are_frozen_and_checked(observer: Observer) -> None:
     prefix = name if name in plan.table() else f"observers.{name}"
     free = {key.removeprefix(f"{prefix}.") for key in free_keys(plan) if key.startswith(f"{prefix}.")}
     assert free == type(observer).free_on_resume
+    with pytest.raises(FrozenInstanceError):
+        setattr(observer, next(iter(table)), None)
 
 
 IN_ORDER = ["signals", "finite", "audit", "recorder", "checkpoint", "progress", "deadline"]

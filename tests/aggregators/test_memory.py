@@ -12,6 +12,7 @@ from mpirobust.aggregators.base import Aggregator
 from mpirobust.answers import Inbox
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.l1_qsgd import L1QSGD
+from mpirobust.compressors.terngrad import TernGrad
 from mpirobust.testing.examples import components
 from mpirobust.testing.support.codes import drawn, inbox_of
 from mpirobust.testing.support.judging import judged
@@ -22,11 +23,12 @@ _M, _DIM = 30, 24 * BLOCK
 _BOUND = 8 * (8 * _M * BLOCK + 3 * _DIM)
 
 
-@pytest.fixture(scope="module")
-def box() -> Inbox:
-    rng = np.random.default_rng(0)
-    messages: list[Message] = [drawn(L1QSGD(), _DIM).encode(rng.standard_normal(_DIM), rng) for _ in range(_M)]
-    return inbox_of(messages, _DIM, L1QSGD(), scale=0.1)
+@pytest.fixture(scope="module", params=[L1QSGD(), TernGrad()], ids=["counted", "decoded"])
+def box(request: pytest.FixtureRequest) -> Inbox:
+    """Messages whose bits most rules count, and messages that all of them decode."""
+    rng, code = np.random.default_rng(0), drawn(request.param, _DIM)
+    messages: list[Message] = [code.encode(rng.standard_normal(_DIM), rng) for _ in range(_M)]
+    return inbox_of(messages, _DIM, request.param, scale=0.1)
 
 
 @pytest.mark.parametrize("rule", _RULES.values(), ids=_RULES.keys())

@@ -3,7 +3,7 @@
     python -m tests.breaks.run [--only GLOB]... [--tier TIER]... [--sound] [--keep]
 
 Everything happens in a copy of the tracked files. A break is caught if pytest ends with the code 1, that is, if a test
-failed or its fixture did. A test that cannot be collected, or of which there is none, has caught nothing.
+failed or its fixture did, or if pytest itself was ended. A test that cannot be collected, or of which there is none, has caught nothing.
 """
 
 from __future__ import annotations
@@ -117,6 +117,8 @@ def tried(each: Break, copy: Path) -> Result:
         return Result("unseen" if each.unseen else "NOT CAUGHT", seconds=seconds)
     found = _FAILED.search(said)
     by, why = (found[1], found[2] or "") if found else ("", (said.splitlines() or [""])[-1])
+    if code not in range(6):  # of pytest: what was broken has ended it
+        return Result("caught", f"pytest itself, ended with {code}", why, seconds)
     if code == 1 and "::" in by:
         return Result("caught", by, why, seconds)
     return Result(

@@ -238,6 +238,6 @@ def test_what_is_not_finite_is_shown_as_what_it_is(value: float, shown: str, tmp
     figures = told(tmp_path / "run.h5", [False], gradient_norm=value, distance=value)
     text = as_text(figures, tmp_path)
     assert f"  {'gradient norm':<16}{shown}\n" in text
-    assert (f"  {'distance to w*':<16}{shown}\n" in text) is not np.isnan(value)  # nan: none is known
+    assert (f"  {'distance to w*':<16}{shown}\n" in text) != np.isnan(value)  # nan: none is known
     found = json.loads(as_json(figures), parse_constant=pytest.fail)["gradient_norm"]
     assert found == (value if np.isfinite(value) else str(value))
