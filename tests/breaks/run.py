@@ -3,7 +3,8 @@
     python -m tests.breaks.run [--only GLOB]... [--tier TIER]... [--sound] [--keep]
 
 Everything happens in a copy of the tracked files. A break is caught if pytest ends with the code 1, that is, if a test
-failed or its fixture did, or if pytest itself was ended. A test that cannot be collected, or of which there is none, has caught nothing.
+failed or its fixture did, or if pytest itself was ended. A test that cannot be collected, or of which there is none,
+has caught nothing.
 """
 
 from __future__ import annotations
