@@ -39,6 +39,22 @@ def test_mpirun_needs_a_folder_for_its_session() -> None:
     assert "unable to create the desired directory" in done.stderr + done.stdout
 
 
+_LEFT = 'mkdir "$TMPDIR/ompi.$$"; : >"$TMPDIR/ompi.$$/pmix.$(hostname).tool.$$"; '  # by an mpirun of this pid
+
+
+def test_mpirun_does_not_start_where_one_of_its_pid_was_killed(tmp_path: Path) -> None:
+    as_it_is = ("bash", "-c", f'{_LEFT}shift; exec mpirun --allow-run-as-root "$@"', "bash")
+    done = finish(start(*_NOTHING, ranks=1, env={"TMPDIR": str(tmp_path)}, enter=as_it_is), timeout=60)
+    assert done.returncode != 0
+    assert "The PMIx server's listener thread failed to start" in done.stderr + done.stdout
+
+
+def test_mpirun_local_starts_where_one_of_its_pid_was_killed(tmp_path: Path) -> None:
+    left = ("bash", "-c", f'{_LEFT}exec "$@"', "bash")
+    done = finish(start(*_NOTHING, ranks=1, env={"TMPDIR": str(tmp_path)}, enter=left), timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("redirected", ["2>&1 >/dev/null | head -c 5", ">/dev/full", "2>/dev/full", "| true"])
 def test_a_run_of_three_ranks_ends_with_its_code_whatever_its_streams_are(redirected: str, plan: Path) -> None:
     """Eight lines: mpirun itself ends the job after some more that it cannot write."""

@@ -133,6 +133,16 @@ def test_only_checkpoints_of_the_run_count(stage: Stage) -> None:
     assert "nothing new was saved" not in played.text
 
 
+def test_what_an_mpirun_of_the_same_pid_has_left_is_gone(stage: Stage, tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    pid = int(Path("/proc/loadavg").read_text().split()[-1])  # the newest on this machine
+    for offset in range(1, 2000):
+        (session / f"ompi.{pid + offset}" / "file").mkdir(parents=True)
+    stage.stub("mpirun", '[ $1 = --version ] || [ ! -e "$TMPDIR/ompi.$$" ] || touch LEFT\nexit 75\n')
+    played = stage.play(*_OUT, env={"TMPDIR": str(session)})
+    assert not (stage.folder / "LEFT").exists(), played.text
+
+
 def test_a_folder_without_a_name_is_refused(stage: Stage) -> None:
     played = stage.play("plan.toml", "--out=")
     assert played.code == 2
