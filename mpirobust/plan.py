@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust import catalog
-from mpirobust.aggregators.base import Aggregator, Weighing
+from mpirobust.aggregators.base import Aggregator, Weighing, share
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
 from mpirobust.components import MOST, Field, component
@@ -124,6 +124,15 @@ class Plan:
         """Return the ⌊αm⌋ Byzantine workers, ascending: a function of α, m and the seed."""
         count = 0 if self.attack is None else floor(self.attack.alpha * self.workers + 1e-9)
         return np.sort(stream(self.seed, CENTER, 0, Purpose.BYZANTINE).permutation(self.workers)[:count])
+
+    def surprises(self) -> list[str]:
+        """Return notes on what rounding makes of αm and βm where few workers make much of it."""
+        notes, m, beta = [], self.workers, self.aggregator.tolerates()
+        if self.attack is not None and self.attack.alpha and not self.byzantine().size:
+            notes.append(f"attack.alpha = {self.attack.alpha} of {m} workers is less than one: none is Byzantine")
+        if beta is not None and beta < 1 / 2 <= (dropped := share(beta, m)) / m:
+            notes.append(f"aggregator.beta = {beta} of {m} workers is rounded up to {dropped}, half of them or more")
+        return notes
 
     def deal(self, dataset: Dataset) -> list[Rows]:
         """Return the training rows of each worker; raise `PlanFault` if plan and data do not fit."""
@@ -263,12 +272,13 @@ def _inside(table: str) -> Iterator[None]:
 
 
 def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
-    """Return the plan at `path` with overrides, and notes on these; raise `SetupFault` with the name of the file."""
+    """Return the plan at `path` with overrides, and notes; raise `SetupFault` with the name of the file."""
     from mpirobust.toml import read_table
 
     try:
         table, notes = with_overrides(read_table(path), overrides, path.parent)
-        return Plan.of(table, path.parent), notes
+        plan = Plan.of(table, path.parent)
+        return plan, notes + plan.surprises()
     except PlanFault as fault:
         raise SetupFault(f"{path}: {fault}") from fault
 

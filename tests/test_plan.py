@@ -553,3 +553,21 @@ def test_every_compressor_of_a_run_is_admitted() -> None:
     plan.deal(dataset)
     with pytest.raises(PlanFault, match="9 is more than the dimension 8"):
         replace(plan, feedback=_WithAnother()).deal(dataset)
+
+
+@pytest.mark.parametrize(
+    ("workers", "alpha", "beta", "words"),
+    [
+        (10, 0.1, 0.3, []),
+        (10, 0.0, 0.3, []),
+        (9, 0.1, 0.3, ["less than one"]),
+        (3, 0.34, 0.34, ["rounded up to 2, half"]),
+        (2, 0.1, 0.1, ["less than one", "rounded up to 1, half"]),
+        (5, 0.2, 0.4, []),
+    ],
+)
+def test_what_rounding_makes_of_few_workers_is_said(workers: int, alpha: float, beta: float, words: list[str]) -> None:
+    plan = Plan.of(changed(("workers", workers), ("attack.alpha", alpha), ("aggregator.beta", beta)))
+    notes = plan.surprises()
+    assert len(notes) == len(words)
+    assert all(said in note for said, note in zip(words, notes, strict=True))

@@ -20,7 +20,7 @@ _ENDED = (Status.FINISHED, Status.CONVERGED, Status.DIVERGED)
 def stored_plan(
     former: Former, overrides: Sequence[str], allowed: Sequence[str], folder: Path
 ) -> tuple[Plan, list[str]]:
-    """Return the plan of the run in `folder` with overrides, and notes on these.
+    """Return the plan of the run in `folder` with overrides, and notes.
 
     Args:
         allowed: the kinds from outside the package that may be imported. A file that names one is no reason to.
@@ -34,7 +34,8 @@ def stored_plan(
             table, notes = with_overrides(dict(former.plan), overrides, beside)
             for key, value in Plan.of(table, beside).record().added.items():
                 _set_default(table, key.split("."), value)
-            return Plan.of(table, beside), notes
+            plan = Plan.of(table, beside)
+            return plan, notes + plan.surprises()
     except PlanFault as fault:
         raise SetupFault(f"{folder / TRACE}: {fault}") from fault
 

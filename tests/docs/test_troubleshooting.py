@@ -42,6 +42,8 @@ _PRODUCED = {
     "not TOML: …": "check broken.toml",
     "is below": "check plan.toml --set aggregator.beta=0.1",
     "which is dropped": "check split.toml --set data.test=rows.svm",
+    "none is Byzantine": "check plan.toml --set workers=5 --set attack.alpha=0.1",
+    "half of them or more": "check plan.toml --set workers=2",
     "goes with radius": "check plan.toml --set algorithm.around=start",
     "kind 'none'": "check plan.toml --set attack.kind=none",
     "at most one per row": "check plan.toml --set workers=121",
