@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.compressors import _rice
-from mpirobust.compressors._blocks import blocks
-from mpirobust.compressors.base import Code
+from mpirobust.compressors.base import BLOCK, Code
 from mpirobust.errors import Malformed
 from mpirobust.numerics.norms import q_norm
 from mpirobust.types import Message, Vector
 
 SCALE = np.dtype("<f4")
+_ROOM = 8 * BLOCK  # coordinates at a time: what is between stays in the cache
 
 
 def max_nbytes(dim: int, levels: int) -> int:
@@ -42,37 +43,42 @@ class LevelsCode(Code):
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         with np.errstate(over="ignore", invalid="ignore"):  # a scale that overflows is unsound, and the center sees it
             scale = np.array(self.scale(v), SCALE)
-        levels = np.zeros(v.size, np.int64)
+        levels = np.zeros(v.size, np.int32)
         if 0 < scale < np.inf:
-            rounded = self.round(np.abs(v) * (self.levels / float(scale)), rng).astype(np.int64)
-            levels = np.where(v < 0, -1, 1) * np.minimum(rounded, self.levels)
+            for start in range(0, v.size, _ROOM):
+                part = v[start : start + _ROOM]
+                rounded = self.round(np.abs(part) * (self.levels / float(scale)), rng)
+                levels[start : start + _ROOM] = np.copysign(np.minimum(rounded, self.levels), part)
         return scale.tobytes() + _rice.pack(levels, self.levels)
 
     def norm(self, message: Message, q: float) -> float:
-        unit, packed = self._open(message)
-        if not 0 <= unit < np.inf:
+        unit, code = self._open(message)
+        sound = 0 <= unit < np.inf
+        levels = _rice.NonZeros(self.dim, self.levels, self.dim if sound else 0).read(code)[1]
+        if not sound:
             raise Malformed("the scale is negative or not finite")
-        magnitudes = np.concatenate([np.abs(packed.segment(here.start)[1]) for here in blocks(self.dim)])
-        return unit * q_norm(magnitudes.astype(np.float64), q)
+        return unit * q_norm(np.abs(levels).astype(np.float64), q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
+        non_zeros = _rice.NonZeros(self.dim, self.levels, min(_ROOM, self.dim))
         for weight, message in zip(weights, messages, strict=True):
-            unit, packed = self._open(message)
-            for here in blocks(out.size):
-                places, levels = packed.segment(here.start)
-                out[here.start + places] += weight * (unit * levels)
+            unit, code = self._open(message)
+            for start in range(0, self.dim, _ROOM):
+                places, levels = non_zeros.read(code, start)
+                kernels.add_at(places, weight * (unit * levels), out[start : start + _ROOM])
 
     def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
+        non_zeros = _rice.NonZeros(self.dim, self.levels, min(BLOCK, self.dim - start))
         out[:] = 0
         for row, message in zip(out, messages, strict=True):
-            unit, packed = self._open(message)
-            places, levels = packed.segment(start)
+            unit, code = self._open(message)
+            places, levels = non_zeros.read(code, start)
             within = np.searchsorted(places, row.size)
             row[places[:within]] = unit * levels[:within]
 
-    def _open(self, message: Message) -> tuple[float, _rice.Packed]:
-        """Return the value of one level, and the levels."""
+    def _open(self, message: Message) -> tuple[float, Message]:
+        """Return the value of one level, and the code of the levels."""
         if len(message) < SCALE.itemsize:
             raise Malformed("too short for a scale")
         unit = float(np.frombuffer(message, SCALE, 1)[0]) / self.levels
-        return unit, _rice.Packed(memoryview(message)[SCALE.itemsize :], self.dim, self.levels)
+        return unit, memoryview(message)[SCALE.itemsize :]

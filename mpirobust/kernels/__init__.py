@@ -128,3 +128,41 @@ def add_exact(v: Vector, units: NDArray[np.float64], top: float, limbs: NDArray[
     """
     added: bool = _loops.add_exact(np.ascontiguousarray(v), units, top, limbs)
     return added
+
+
+def pack_integers(integers: NDArray[np.signedinteger], top: int, block: int) -> bytes:
+    """Return the Rice code (compressors/_rice.py) of integers of magnitude at most `top`, 1 ≤ top ≤ 2^15.
+
+    A segment is `block` of them.
+    """
+    code: bytes = _loops.pack_integers(np.ascontiguousarray(integers, np.int32), top, block)
+    return code
+
+
+def unpack_integers(
+    code: NDArray[np.uint8],
+    count: int,
+    top: int,
+    block: int,
+    start: int,
+    places: NDArray[np.int64],
+    values: NDArray[np.int32],
+) -> int:
+    """Write the non-zeros among the integers from `start` on, and return how many there are.
+
+    Args:
+        code: of `count` integers of magnitude at most `top`, as a stranger sent it; the last byte is not 0.
+        start: a multiple of `block`.
+        places: the positions from `start`, ascending; as long as the integers that are read.
+        values: as long.
+
+    Raises:
+        Malformed: the head, or a segment that is read, is no such code.
+    """
+    found: int = _loops.unpack_integers(code, count, top, block, start, places, values)
+    return found
+
+
+def add_at(places: NDArray[np.int64], terms: NDArray[np.float64], out: Vector) -> None:
+    """Do `out[places] += terms`; no place stands there twice."""
+    _loops.add_at(places, terms, out)

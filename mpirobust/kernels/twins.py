@@ -1,4 +1,4 @@
-"""The loops of kernels/src/loops.hpp in NumPy, bit for bit; the signatures are those of the compiled ones."""
+"""The loops of kernels/src in NumPy, bit for bit; the signatures are those of the compiled ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.kernels.rice import pack_integers as pack_integers
+from mpirobust.kernels.rice import unpack_integers as unpack_integers
 from mpirobust.types import Vector
 
 _BLOCK = 8192  # coordinates at a time: what is between stays in the cache
@@ -86,3 +88,7 @@ def _places(rows: Sequence[NDArray[np.uint8]], dim: int) -> Iterator[tuple[slice
     n, k = len(rows), np.arange(len(rows))
     for where, bits in _bits(rows, dim):
         yield where, np.where(bits, (n + k)[:, None], (n - 1 - k)[:, None]).T
+
+
+def add_at(places: NDArray[np.int64], terms: NDArray[np.float64], out: Vector) -> None:
+    out[places] += terms

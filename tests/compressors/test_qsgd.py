@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mpirobust.compressors._rice import Packed, max_nbytes, pack
+from mpirobust.compressors._rice import NonZeros, max_nbytes, pack
 from mpirobust.compressors.base import BLOCK
 from mpirobust.compressors.qsgd import QSGD
 from mpirobust.errors import Malformed
@@ -16,12 +16,15 @@ from tests.support.statistics import assert_unbiased, draws, message_of
 
 
 def unpack(code: bytes, count: int, top: int) -> NDArray[np.int64]:
-    packed, out = Packed(code, count, top), np.zeros(count, np.int64)
+    out = np.zeros(count, np.int64)
     for start in range(0, count, BLOCK):
-        places, values = packed.segment(start)
+        places, values = NonZeros(count, top, BLOCK).read(code, start)
         assert (np.diff(places) > 0).all()
         assert (values != 0).all()
         out[start + places] = values
+    places, values = NonZeros(count, top, count).read(code)
+    np.testing.assert_array_equal(np.flatnonzero(out), places)
+    np.testing.assert_array_equal(out[places], values)
     return out
 
 
@@ -75,6 +78,15 @@ def test_delta_is_that_of_the_worst_vector() -> None:
     assert QSGD(levels=1).delta(flat(4)) is None
     assert QSGD(levels=4).delta(flat(1000)) is None
     assert QSGD(levels=32).delta(flat(1000)) == pytest.approx(1 - 1000 / 4096, abs=1e-5)
+
+
+def test_a_vector_of_many_rooms_is_the_same_by_every_way() -> None:
+    v = np.random.default_rng(0).standard_normal(9 * BLOCK + 5)
+    code, message = drawn(QSGD(levels=100), v.size), message_of(QSGD(levels=100), v)
+    decoded = code.decode(message)
+    levels = np.frombuffer(message, "<f4", 1)[0] / 100 * unpack(message[4:], v.size, 100)
+    np.testing.assert_allclose(decoded, levels, rtol=1e-6)
+    assert code.norm(message, 2.0) == pytest.approx(float(np.linalg.norm(decoded)))
 
 
 @pytest.mark.parametrize("norm", [-1.0, np.inf, np.nan])

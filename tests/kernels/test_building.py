@@ -64,7 +64,12 @@ def test_the_loops_under_the_sanitizers(tmp_path: Path) -> None:
     assert used.stdout.startswith(str(there)), used
     pytest_there = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(there)]
     found = subprocess.run(
-        [*pytest_there, "-c", str(REPOSITORY / "pyproject.toml"), str(there / "tests/kernels/test_loops.py")],
+        [
+            *pytest_there,
+            "-c",
+            str(REPOSITORY / "pyproject.toml"),
+            *map(str, there.glob("tests/kernels/test_[lc]o*.py")),
+        ],
         env=watched,
         cwd=there,
         capture_output=True,

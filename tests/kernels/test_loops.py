@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,16 +12,9 @@ from mpirobust.compressors.base import PackedSigns
 from mpirobust.errors import SetupFault
 from mpirobust.kernels import twins
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 _DIMS = [1, 7, 8, 9, 127, 128, 129, 512, 513, 8192, 8200, 20_001]  # blocks of every set, and one more or less
-
-
-@pytest.fixture(params=kernels.available(), autouse=True)
-def loops(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Use each in turn, and then what was in use."""
-    before = kernels.in_use()
-    kernels.use(request.param)
-    yield request.param
-    kernels.use(before)
 
 
 def _rows(n: int, dim: int, rng: np.random.Generator) -> list[NDArray[np.uint8]]:

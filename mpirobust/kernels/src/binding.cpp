@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "codes.hpp"
 #include "loops.hpp"
 
 namespace nb = nanobind;
@@ -38,6 +39,13 @@ const Loops *loops = usable().front();
 
 void expect(bool right, const char *what) {
     if (!right) throw std::invalid_argument(what);
+}
+
+// Raises mpirobust.errors.Malformed if there is a reason.
+void refuse(const char *why) {
+    if (!why) return;
+    PyErr_SetString(nb::module_::import_("mpirobust.errors").attr("Malformed").ptr(), why);
+    throw nb::python_error();
 }
 
 std::vector<const std::uint8_t *> starts(const Rows &rows, size_t dim) {
@@ -103,6 +111,38 @@ template <class T, auto loop> bool add_exact(Vector<const T> v, Vector<const dou
     return (chosen->*loop)(v.data(), v.size(), units.data(), top, limbs.data());
 }
 
+nb::bytes pack_integers(Vector<const std::int32_t> integers, std::uint32_t top, size_t block) {
+    expect(block > 1 && block <= 1 << 16, "no such segments");
+    std::vector<std::uint8_t> code;
+    {
+        nb::gil_scoped_release release;
+        code = codes::pack_integers(integers.data(), integers.size(), top, block);
+    }
+    return nb::bytes(code.data(), code.size());
+}
+
+size_t unpack_integers(Vector<const std::uint8_t> code, size_t count, std::uint32_t top, size_t block, size_t start,
+                       Vector<std::int64_t> places, Vector<std::int32_t> values) {
+    expect(code.size() && code.data()[code.size() - 1], "a code without an end");
+    expect(block > 1 && block <= 1 << 16 && start % block == 0 && start < count, "no such segments");
+    expect(top <= 1 << 15 && places.size() == values.size() && places.size() <= count - start, "no such integers");
+    size_t found = 0;
+    const char *why;
+    {
+        nb::gil_scoped_release release;
+        why = codes::unpack_integers(code.data(), code.size(), count, top, block, start, start + places.size(),
+                                     places.data(), values.data(), &found);
+    }
+    refuse(why);
+    return found;
+}
+
+void add_at(Vector<const std::int64_t> places, Vector<const double> terms, Vector<double> out) {
+    expect(places.size() == terms.size(), "not as many terms as places");
+    nb::gil_scoped_release release;
+    expect(codes::add_at(places.data(), terms.data(), terms.size(), out.data(), out.size()), "a place is none of out");
+}
+
 }  // namespace
 
 NB_MODULE(_compiled, module) {
@@ -130,4 +170,8 @@ NB_MODULE(_compiled, module) {
                nb::arg("top"), nb::arg("limbs").noconvert());
     module.def("add_exact", add_exact<double, &Loops::add_exact64>, nb::arg("v").noconvert(), nb::arg("units"),
                nb::arg("top"), nb::arg("limbs").noconvert());
+    module.def("pack_integers", pack_integers, nb::arg("integers").noconvert(), nb::arg("top"), nb::arg("block"));
+    module.def("unpack_integers", unpack_integers, nb::arg("code"), nb::arg("count"), nb::arg("top"), nb::arg("block"),
+               nb::arg("start"), nb::arg("places").noconvert(), nb::arg("values").noconvert());
+    module.def("add_at", add_at, nb::arg("places"), nb::arg("terms"), nb::arg("out").noconvert());
 }
