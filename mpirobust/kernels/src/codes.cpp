@@ -291,7 +291,7 @@ class Packed {
   public:
     Packed(const uint8_t *code, size_t nbytes, size_t count, uint32_t top, size_t block)
         : bits{code, nbytes}, end(8 * nbytes - unsigned(__builtin_ctz(code[nbytes - 1])) - 1), count(count), top(top),
-          block(block), marks(block), over(block), reaches(block) {}
+          block(block), marks(std::min(block, count)), over(marks.size()), reaches(marks.size()) {}
 
     const char *open() {
         const char *const too_short = "shorter than its head says";

@@ -1,5 +1,5 @@
-// Bit strings of codes, written and read one number after another. Unlike the loops of loops.hpp they are compiled once, for
-// every instruction set. All give the bits of their NumPy twins (twins.py, rice.py).
+// The bit strings of codes, written and read number by number, and sums of sparse vectors. They gain nothing from vectors:
+// unlike loops.hpp they are compiled once. All give the bits of their NumPy twins (twins.py, rice.py).
 #pragma once
 
 #include <cstddef>
