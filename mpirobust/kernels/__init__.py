@@ -133,7 +133,7 @@ def add_exact(v: Vector, units: NDArray[np.float64], top: float, limbs: NDArray[
 def pack_integers(integers: NDArray[np.signedinteger], top: int, block: int) -> bytes:
     """Return the Rice code (compressors/_rice.py) of integers of magnitude at most `top`, 1 ≤ top ≤ 2^15.
 
-    A segment is `block` of them.
+    A segment is `block` of them, 2 to 2^16.
     """
     code: bytes = _loops.pack_integers(np.ascontiguousarray(integers, np.int32), top, block)
     return code
@@ -153,7 +153,7 @@ def unpack_integers(
     Args:
         code: of `count` integers of magnitude at most `top`, as a stranger sent it; the last byte is not 0.
         start: a multiple of `block`.
-        places: the positions from `start`, ascending; as long as the integers that are read.
+        places: gets the positions from `start`, ascending. As long as the integers that are read, whole segments.
         values: as long.
 
     Raises:

@@ -165,7 +165,7 @@ def test_what_would_be_read_or_written_beyond_the_end_is_refused(loops: str) -> 
     if loops == kernels.NUMPY:
         return
     code, room, values = np.ones(3, np.uint8), np.zeros(9, np.int64), np.zeros(9, np.int32)
-    for start, count in [(1, 900), (0, 8), (1024, 9)]:
+    for start, count in [(1, 900), (0, 8), (0, 10), (0, 900), (512, 522), (1024, 9)]:
         with pytest.raises(ValueError, match="no such"):
             kernels.unpack_integers(code, count, 1, _BLOCK, start, room, values)
     with pytest.raises(ValueError, match="without an end"):

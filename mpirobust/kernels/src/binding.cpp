@@ -136,6 +136,7 @@ void add_trits(const Rows &rows, size_t block, Vector<const double> scales, Vect
 
 nb::bytes pack_integers(Vector<const std::int32_t> integers, std::uint32_t top, size_t block) {
     expect(block > 1 && block <= 1 << 16, "no such segments");
+    expect(integers.size() && integers.size() < size_t(1) << 31 && top && top <= 1 << 15, "no such integers");
     std::vector<std::uint8_t> code;
     {
         nb::gil_scoped_release release;
@@ -148,7 +149,8 @@ size_t unpack_integers(Vector<const std::uint8_t> code, size_t count, std::uint3
                        Vector<std::int64_t> places, Vector<std::int32_t> values) {
     expect(code.size() && code.data()[code.size() - 1], "a code without an end");
     expect(block > 1 && block <= 1 << 16 && start % block == 0 && start < count, "no such segments");
-    expect(top <= 1 << 15 && places.size() == values.size() && places.size() <= count - start, "no such integers");
+    expect(top && top <= 1 << 15 && places.size() == values.size(), "no such integers");
+    expect(places.size() == count - start || (places.size() < count - start && places.size() % block == 0), "no such room");
     size_t found = 0;
     const char *why;
     {
