@@ -174,7 +174,7 @@ def test_what_would_be_read_or_written_beyond_the_end_is_refused(loops: str) -> 
         kernels.trits(code, 1.0, np.zeros(16))
     with pytest.raises(ValueError, match="a row is too short"):
         kernels.add_trits([code], 8, np.ones(1), np.ones(1), np.zeros(17))
-    for numbers in ([3, 2], [-1, 2], [0, 9]):
+    for numbers in ([3, 2], [-1, 2], [0, 10]):
         with pytest.raises(ValueError, match="not ascending"):
             kernels.pack_ascending(np.array(numbers), 9, 1)
     with pytest.raises(ValueError, match="another length"):

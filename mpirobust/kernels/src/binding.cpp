@@ -171,7 +171,8 @@ nb::bytes pack_ascending(Vector<const std::int64_t> numbers, std::uint64_t limit
     expect(numbers.size() && limit && low < 32, "no such numbers");
     std::int64_t before = 0;
     for (size_t i = 0; i < numbers.size(); before = numbers.data()[i++])
-        expect(before <= numbers.data()[i] && std::uint64_t(numbers.data()[i]) < limit, "numbers are not ascending");
+        expect(before <= numbers.data()[i] && std::uint64_t(numbers.data()[i]) >> low <= (limit - 1) >> low,
+               "numbers are not ascending");
     auto code = codes::pack_ascending(numbers.data(), numbers.size(), limit, low);
     return nb::bytes(code.data(), code.size());
 }
