@@ -130,6 +130,14 @@ def test_hostile_numbers_are_refused_for_the_reason_of_the_twin() -> None:
     assert reasons == {"not as many positions as expected", "positions are not ascending below the dimension"}
 
 
+@pytest.mark.parametrize(
+    ("bits", "limit"), [([0, 1, 1, 0, 1, 0, 0], 8), ([1, 0, 1, 0, 0, 1, 1], 7)], ids=["5, 4", "0, 7"]
+)
+def test_numbers_out_of_order_or_beyond_the_limit_are_refused(bits: list[int], limit: int) -> None:
+    found = _numbers(np.packbits(bits), 2, limit, 2)
+    assert found == "positions are not ascending below the dimension"
+
+
 @pytest.mark.parametrize("dim", [1, 4, 5, 9, 513, 8192, 8200, 20_001])
 def test_trits(dim: int) -> None:
     rng, block = np.random.default_rng(dim), 512
