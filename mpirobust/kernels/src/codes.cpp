@@ -245,7 +245,10 @@ std::vector<uint8_t> codes::pack_integers(const int32_t *integers, size_t count,
             for (size_t s = 0; s < segments; ++s) layers[0].lengths[s] += signs[s] - (s ? signs[s - 1] : 0);
         }
         of_layers += layers.back().cost(5);
-        for (int32_t &each : rest.all) each = int32_t((numbers[each] < 0 ? 0u - uint32_t(numbers[each]) : uint32_t(numbers[each])) - 1);
+        for (int32_t &each : rest.all) {
+            const uint32_t number = uint32_t(numbers[each]);
+            each = int32_t((numbers[each] < 0 ? 0 - number : number) - 1);
+        }
         Stream left;
         const bool any = size_t(std::count(rest.all.begin(), rest.all.end(), 0)) < above;
         if (any) {
