@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.errors import Malformed
 from mpirobust.types import Message
 
@@ -19,9 +20,9 @@ VALUE = np.dtype("<f4")
 _FEW = 8
 
 
-def scatter(row: NDArray[np.float64], start: int, positions: NDArray[np.intp], values: NDArray[np.floating]) -> None:
+def scatter(row: NDArray[np.float64], start: int, positions: NDArray[np.int64], values: NDArray[np.floating]) -> None:
     """Write the entries of a sparse vector that fall into `start ... start + row.size`, and zeros elsewhere."""
-    first, last = np.searchsorted(positions, [start, start + row.size])
+    first, last = positions.searchsorted([start, start + row.size])
     row[:] = 0
     row[positions[first:last] - start] = values[first:last]
 
@@ -41,38 +42,38 @@ def pack_positions(positions: NDArray[np.intp], limit: int) -> bytes:
         for position in positions.tolist():
             number = number * limit + position
         return number.to_bytes(position_nbytes(limit, k), "big")
-    low = _low(limit, k)
-    steps = np.zeros(_high(limit, k), np.uint8)
-    steps[(positions >> low) + np.arange(k)] = 1
-    rest = (positions[:, None] >> np.arange(low)[::-1] & 1).astype(np.uint8)
-    return np.packbits(np.concatenate([steps, rest.ravel()])).tobytes()
+    return kernels.pack_ascending(positions.astype(np.int64, copy=False), limit, _low(limit, k))
 
 
-def unpack_positions(message: Message, limit: int, k: int) -> NDArray[np.intp]:
+def unpack_positions(message: Message, limit: int, k: int) -> NDArray[np.int64]:
     """Return the `k` positions at the start of `message`, ascending, of which some may be equal.
 
     Raises:
         Malformed: not ascending, or not below `limit`.
     """
     packed = np.frombuffer(message, np.uint8, position_nbytes(limit, k))
-    if k < _FEW:
-        number, digits = int.from_bytes(packed.tobytes(), "big"), []
-        for _ in range(k):
-            number, digit = divmod(number, limit)
-            digits.append(digit)
-        positions = np.array(digits[::-1], np.intp)
-        beyond = number > 0
-    else:
-        low, high = _low(limit, k), _high(limit, k)
-        bits = np.unpackbits(packed, count=high + k * low)
-        ones = np.flatnonzero(bits[:high])
-        if ones.size != k:
-            raise Malformed("not as many positions as expected")
-        positions = (ones - np.arange(k)) << low | bits[high:].reshape(k, low) @ (1 << np.arange(low)[::-1])
-        beyond = positions[-1] >= limit
-    if beyond or (positions[1:] < positions[:-1]).any():
+    if k >= _FEW:
+        return kernels.unpack_ascending(packed, k, limit, _low(limit, k))
+    number, digits = int.from_bytes(packed.tobytes(), "big"), []
+    for _ in range(k):
+        number, digit = divmod(number, limit)
+        digits.append(digit)
+    if number or digits != sorted(digits, reverse=True):
         raise Malformed("positions are not ascending below the dimension")
-    return positions
+    return np.array(digits[::-1], np.int64)
+
+
+def positions_within(message: Message, limit: int, k: int, start: int, stop: int) -> tuple[int, NDArray[np.int64]]:
+    """Return how many of the positions are below `start`, and those in [start, stop).
+
+    They are those of a message that `unpack_positions` has taken, and no two are equal.
+    """
+    if k >= _FEW:
+        packed = np.frombuffer(message, np.uint8, position_nbytes(limit, k))
+        return kernels.unpack_within(packed, k, limit, _low(limit, k), start, stop)
+    positions = unpack_positions(message, limit, k)
+    first, last = positions.searchsorted([start, stop]).tolist()
+    return first, positions[first:last]
 
 
 @cache

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.components import Count, component
 from mpirobust.compressors._sparse import VALUE, scatter
 from mpirobust.compressors.base import FLOAT32_DELTA, Code, Compressor, expect_length
@@ -52,7 +53,7 @@ class _Entries(Code):
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         for weight, message in zip(weights, messages, strict=True):
-            out[self.positions] += weight * np.frombuffer(message, VALUE)
+            kernels.add_at(self.positions, weight * np.frombuffer(message, VALUE), out)
 
     def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         for row, message in zip(out, messages, strict=True):

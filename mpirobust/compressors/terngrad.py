@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.components import component
-from mpirobust.compressors._blocks import add_by_blocks, blocks, norm_by_blocks
+from mpirobust.compressors._blocks import blocks, norm_by_blocks
 from mpirobust.compressors.base import BLOCK, Code, Compressor, expect_length
 from mpirobust.errors import Malformed
 from mpirobust.types import Layout, Message, Vector
 
 _SCALE = np.dtype("<f4")
-_POWERS = 3 ** np.arange(5)
+_POWERS = 3 ** np.arange(5, dtype=np.uint8)
 _BYTES = -(-BLOCK // 5)  # five trits a byte; every block begins with a byte of its own
-_TRITS = (np.arange(3**5)[:, None] // _POWERS % 3 - 1).astype(np.int8)
 
 
 @component
@@ -43,29 +43,37 @@ class _Trits(Code):
     def encode(self, v: Vector, rng: np.random.Generator) -> bytes:
         with np.errstate(over="ignore"):  # a scale that overflows is unsound, and the center sees it
             scale = np.array(np.abs(v).max(), _SCALE)
-        trits = np.where(rng.random(v.size) * scale < np.abs(v), np.sign(v), 0.0)
         parts = [scale.tobytes()]
         for here in blocks(v.size):
-            digits = np.zeros(-(-(here.stop - here.start) // 5) * 5, np.uint8)
-            digits[: here.stop - here.start] = np.nan_to_num(trits[here]) + 1
-            parts.append((digits.reshape(-1, 5) @ _POWERS).astype(np.uint8).tobytes())
+            part = v[here]
+            digits = np.ones(-(-part.size // 5) * 5, np.uint8)
+            digits[part.size :] = 0
+            up = rng.random(part.size) * scale < np.abs(part)
+            digits[: part.size] += up
+            digits[: part.size] -= 2 * (up & (part < 0)).view(np.uint8)
+            parts.append((digits.reshape(-1, 5) @ _POWERS).tobytes())
         return b"".join(parts)
 
     def norm(self, message: Message, q: float) -> float:
         expect_length(message, self.nbytes)
-        scale = float(np.frombuffer(message, _SCALE, 1)[0])
-        if not 0 <= scale < np.inf:
+        if not 0 <= _scale(message) < np.inf:
             raise Malformed("the scale is negative or not finite")
-        if np.frombuffer(message, np.uint8, offset=_SCALE.itemsize).max() >= len(_TRITS):
+        if _packed(message).max() >= 3**5:
             raise Malformed("a byte is not five trits")
         return norm_by_blocks(self, message, q)
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
-        add_by_blocks(self, out, weights, messages)
+        scales = np.array([_scale(message) for message in messages])
+        kernels.add_trits([_packed(message) for message in messages], BLOCK, scales, weights, out)
 
     def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         for row, message in zip(out, messages, strict=True):
-            offset = _SCALE.itemsize + start // BLOCK * _BYTES
-            packed = np.frombuffer(message, np.uint8, -(-row.size // 5), offset)
-            scale = float(np.frombuffer(message, _SCALE, 1)[0])
-            np.multiply(_TRITS[packed].ravel()[: row.size], scale, out=row)
+            kernels.trits(_packed(message)[start // BLOCK * _BYTES :], _scale(message), row)
+
+
+def _packed(message: Message) -> NDArray[np.uint8]:
+    return np.frombuffer(message, np.uint8, offset=_SCALE.itemsize)
+
+
+def _scale(message: Message) -> float:
+    return float(np.frombuffer(message, _SCALE, 1)[0])

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.components import Count, component
-from mpirobust.compressors._sparse import VALUE, pack_positions, position_nbytes, scatter, unpack_positions
+from mpirobust.compressors._sparse import VALUE, pack_positions, position_nbytes, positions_within, unpack_positions
 from mpirobust.compressors.base import FLOAT32_DELTA, Code, Compressor, expect_length
 from mpirobust.errors import Malformed, PlanFault
 from mpirobust.numerics.norms import q_norm
@@ -57,11 +58,13 @@ class _Largest(Code):
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
         for weight, message in zip(weights, messages, strict=True):
-            out[unpack_positions(message, self.dim, self.k)] += weight * self._values(message)
+            kernels.add_at(unpack_positions(message, self.dim, self.k), weight * self._values(message), out)
 
     def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
         for row, message in zip(out, messages, strict=True):
-            scatter(row, start, unpack_positions(message, self.dim, self.k), self._values(message))
+            first, positions = positions_within(message, self.dim, self.k, start, start + row.size)
+            row[:] = 0
+            row[positions - start] = self._values(message)[first : first + positions.size]
 
     def _values(self, message: Message) -> NDArray[np.float32]:
         return np.frombuffer(message, VALUE, self.k, offset=position_nbytes(self.dim, self.k))

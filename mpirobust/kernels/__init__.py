@@ -133,7 +133,7 @@ def add_exact(v: Vector, units: NDArray[np.float64], top: float, limbs: NDArray[
 def pack_integers(integers: NDArray[np.signedinteger], top: int, block: int) -> bytes:
     """Return the Rice code (compressors/_rice.py) of integers of magnitude at most `top`, 1 ≤ top ≤ 2^15.
 
-    A segment is `block` of them.
+    A segment is `block` of them, 2 to 2^16.
     """
     code: bytes = _loops.pack_integers(np.ascontiguousarray(integers, np.int32), top, block)
     return code
@@ -153,7 +153,7 @@ def unpack_integers(
     Args:
         code: of `count` integers of magnitude at most `top`, as a stranger sent it; the last byte is not 0.
         start: a multiple of `block`.
-        places: the positions from `start`, ascending; as long as the integers that are read.
+        places: gets the positions from `start`, ascending. As long as the integers that are read, whole segments.
         values: as long.
 
     Raises:
@@ -166,3 +166,56 @@ def unpack_integers(
 def add_at(places: NDArray[np.int64], terms: NDArray[np.float64], out: Vector) -> None:
     """Do `out[places] += terms`; no place stands there twice."""
     _loops.add_at(places, terms, out)
+
+
+def trits(row: NDArray[np.uint8], scale: float, out: Vector) -> None:
+    """Do `out[j] = scale t_j` for the trits t_j in {-1, 0, 1} of a row.
+
+    A byte below 3^5 is five trits plus 1 as digits, the lowest first.
+    """
+    _loops.trits(row, scale, out)
+
+
+def add_trits(
+    rows: Sequence[NDArray[np.uint8]],
+    block: int,
+    scales: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    out: Vector,
+) -> None:
+    """Do `out[j] += weights[k] (scales[k] t_j)` for the trits t_j of row k, row after row.
+
+    Args:
+        rows: bytes as in `trits`; every `block` coordinates begin with a byte of their own.
+    """
+    _loops.add_trits(rows, block, scales, weights, out)
+
+
+def pack_ascending(numbers: NDArray[np.int64], limit: int, low: int) -> bytes:
+    """Return the Elias-Fano code (compressors/_sparse.py) of ascending numbers below `limit`, with `low` low bits."""
+    code: bytes = _loops.pack_ascending(numbers, limit, low)
+    return code
+
+
+def unpack_ascending(code: NDArray[np.uint8], count: int, limit: int, low: int) -> NDArray[np.int64]:
+    """Return the `count` numbers of a code that a stranger sent.
+
+    Raises:
+        Malformed: not as many, not ascending, or not below `limit`.
+    """
+    numbers = np.empty(count, np.int64)
+    _loops.unpack_ascending(code, limit, low, numbers)
+    return numbers
+
+
+def unpack_within(
+    code: NDArray[np.uint8], count: int, limit: int, low: int, start: int, stop: int
+) -> tuple[int, NDArray[np.int64]]:
+    """Return how many numbers of a code are below `start`, and those that are from `start` on and below `stop`.
+
+    Args:
+        code: as `unpack_ascending` has read it; no number stands there twice.
+    """
+    numbers = np.empty(min(count, stop - start), np.int64)
+    below, found = _loops.unpack_within(code, count, limit, low, start, stop, numbers)
+    return below, numbers[:found]

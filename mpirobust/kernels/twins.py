@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.errors import Malformed
 from mpirobust.kernels.rice import pack_integers as pack_integers
 from mpirobust.kernels.rice import unpack_integers as unpack_integers
 from mpirobust.types import Vector
 
+_TRITS = (np.arange(3**5)[:, None] // 3 ** np.arange(5) % 3 - 1).astype(np.int8)
 _BLOCK = 8192  # coordinates at a time: what is between stays in the cache
 
 
@@ -92,3 +94,51 @@ def _places(rows: Sequence[NDArray[np.uint8]], dim: int) -> Iterator[tuple[slice
 
 def add_at(places: NDArray[np.int64], terms: NDArray[np.float64], out: Vector) -> None:
     out[places] += terms
+
+
+def trits(row: NDArray[np.uint8], scale: float, out: Vector) -> None:
+    np.multiply(_TRITS[row[: -(-out.size // 5)]].ravel()[: out.size], scale, out=out)
+
+
+def add_trits(
+    rows: Sequence[NDArray[np.uint8]],
+    block: int,
+    scales: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    out: Vector,
+) -> None:
+    for start in range(0, out.size, block):
+        here = out[start : start + block]
+        terms = np.empty_like(here)
+        for row, scale, weight in zip(rows, scales.tolist(), weights.tolist(), strict=True):
+            trits(row[start // block * -(-block // 5) :], scale, terms)
+            here += weight * terms
+
+
+def pack_ascending(numbers: NDArray[np.int64], limit: int, low: int) -> bytes:
+    steps = np.zeros(numbers.size + (limit - 1 >> low), np.uint8)
+    steps[(numbers >> low) + np.arange(numbers.size)] = 1
+    rest = (numbers[:, None] >> np.arange(low)[::-1] & 1).astype(np.uint8)
+    return np.packbits(np.concatenate([steps, rest.ravel()])).tobytes()
+
+
+def unpack_ascending(code: NDArray[np.uint8], limit: int, low: int, numbers: NDArray[np.int64]) -> None:
+    k = numbers.size
+    high = k + (limit - 1 >> low)
+    bits = np.unpackbits(code, count=high + k * low)
+    ones = np.flatnonzero(bits[:high])
+    if ones.size != k:
+        raise Malformed("not as many positions as expected")
+    numbers[:] = (ones - np.arange(k)) << low | bits[high:].reshape(k, low) @ (1 << np.arange(low)[::-1])
+    if numbers[-1] >= limit or (numbers[1:] < numbers[:-1]).any():
+        raise Malformed("positions are not ascending below the dimension")
+
+
+def unpack_within(
+    code: NDArray[np.uint8], count: int, limit: int, low: int, start: int, stop: int, numbers: NDArray[np.int64]
+) -> tuple[int, int]:
+    every = np.empty(count, np.int64)
+    unpack_ascending(code, limit, low, every)
+    first, last = np.searchsorted(every, [start, stop]).tolist()
+    numbers[: last - first] = every[first:last]
+    return first, last - first

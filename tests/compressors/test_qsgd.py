@@ -91,9 +91,11 @@ def test_a_vector_of_many_rooms_is_the_same_by_every_way() -> None:
 
 @pytest.mark.parametrize("norm", [-1.0, np.inf, np.nan])
 def test_refuses_a_norm_that_is_none(norm: float) -> None:
-    message = np.float32(norm).tobytes() + pack(np.array([1, 0, -1]), 1)
-    with pytest.raises(Malformed, match="scale"):
-        drawn(QSGD(levels=1), 3).norm(message, 2.0)
+    """Before the levels, whatever they are."""
+    for levels in ([1, 0, -1], [0, 0, 0, 0, 1]):
+        message = np.float32(norm).tobytes() + pack(np.array(levels), 1)
+        with pytest.raises(Malformed, match="scale"):
+            drawn(QSGD(levels=1), 3).norm(message, 2.0)
 
 
 class TestRice:

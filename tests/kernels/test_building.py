@@ -68,7 +68,7 @@ def test_the_loops_under_the_sanitizers(tmp_path: Path) -> None:
             *pytest_there,
             "-c",
             str(REPOSITORY / "pyproject.toml"),
-            *map(str, there.glob("tests/kernels/test_[lc]o*.py")),
+            *(str(there / "tests/kernels" / name) for name in ("test_loops.py", "test_codes.py")),
         ],
         env=watched,
         cwd=there,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from random import Random
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ _REASONS = {
     "a magnitude is out of its range",
 }
 
+T = TypeVar("T")
 Outcome: TypeAlias = str | tuple[bytes, bytes]
 
 
@@ -48,11 +50,18 @@ def _read(code: bytes, count: int, top: int, start: int = 0) -> Outcome:
     return places[:n].tobytes(), values[:n].tobytes()
 
 
-def _with_twins(code: bytes, count: int, top: int) -> Outcome:
+def _numbers(code: NDArray[np.uint8], count: int, limit: int, low: int) -> str | bytes:
+    try:
+        return kernels.unpack_ascending(code, count, limit, low).tobytes()
+    except Malformed as refused:
+        return str(refused)
+
+
+def _with_twins(read: Callable[..., T], *code: object) -> T:
     used = kernels.in_use()
     kernels.use(kernels.NUMPY)
     try:
-        return _read(code, count, top)
+        return read(*code)
     finally:
         kernels.use(used)
 
@@ -69,18 +78,84 @@ def test_integers_come_back_from_the_bytes_of_the_twin(top: int) -> None:
 
 def test_a_hostile_code_is_refused_for_the_reason_of_the_twin() -> None:
     rng, reasons = Random(3), set()
-    for top in [1, 2, 5, 1000]:
+    for top in [1, 2, 5]:
         for integers in _integers(top, np.random.default_rng(top)):
             honest = kernels.pack_integers(integers, top, _BLOCK)
-            for _ in range(30):
+            for _ in range(14):
                 code = mutated(honest, rng)
                 if not code or not code[-1]:
                     continue
                 count = integers.size - rng.randrange(min(integers.size, 3))
                 found = _read(code, count, top)
-                assert found == _with_twins(code, count, top)
+                assert found == _with_twins(_read, code, count, top)
                 reasons |= {found} if isinstance(found, str) else set()
     assert reasons == _REASONS
+
+
+def _ascending(limit: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Numbers and how many low bits: none twice, all alike, at the ends."""
+    for count in [1, 8, min(limit, 300)]:
+        for low in [0, 3, max(limit // count, 1).bit_length() - 1]:
+            yield np.sort(rng.choice(limit, count, replace=False)), low
+            yield np.full(count, limit - 1), low
+            yield np.minimum(np.arange(count), limit - 1), low
+
+
+@pytest.mark.parametrize("limit", [8, 123, 70_001])
+def test_ascending_numbers_come_back_from_the_bytes_of_the_twin(limit: int) -> None:
+    for numbers, low in _ascending(limit, np.random.default_rng(limit)):
+        code = kernels.pack_ascending(numbers, limit, low)
+        assert code == twins.pack_ascending(numbers, limit, low)
+        packed = np.frombuffer(code, np.uint8)
+        np.testing.assert_array_equal(kernels.unpack_ascending(packed, numbers.size, limit, low), numbers)
+        for start in {0, 1, limit // 3, limit - 1, int(numbers[0]), int(numbers[-1])} if np.diff(numbers).all() else ():
+            for stop in {start + 1, min(start + 64, limit), limit} - {start}:
+                below, found = kernels.unpack_within(packed, numbers.size, limit, low, start, stop)
+                assert below == (numbers < start).sum()
+                np.testing.assert_array_equal(found, numbers[(numbers >= start) & (numbers < stop)])
+
+
+def test_hostile_numbers_are_refused_for_the_reason_of_the_twin() -> None:
+    rng, reasons = Random(5), set()
+    for limit in [8, 123, 70_001]:
+        for numbers, low in _ascending(limit, np.random.default_rng(limit)):
+            honest = kernels.pack_ascending(numbers, limit, low)
+            for _ in range(30):
+                code = np.frombuffer(mutated(honest, rng).ljust(len(honest), b"\0")[: len(honest)], np.uint8)
+                found = _numbers(code, numbers.size, limit, low)
+                assert found == _with_twins(_numbers, code, numbers.size, limit, low)
+                with suppress(ValueError):  # no harm, whatever was sent
+                    kernels.unpack_within(code, numbers.size, limit, low, limit // 2, limit)
+                reasons |= {found} if isinstance(found, str) else set()
+    assert reasons == {"not as many positions as expected", "positions are not ascending below the dimension"}
+
+
+@pytest.mark.parametrize(
+    ("bits", "limit"), [([0, 1, 1, 0, 1, 0, 0], 8), ([1, 0, 1, 0, 0, 1, 1], 7)], ids=["5, 4", "0, 7"]
+)
+def test_numbers_out_of_order_or_beyond_the_limit_are_refused(bits: list[int], limit: int) -> None:
+    found = _numbers(np.packbits(bits), 2, limit, 2)
+    assert found == "positions are not ascending below the dimension"
+
+
+@pytest.mark.parametrize("dim", [1, 4, 5, 9, 513, 8192, 8200, 20_001])
+def test_trits(dim: int) -> None:
+    rng, block = np.random.default_rng(dim), 512
+    for n in [1, 3, 20]:
+        rows = [rng.integers(3**5, size=dim // block * 103 + (dim % block + 4) // 5, dtype=np.uint8) for _ in range(n)]
+        scales, weights = rng.random(n) * [0, 1, 1e30][n % 3], rng.standard_normal(n)
+        decoded = np.zeros((n, dim))
+        for row, vector in zip(rows, decoded, strict=True):
+            digits = row[:, None] // 3 ** np.arange(5) % 3 - 1.0
+            for start in range(0, dim, block):
+                here = vector[start : start + block]
+                kernels.trits(row[start // block * 103 :], 1.0, here)
+                np.testing.assert_array_equal(here, digits[start // block * 103 :].ravel()[: here.size])
+        out, expected = np.zeros(dim), np.zeros(dim)
+        kernels.add_trits(rows, block, scales, weights, out)
+        for vector, scale, weight in zip(decoded, scales, weights, strict=True):
+            expected += weight * (scale * vector)
+        assert out.tobytes() == expected.tobytes()
 
 
 def test_terms_are_added_at_their_places() -> None:
@@ -98,11 +173,22 @@ def test_what_would_be_read_or_written_beyond_the_end_is_refused(loops: str) -> 
     if loops == kernels.NUMPY:
         return
     code, room, values = np.ones(3, np.uint8), np.zeros(9, np.int64), np.zeros(9, np.int32)
-    for start, count in [(1, 900), (0, 8), (1024, 9)]:
+    for start, count in [(1, 900), (0, 8), (0, 10), (0, 900), (512, 522), (1024, 9)]:
         with pytest.raises(ValueError, match="no such"):
             kernels.unpack_integers(code, count, 1, _BLOCK, start, room, values)
     with pytest.raises(ValueError, match="without an end"):
         kernels.unpack_integers(np.zeros(3, np.uint8), 9, 1, _BLOCK, 0, room, values)
+    with pytest.raises(ValueError, match="a row is too short"):
+        kernels.trits(code, 1.0, np.zeros(16))
+    with pytest.raises(ValueError, match="a row is too short"):
+        kernels.add_trits([code], 8, np.ones(1), np.ones(1), np.zeros(17))
+    for numbers in ([3, 2], [-1, 2], [0, 10]):
+        with pytest.raises(ValueError, match="not ascending"):
+            kernels.pack_ascending(np.array(numbers), 9, 1)
+    with pytest.raises(ValueError, match="another length"):
+        kernels.unpack_ascending(code, 9, 9, 3)
+    with pytest.raises(ValueError, match="another length"):
+        kernels.unpack_within(code, 9, 9, 3, 0, 9)
     for place in [-1, 9]:
         with pytest.raises(ValueError, match="a place is none of out"):
             kernels.add_at(np.array([place]), np.ones(1), np.zeros(9))

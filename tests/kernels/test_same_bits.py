@@ -40,6 +40,13 @@ _PLANS = {
     "votes, zeros drawn": ('kind = "sign"\nzeros = "random"', 'kind = "majority-vote"'),
     "trimmed mean": ('kind = "l1-qsgd"', 'kind = "trimmed-mean"\nbeta = 0.3'),
     "inner products": ('kind = "l1-qsgd"', 'kind = "caf"\nbeta = 0.3'),
+    "levels": ('kind = "qsgd"\nlevels = 16', 'kind = "norm-trim"\nbeta = 0.3'),
+    "levels, inner products": ('kind = "uniform"', 'kind = "geometric-median"'),
+    "trits": ('kind = "terngrad"', 'kind = "norm-trim"\nbeta = 0.3'),
+    "trits, median": ('kind = "terngrad"', 'kind = "median"'),
+    "the largest": ('kind = "topk"\nk = 10', 'kind = "norm-trim"\nbeta = 0.3'),
+    "the largest, inner products": ('kind = "topk"\nk = 10', 'kind = "caf"\nbeta = 0.3'),
+    "some at random": ('kind = "randomk"\nk = 10', 'kind = "mean"'),
     "uncompressed median": ('kind = "identity"', 'kind = "median"'),
 }
 

@@ -1,11 +1,13 @@
 // The Python side of the loops: checks every length, lets go of the interpreter lock, chooses the instruction set.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "codes.hpp"
@@ -111,8 +113,30 @@ template <class T, auto loop> bool add_exact(Vector<const T> v, Vector<const dou
     return (chosen->*loop)(v.data(), v.size(), units.data(), top, limbs.data());
 }
 
+size_t trit_bytes(size_t dim, size_t block) {
+    expect(block > 0, "no such blocks");
+    return dim / block * ((block + 4) / 5) + (dim % block + 4) / 5;
+}
+
+void trits(Vector<const std::uint8_t> row, double scale, Vector<double> out) {
+    expect(row.size() >= (out.size() + 4) / 5, "a row is too short");
+    const Loops *chosen = loops;
+    nb::gil_scoped_release release;
+    chosen->trits(row.data(), out.size(), scale, out.data());
+}
+
+void add_trits(const Rows &rows, size_t block, Vector<const double> scales, Vector<const double> weights,
+               Vector<double> out) {
+    auto found = starts(rows, 8 * trit_bytes(out.size(), block));
+    expect(weights.size() == rows.size() && scales.size() == rows.size(), "not as many weights as rows");
+    const Loops *chosen = loops;
+    nb::gil_scoped_release release;
+    chosen->add_trits(found.data(), found.size(), out.size(), block, scales.data(), weights.data(), out.data());
+}
+
 nb::bytes pack_integers(Vector<const std::int32_t> integers, std::uint32_t top, size_t block) {
     expect(block > 1 && block <= 1 << 16, "no such segments");
+    expect(integers.size() && integers.size() < size_t(1) << 31 && top && top <= 1 << 15, "no such integers");
     std::vector<std::uint8_t> code;
     {
         nb::gil_scoped_release release;
@@ -125,7 +149,8 @@ size_t unpack_integers(Vector<const std::uint8_t> code, size_t count, std::uint3
                        Vector<std::int64_t> places, Vector<std::int32_t> values) {
     expect(code.size() && code.data()[code.size() - 1], "a code without an end");
     expect(block > 1 && block <= 1 << 16 && start % block == 0 && start < count, "no such segments");
-    expect(top <= 1 << 15 && places.size() == values.size() && places.size() <= count - start, "no such integers");
+    expect(top && top <= 1 << 15 && places.size() == values.size(), "no such integers");
+    expect(places.size() == count - start || (places.size() < count - start && places.size() % block == 0), "no such room");
     size_t found = 0;
     const char *why;
     {
@@ -135,6 +160,41 @@ size_t unpack_integers(Vector<const std::uint8_t> code, size_t count, std::uint3
     }
     refuse(why);
     return found;
+}
+
+void expect_ascending(size_t nbytes, size_t count, std::uint64_t limit, unsigned low) {
+    expect(count && limit && limit < std::uint64_t(1) << 48 && low < 48 && count < std::uint64_t(1) << 48, "no such numbers");
+    expect(nbytes == (codes::ascending_bits(count, limit, low) + 7) / 8, "a code of another length");
+}
+
+nb::bytes pack_ascending(Vector<const std::int64_t> numbers, std::uint64_t limit, unsigned low) {
+    expect(numbers.size() && limit && low < 32, "no such numbers");
+    std::int64_t before = 0;
+    for (size_t i = 0; i < numbers.size(); before = numbers.data()[i++])
+        expect(before <= numbers.data()[i] && std::uint64_t(numbers.data()[i]) >> low <= (limit - 1) >> low,
+               "numbers are not ascending");
+    auto code = codes::pack_ascending(numbers.data(), numbers.size(), limit, low);
+    return nb::bytes(code.data(), code.size());
+}
+
+void unpack_ascending(Vector<const std::uint8_t> code, std::uint64_t limit, unsigned low, Vector<std::int64_t> numbers) {
+    expect_ascending(code.size(), numbers.size(), limit, low);
+    const char *why;
+    {
+        nb::gil_scoped_release release;
+        why = codes::unpack_ascending(code.data(), code.size(), numbers.size(), limit, low, numbers.data());
+    }
+    refuse(why);
+}
+
+std::pair<size_t, size_t> unpack_within(Vector<const std::uint8_t> code, size_t count, std::uint64_t limit, unsigned low,
+                                        std::uint64_t start, std::uint64_t stop, Vector<std::int64_t> numbers) {
+    expect_ascending(code.size(), count, limit, low);
+    nb::gil_scoped_release release;
+    size_t below;
+    const size_t found = codes::unpack_within(code.data(), code.size(), count, limit, low, start, stop, numbers.size(),
+                                              numbers.data(), &below);
+    return {below, found};
 }
 
 void add_at(Vector<const std::int64_t> places, Vector<const double> terms, Vector<double> out) {
@@ -173,5 +233,13 @@ NB_MODULE(_compiled, module) {
     module.def("pack_integers", pack_integers, nb::arg("integers").noconvert(), nb::arg("top"), nb::arg("block"));
     module.def("unpack_integers", unpack_integers, nb::arg("code"), nb::arg("count"), nb::arg("top"), nb::arg("block"),
                nb::arg("start"), nb::arg("places").noconvert(), nb::arg("values").noconvert());
+    module.def("trits", trits, nb::arg("row"), nb::arg("scale"), nb::arg("out").noconvert());
+    module.def("add_trits", add_trits, nb::arg("rows"), nb::arg("block"), nb::arg("scales"), nb::arg("weights"),
+               nb::arg("out").noconvert());
+    module.def("pack_ascending", pack_ascending, nb::arg("numbers"), nb::arg("limit"), nb::arg("low"));
+    module.def("unpack_ascending", unpack_ascending, nb::arg("code"), nb::arg("limit"), nb::arg("low"),
+               nb::arg("numbers").noconvert());
+    module.def("unpack_within", unpack_within, nb::arg("code"), nb::arg("count"), nb::arg("limit"), nb::arg("low"),
+               nb::arg("start"), nb::arg("stop"), nb::arg("numbers").noconvert());
     module.def("add_at", add_at, nb::arg("places"), nb::arg("terms"), nb::arg("out").noconvert());
 }

@@ -83,8 +83,7 @@ class Writer {
         for (; value >= 32; value -= 32) number(0, 32);
         number(1, unsigned(value) + 1);
     }
-    std::vector<uint8_t> ended() {  // with a one, and zeros up to the byte
-        number(1, 1);
+    std::vector<uint8_t> padded() {  // with zeros up to the byte
         bytes.resize(at + (have > 0));
         return std::move(bytes);
     }
@@ -246,7 +245,10 @@ std::vector<uint8_t> codes::pack_integers(const int32_t *integers, size_t count,
             for (size_t s = 0; s < segments; ++s) layers[0].lengths[s] += signs[s] - (s ? signs[s - 1] : 0);
         }
         of_layers += layers.back().cost(5);
-        for (int32_t &each : rest.all) each = int32_t((numbers[each] < 0 ? 0u - uint32_t(numbers[each]) : uint32_t(numbers[each])) - 1);
+        for (int32_t &each : rest.all) {
+            const uint32_t number = uint32_t(numbers[each]);
+            each = int32_t((numbers[each] < 0 ? 0 - number : number) - 1);
+        }
         Stream left;
         const bool any = size_t(std::count(rest.all.begin(), rest.all.end(), 0)) < above;
         if (any) {
@@ -281,7 +283,8 @@ std::vector<uint8_t> codes::pack_integers(const int32_t *integers, size_t count,
         }
         if (tailed) write_segment(out, tail, s, true);
     }
-    return out.ended();
+    out.number(1, 1);
+    return out.padded();
 }
 
 namespace {
@@ -291,7 +294,7 @@ class Packed {
   public:
     Packed(const uint8_t *code, size_t nbytes, size_t count, uint32_t top, size_t block)
         : bits{code, nbytes}, end(8 * nbytes - unsigned(__builtin_ctz(code[nbytes - 1])) - 1), count(count), top(top),
-          block(block), marks(block), over(block), reaches(block) {}
+          block(block), marks(std::min(block, count)), over(marks.size()), reaches(marks.size()) {}
 
     const char *open() {
         const char *const too_short = "shorter than its head says";
@@ -445,6 +448,63 @@ const char *codes::unpack_integers(const uint8_t *code, size_t nbytes, size_t co
     for (size_t at = start; !why && at < stop; at += block)
         why = packed.segment(at / block, int64_t(at - start), places + *found, values + *found, found);
     return why;
+}
+
+uint64_t codes::ascending_bits(uint64_t count, uint64_t limit, unsigned low) {
+    return count + ((limit - 1) >> low) + count * low;
+}
+
+std::vector<uint8_t> codes::pack_ascending(const int64_t *numbers, size_t count, uint64_t limit, unsigned low) {
+    const uint64_t highest = (limit - 1) >> low;
+    Writer out(ascending_bits(count, limit, low));
+    uint64_t at = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const uint64_t high = uint64_t(numbers[i]) >> low;
+        out.unary(high - at);
+        at = high;
+    }
+    for (; at < highest; ++at) out.number(0, 1);
+    for (size_t i = 0; i < count; ++i) out.number(uint64_t(numbers[i]) & ((uint64_t(1) << low) - 1), low);
+    return out.padded();
+}
+
+const char *codes::unpack_ascending(const uint8_t *code, size_t nbytes, size_t count, uint64_t limit, unsigned low,
+                                    int64_t *numbers) {
+    const Bits bits{code, nbytes};
+    const size_t high_end = count + size_t((limit - 1) >> low);
+    Ones ones(bits, 0, high_end);
+    for (size_t i = 0; i < count; ++i) {
+        const size_t one = ones.next();
+        if (one == high_end) return "not as many positions as expected";
+        numbers[i] = int64_t((one - i) << low | bits.number(high_end + i * low, low));
+    }
+    if (ones.next() != high_end) return "not as many positions as expected";
+    bool sound = uint64_t(numbers[count - 1]) < limit;
+    for (size_t i = 1; i < count; ++i) sound &= numbers[i - 1] <= numbers[i];
+    return sound ? nullptr : "positions are not ascending below the dimension";
+}
+
+size_t codes::unpack_within(const uint8_t *code, size_t nbytes, size_t count, uint64_t limit, unsigned low, uint64_t start,
+                            uint64_t stop, size_t room, int64_t *numbers, size_t *below) {
+    const Bits bits{code, nbytes};
+    const size_t high_end = count + size_t((limit - 1) >> low);
+    size_t before = 0, word = 0;  // whole words whose numbers are all below start are only counted
+    for (; 64 * (word + 1) <= high_end; ++word) {
+        const size_t found = before + size_t(__builtin_popcountll(bits.word(8 * word)));
+        if (64 * (word + 1) - found >= start >> low) break;  // as many zeros: the high part of the next number
+        before = found;
+    }
+    Ones ones(bits, 64 * word, high_end);
+    size_t found = 0;
+    *below = before;
+    for (size_t i = before; i < count && found < room; ++i) {
+        const size_t one = ones.next();
+        const uint64_t number = uint64_t(one - i) << low | bits.number(high_end + i * low, low);
+        if (one == high_end || number >= stop) break;
+        if (number < start) ++*below;
+        else numbers[found++] = int64_t(number);
+    }
+    return found;
 }
 
 bool codes::add_at(const int64_t *places, const double *terms, size_t count, double *out, size_t dim) {

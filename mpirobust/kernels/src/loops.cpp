@@ -323,6 +323,40 @@ template <class T> size_t pack(const T *v, size_t dim, uint8_t *out) {
     return zeros;
 }
 
+struct Trits {
+    double of[256][5];
+    constexpr Trits() : of() {
+        for (unsigned byte = 0; byte < 243; ++byte)
+            for (unsigned j = 0, left = byte; j < 5; ++j, left /= 3) of[byte][j] = double(left % 3) - 1;
+    }
+};
+constexpr Trits trits_of;
+
+// Calls put(j, trit) for each of dim trits.
+template <class Put> inline void each_trit(const uint8_t *row, size_t dim, Put put) {
+    size_t first = 0;
+    for (; first + 5 <= dim; first += 5, ++row)
+        for (size_t j = 0; j < 5; ++j) put(first + j, trits_of.of[*row][j]);
+    for (size_t j = 0; first + j < dim; ++j) put(first + j, trits_of.of[*row][j]);
+}
+
+void trits(const uint8_t *row, size_t dim, double scale, double *out) {
+    each_trit(row, dim, [=](size_t j, double trit) { out[j] = scale * trit; });
+}
+
+void add_trits(const uint8_t *const *rows, size_t n, size_t dim, size_t block, const double *scales, const double *weights,
+               double *out) {
+    const size_t whole = (block + 4) / 5;  // bytes of a block
+    for (size_t first = 0; first < dim; first += block, out += block) {
+        const size_t have = dim - first < block ? dim - first : block;
+        for (size_t k = 0; k < n; ++k) {
+            const double scale = scales[k], weight = weights[k];
+            each_trit(rows[k] + first / block * whole, have,
+                      [=](size_t j, double trit) { out[j] += weight * (scale * trit); });
+        }
+    }
+}
+
 template <class T> bool add_exact(const T *v, size_t dim, const double *units, double top, int64_t *limbs) {
     bool below = true;
     T largest = 0;
@@ -353,5 +387,5 @@ template <class T> bool add_exact(const T *v, size_t dim, const double *units, d
 #define TEXT(a) QUOTED(a)
 
 extern const Loops NAME(SET) = {
-    TEXT(SET), count, order, add, trim, compare, pack<float>, pack<double>, add_exact<float>, add_exact<double>,
+    TEXT(SET), count, order, add, trim, compare, pack<float>, pack<double>, trits, add_trits, add_exact<float>, add_exact<double>,
 };

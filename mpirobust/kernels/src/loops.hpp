@@ -30,6 +30,13 @@ struct Loops {
     std::size_t (*pack32)(const float *v, std::size_t dim, std::uint8_t *out);
     std::size_t (*pack64)(const double *v, std::size_t dim, std::uint8_t *out);
 
+    // out[j] = scale trit j of the row, and out[j] += Σ_k weights[k] (scales[k] trit j of row k), in order. Trits are -1, 0
+    // and 1; five are a byte, the first times 1, the next times 3 and so on, and a block of coordinates begins with a byte
+    // of its own.
+    void (*trits)(const std::uint8_t *row, std::size_t dim, double scale, double *out);
+    void (*add_trits)(const std::uint8_t *const *rows, std::size_t n, std::size_t dim, std::size_t block,
+                      const double *scales, const double *weights, double *out);
+
     // Adds v to a sum of four limbs of dim int64 each, in units of units[0..3], descending powers of two; a unit above
     // the largest entry gets nothing.
     // Returns false, and adds nothing, unless all entries are below top.
