@@ -2,12 +2,14 @@
 #   make quickstart   sets up an environment and runs the main job on 21 ranks
 #   make test         sets up the same environment and passes the tests of units and of MPI
 # The longer tests: make test-all, or one tier of them (test-system, test-paper); make soak takes hours, make breaks one.
+# make bench measures the loops, the start and a round, and writes docs/PERFORMANCE.md: a quarter of an hour.
 # VENV=/some/folder puts the environment elsewhere; PYTHON=python3.12 builds it with another interpreter.
 
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= runs/quickstart
 SETS ?=
+TORCH ?= torch
 
 quickstart: $(VENV)/ready
 	PATH="$(abspath $(VENV))/bin:$$PATH" jobs/mpirun-local -n 21 mpirobust run configs/quickstart.toml --out $(OUT) --overwrite $(SETS)
@@ -38,6 +40,16 @@ soak: $(VENV)/ready
 breaks: $(VENV)/ready
 	PATH="$(abspath $(VENV))/bin:$$PATH" python -m tests.breaks.run $(BREAKS)
 
+# One program after the other, on a quiet machine with two cores. ByzFL, with TORCH, is installed into an environment of its own.
+bench: $(VENV)/ready
+	export PATH="$(abspath $(VENV))/bin:$$PATH" && \
+	python benchmarks/center.py --torch '$(TORCH)' && \
+	python benchmarks/encoding.py && \
+	python benchmarks/audits.py && \
+	python benchmarks/startup.py && \
+	python benchmarks/round_overhead.py && \
+	python benchmarks/report.py
+
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -51,4 +63,4 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 .NOTPARALLEL:
-.PHONY: quickstart test test-all test-unit test-mpi test-system test-paper soak breaks lint
+.PHONY: quickstart test test-all test-unit test-mpi test-system test-paper soak breaks bench lint

@@ -4,7 +4,7 @@
 
 Rows are as a worker has them: 300 (60,000 images on 200 workers), minibatches of 60, and 3000 (20 workers); ranks
 never compute across their workers. The limit is sgemm: the five products of a gradient, on the same shapes, into
-arrays that exist already. The two alternate, in seconds of this thread (so that a busy machine counts little), and
+arrays that exist already. The two alternate, in CPU seconds (so that a busy machine counts little), and
 what is printed are medians, and the median of the ratios of neighbours: the share of sgemm's rate that the gradient
 reaches. Below stands what else a worker does in a round.
 
@@ -24,10 +24,10 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from statistics import median
-from time import thread_time
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+from timing import alternating, timed
 
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.first_order import FirstOrder
@@ -39,18 +39,6 @@ from mpirobust.types import flat
 
 _FEATURES, _CLASSES = 784, 10
 _ROWS = (60, 300, 3000)
-
-
-def alternating(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """The seconds of each work, one after the other, `repeats` times; the first time does not count."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for repeat in range(repeats + 1):
-        for name, work in works.items():
-            began = thread_time()
-            work()
-            if repeat:
-                times[name].append(thread_time() - began)
-    return times
 
 
 def bare_products(rows: int, hidden: int, rng: np.random.Generator) -> Callable[[], None]:
@@ -97,7 +85,8 @@ def main() -> None:
             "sgemm": bare_products(rows, asked.hidden, rng),
             "gradient": partial(loss.gradient, x, shards[rows]),
         }
-        times = alternating(works, max(5, asked.repeats * 60 // rows))
+        timings = alternating({name: timed(work) for name, work in works.items()}, max(5, asked.repeats * 60 // rows))
+        times = {name: each.cpu for name, each in timings.items()}
         flop = 2 * rows * asked.hidden * (2 * _FEATURES + 3 * _CLASSES)
         bare, ours = median(times["sgemm"]), median(times["gradient"])
         share = median(b / o for b, o in zip(times["sgemm"], times["gradient"], strict=True))
@@ -117,8 +106,8 @@ def main() -> None:
         "loss (audit only)": lambda: loss.value(x, shard),
         "exact sum of gradients (audit only)": lambda: total.add(gradient),
     }
-    for name, spent in alternating(beside, asked.repeats // 2).items():
-        print(f"  {name:<38}{1e3 * median(spent):8.2f} ms")
+    for name, spent in alternating({name: timed(work) for name, work in beside.items()}, asked.repeats // 2).items():
+        print(f"  {name:<38}{1e3 * median(spent.cpu):8.2f} ms")
 
 
 if __name__ == "__main__":

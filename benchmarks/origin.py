@@ -6,19 +6,37 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+
+from mpirobust import kernels
+
+_CPU = Path("/proc/cpuinfo")
+_WRITTEN = ("benchmarks/*.json", "benchmarks/*.csv", "docs/PERFORMANCE.md")
 
 
 def commit() -> str:
-    """Return the commit of this checkout, 12 digits, with `-dirty` if it has been changed."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """Return the commit of this checkout, 12 digits, with `-dirty` if more was changed than benchmarks write."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{each}" for each in _WRITTEN))
+    return _git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    git = ["git", "-C", str(Path(__file__).parent.parent), *arguments]
     return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def about() -> dict[str, object]:
-    """Return machine, commit and date of a measurement."""
+    """Return machine, commit, date and versions; called before a measurement, as the load is of the last minute."""
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "machine": f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
         "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
+        "versions": f"Python {platform.python_version()}, numpy {version('numpy')}, kernels {kernels.in_use()}",
     }
+
+
+def _processor() -> str:
+    lines = _CPU.read_text().splitlines() if _CPU.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{platform.machine()} {models[0]}" if models else platform.machine()

@@ -161,7 +161,7 @@ class Inbox(_Summed):
     def _sum(self, workers: Rows, weights: NDArray[np.float64]) -> Vector:
         out = np.zeros(self.dim)
         if self._codes.common is not None:  # straight from the packed bytes
-            self._codes.common.add_to(out, weights, [self._bodies[worker] for worker in workers])
+            self._codes.common.add_to(out, weights, [self._bodies[worker] for worker in workers.tolist()])
         else:
             for at, worker in enumerate(workers.tolist()):
                 self._codes.of(worker).add_to(out, weights[at : at + 1], [self._bodies[worker]])
@@ -172,7 +172,7 @@ class Inbox(_Summed):
         for start in range(0, self.dim, BLOCK):
             here = block[:, : min(BLOCK, self.dim - start)]
             if self._codes.common is not None:
-                self._codes.common.fill(here, [self._bodies[worker] for worker in workers], start)
+                self._codes.common.fill(here, [self._bodies[worker] for worker in workers.tolist()], start)
             else:
                 for row, worker in zip(here, workers.tolist(), strict=True):
                     self._codes.of(worker).fill(row[None], [self._bodies[worker]], start)
@@ -182,7 +182,7 @@ class Inbox(_Summed):
     def signs(self, workers: Rows) -> PackedSigns | None:
         if self._codes.common is None:
             return None
-        packed = self._codes.common.signs([self._bodies[worker] for worker in workers])
+        packed = self._codes.common.signs([self._bodies[worker] for worker in workers.tolist()])
         return packed and replace(packed, scales=packed.scales * self.scale)
 
 

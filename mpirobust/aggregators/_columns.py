@@ -18,8 +18,8 @@ Blocks: TypeAlias = Iterator[tuple[slice, NDArray[np.float64]]]
 def ordered(block: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the block (n, width) with each coordinate's values ascending, shape (width, n).
 
-    Sorting rows in full takes as long as one np.partition and half the time of a partition
-    at two places, and a third of either along the first axis (benchmarks/aggregation.py).
+    Sorting rows in full takes no longer than np.partition at one place, and less than half the time of a partition at
+    two places (benchmarks/center.json, `ordering`).
     """
     columns = block.T.copy()
     columns.sort(axis=1)

@@ -32,14 +32,14 @@ def measured(answers: Answers, beside: Vector | None = None) -> tuple[Rows, NDAr
     """
     workers = np.flatnonzero(answers.sound)
     gram = answers.gram(workers, beside)
-    near = np.diag(gram) < _FAR
+    near = gram.diagonal() < _FAR
     near[workers.size :] = True
     return workers[near[: workers.size]], gram[np.ix_(near, near)]
 
 
 def squared_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ||x_i - x_j||², shape (n, n), with exact zeros on the diagonal."""
-    squares = np.diag(gram)
+    squares = gram.diagonal()
     distances = np.maximum(squares[:, None] + squares - 2 * gram, 0.0)
     np.fill_diagonal(distances, 0.0)
     return distances
@@ -48,7 +48,7 @@ def squared_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:
 def distances_to(gram: NDArray[np.float64], point: Weights) -> NDArray[np.float64]:
     """Return ||x_i - Σ_j point[j] x_j||, shape (n,)."""
     products = gram @ point
-    return np.asarray(np.sqrt(np.maximum(np.diag(gram) - 2 * products + point @ products, 0.0)))
+    return np.asarray(np.sqrt(np.maximum(gram.diagonal() - 2 * products + point @ products, 0.0)))
 
 
 def distance_moved(gram: NDArray[np.float64], change: Weights) -> float:

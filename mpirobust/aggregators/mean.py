@@ -12,7 +12,8 @@ class Mean(Weighing):
     """The mean of all sound messages: vanilla averaging, the undefended baseline (P1 §8)."""
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
-        return Verdict(answers.average(answers.sound), answers.sound)
+        sound = answers.sound
+        return Verdict(answers.average(sound), sound)
 
     def tolerates(self) -> float | None:
         return None

@@ -15,6 +15,7 @@ from mpirobust.errors import Malformed
 from mpirobust.types import Layout, Message, Vector
 
 _SCALE = np.dtype("<f4")
+_BYTE = np.dtype(np.uint8)
 
 
 @component
@@ -58,7 +59,7 @@ class _ScaledSigns(Code):
 
     def norms(self, messages: Sequence[Message], q: float) -> NDArray[np.float64]:
         nbytes, refused = self._nbytes, np.array(-1, _SCALE).tobytes()
-        heads = b"".join(message[: _SCALE.itemsize] if len(message) == nbytes else refused for message in messages)
+        heads = b"".join([message[: _SCALE.itemsize] if len(message) == nbytes else refused for message in messages])
         scales = np.frombuffer(heads, _SCALE).astype(np.float64)
         return np.where(scales < 0, np.inf, scales * self._norm_of_signs(q))
 
@@ -70,18 +71,20 @@ class _ScaledSigns(Code):
         return 1.0 if q == np.inf else float(self.dim ** (1 / q))
 
     def add_to(self, out: Vector, weights: NDArray[np.float64], messages: Sequence[Message]) -> None:
-        kernels.add_signs([_packed(message) for message in messages], weights * _scales(messages), out)
+        kernels.add_signs(_packed(messages), weights * _scales(messages), out)
 
     def fill(self, out: NDArray[np.float64], messages: Sequence[Message], start: int) -> None:
-        fill_signs(out, [_packed(message) for message in messages], start, _scales(messages))
+        fill_signs(out, _packed(messages), start, _scales(messages))
 
     def signs(self, messages: Sequence[Message]) -> PackedSigns:
-        return PackedSigns([_packed(message) for message in messages], _scales(messages), self.dim)
+        return PackedSigns(_packed(messages), _scales(messages), self.dim)
 
 
-def _packed(message: Message) -> NDArray[np.uint8]:
-    return np.frombuffer(message, np.uint8, offset=_SCALE.itemsize)
+def _packed(messages: Sequence[Message]) -> list[NDArray[np.uint8]]:
+    head = _SCALE.itemsize
+    return [np.frombuffer(message, _BYTE, -1, head) for message in messages]
 
 
 def _scales(messages: Sequence[Message]) -> NDArray[np.float64]:
-    return np.array([np.frombuffer(message, _SCALE, 1)[0] for message in messages], np.float64)
+    heads = b"".join([message[: _SCALE.itemsize] for message in messages])  # a call of NumPy for each takes longer
+    return np.frombuffer(heads, _SCALE).astype(np.float64)

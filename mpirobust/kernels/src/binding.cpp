@@ -27,8 +27,10 @@ std::vector<const Loops *> usable() {
     std::vector<const Loops *> found;
 #ifdef HAS_avx512
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+        if (__builtin_cpu_supports("avx512vpopcntdq")) found.push_back(&loops_avx512popcnt);
         found.push_back(&loops_avx512);
+    }
 #endif
 #ifdef HAS_avx2
     if (__builtin_cpu_supports("avx2")) found.push_back(&loops_avx2);

@@ -44,4 +44,4 @@ struct Loops {
     bool (*add_exact64)(const double *v, std::size_t dim, const double *units, double top, std::int64_t *limbs);
 };
 
-extern const Loops loops_baseline, loops_avx2, loops_avx512;
+extern const Loops loops_baseline, loops_avx2, loops_avx512, loops_avx512popcnt;
