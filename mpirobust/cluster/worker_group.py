@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from mpirobust.errors import WorkerFault
 from mpirobust.numerics.exact_sum import ExactSum
 from mpirobust.types import Vector
 
-SCORES = 3  # columns of `WorkerGroup.scores`: weighted loss, correct, test rows
+SCORES = 4  # columns of a worker in an audit: weighted loss, correct, test rows, seconds for a gradient that is kept
+_MOST_KEPT = 2**30  # bytes of gradients that a group keeps
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,33 @@ class Batch:
     messages: list[bytes]
     compute: float
     encode: float
+
+
+@dataclass
+class Gradients:
+    """The gradients of some workers on their clean shards at one point; nothing depends on whether they are kept.
+
+    Attributes:
+        point: the point, as bytes.
+        of: the gradient of each worker, by its number.
+        nbytes: the size of all of them.
+    """
+
+    point: bytes = b""
+    of: dict[int, Vector] = field(default_factory=dict)
+    nbytes: int = 0
+
+    def keep(self, worker: int, gradient: Vector) -> bool:
+        """Keep the gradient and return True; return False if that would take too much memory."""
+        if self.nbytes + gradient.nbytes > _MOST_KEPT:
+            return False
+        self.of[worker] = gradient
+        self.nbytes += gradient.nbytes
+        return True
+
+    def at(self, x: Vector) -> dict[int, Vector]:
+        """Return the gradients at `x`, which are none if their point has other bits."""
+        return self.of if self.of and self.point == x.tobytes() else {}
 
 
 class WorkerGroup:
@@ -43,6 +72,7 @@ class WorkerGroup:
         self.config = config
         self.workers = workers
         self._build_more = build_more
+        self._audited = Gradients()
 
     def set_workers(self, workers: Sequence[int]) -> None:
         """Host these workers and no others.
@@ -62,9 +92,10 @@ class WorkerGroup:
         """Return the message of every worker here; raise `WorkerFault` naming the one that failed."""
         messages = []
         compute = encode = 0.0
+        known, self._audited = self._audited.at(query.vectors[0]), Gradients()
         for worker in self.workers:
             try:
-                message, answering, encoding = worker.reply(round, query)
+                message, answering, encoding = worker.reply(round, query, known.pop(worker.index, None))
             except Exception as error:
                 raise _fault(worker.index, f"failed in round {round + 1}", error) from error
             messages.append(message)
@@ -72,16 +103,26 @@ class WorkerGroup:
             encode += encoding
         return Batch(messages, compute, encode)
 
-    def scores(self, x: Vector) -> NDArray[np.float64]:
-        """Return one row per worker here: weight times loss on its clean shard, correct test rows, test rows."""
-        table = np.zeros((len(self.workers), SCORES))
+    def audit(self, x: Vector) -> tuple[NDArray[np.float64], ExactSum]:
+        """Return a row of scores for each worker here, and the weighted sum of their gradients, on clean shards.
+
+        The gradients at `x` are kept for the answers of workers that are asked for them next.
+        """
+        table, total = np.zeros((len(self.workers), SCORES)), ExactSum(x.size)
+        self._audited = kept = Gradients(x.tobytes())
         for row, worker in zip(table, self.workers, strict=True):
             with _blaming(worker.index, "failed in an audit"):
-                row[0] = self._weight(worker) * self.config.loss.value(x, worker.clean)
+                began = perf_counter()
+                value, gradient = self.config.loss.value_and_gradient(x, worker.clean)
+                if worker.answers_audits and kept.keep(worker.index, gradient):
+                    row[3] = perf_counter() - began
+                weight = self._weight(worker)
+                row[0] = weight * value
+                total.add(gradient if weight == 1 else weight * gradient)
                 if worker.test is not None:
                     metrics = self.config.loss.metrics(x, worker.test)
-                    row[1:] = metrics.get("correct", 0.0), metrics.get("rows", 0.0)
-        return table
+                    row[1:3] = metrics.get("correct", 0.0), metrics.get("rows", 0.0)
+        return table, total
 
     def tested(self, x: Vector, by_row: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the sums of every worker here over its test rows, and with `by_row` its rows; see `measure`."""
@@ -94,14 +135,6 @@ class WorkerGroup:
                     told.append(tell_rows(x, self.config.loss, worker.test))
                 row[:] = worker.test.rows * self.config.loss.value(x, worker.test), worker.test.rows, len(told[-1])
         return sums, np.concatenate(told)
-
-    def gradients(self, x: Vector) -> ExactSum:
-        """Return the weighted sum of the workers' gradients on their clean shards."""
-        total = ExactSum(x.size)
-        for worker in self.workers:
-            with _blaming(worker.index, "failed in an audit"):
-                total.add(self._weight(worker) * self.config.loss.gradient(x, worker.clean))
-        return total
 
     def hessian_products(self, x: Vector, v: Vector) -> ExactSum:
         """Return the weighted sum of the workers' `∇²F_i(x) v` on their clean shards."""
@@ -129,17 +162,18 @@ def _fault(worker: int, how: str, error: Exception) -> WorkerFault:
     return WorkerFault(worker, f"{how}: {type(error).__name__}: {error}")
 
 
-def summarise(scores: NDArray[np.float64], gradients: ExactSum, weight: float) -> Audit:
-    """Return the audit.
+def summarise(scores: NDArray[np.float64], gradients: ExactSum, weight: float, ahead: float) -> Audit:
+    """Return the audit; `ahead` is in it.
 
     Args:
         scores: shape (m, SCORES), in worker order; zeros for an absent worker.
         gradients, weight: the weighted sum of the gradients, and the sum of the weights, over the other workers.
     """
-    loss, correct, rows = scores.sum(axis=0)
+    loss, correct, rows, _ = scores.sum(axis=0)
     gradient = gradients.total() / weight
     return Audit(
         loss=float(loss / weight),
         gradient_norm=float(np.sqrt(gradient @ gradient)),
         test_accuracy=float(correct / rows) if rows else np.nan,
+        ahead=ahead,
     )
