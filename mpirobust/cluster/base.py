@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 from typing import Any
 
@@ -53,7 +53,7 @@ class Audit:
     loss: float
     gradient_norm: float
     test_accuracy: float = nan
-    ahead: float = 0.0
+    ahead: float = field(default=0.0, compare=False)
 
 
 class Depleted(Exception):

@@ -109,6 +109,20 @@ def test_advance_leaves_state_and_verdict_alone_and_draws_from_its_stream_only(p
 
 
 @each
+def test_an_algorithm_that_asks_gradients_gets_those_of_the_loss(plan: Plan) -> None:
+    local = LocalRun(plan)
+    shard, loss = local.workers[0].clean, local.config.loss
+    if not plan.algorithm.asks_gradients(shard.rows):
+        return
+    for state in states(plan)[:-1]:
+        query, rng = plan.algorithm.query(state), stream(5, 0, 0, Purpose.ANSWER)
+        (x,) = query.vectors
+        answer = plan.algorithm.answer(query, loss, shard, rng)
+        assert answer.tobytes() == loss.gradient(x, shard).tobytes()
+        assert rng.bytes(8) == stream(5, 0, 0, Purpose.ANSWER).bytes(8)
+
+
+@each
 def test_answer_is_a_new_vector_and_a_function_of_its_arguments(plan: Plan) -> None:
     local = LocalRun(plan)
     shard = local.workers[0].clean
