@@ -19,7 +19,7 @@ from mpirobust.numerics.exact_sum import ExactSum
 from mpirobust.types import Vector
 
 SCORES = 4  # columns of a worker in an audit: weighted loss, correct, test rows, seconds for a gradient that is kept
-_MOST_KEPT = 2**30  # bytes of gradients that a group keeps
+MOST_KEPT = 2**30  # bytes of gradients that a group keeps
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Gradients:
 
     def keep(self, worker: int, gradient: Vector) -> bool:
         """Keep the gradient and return True; return False if that would take too much memory."""
-        if self.nbytes + gradient.nbytes > _MOST_KEPT:
+        if self.nbytes + gradient.nbytes > MOST_KEPT:
             return False
         self.of[worker] = gradient
         self.nbytes += gradient.nbytes

@@ -111,7 +111,7 @@ def test_a_gradient_of_another_point_is_no_answer(other: float) -> None:
 
 
 def test_no_more_gradients_are_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_group, "_MOST_KEPT", 4 * 64 + 63)
+    monkeypatch.setattr(worker_group, "MOST_KEPT", 4 * 64 + 63)
     local = LocalRun(regression_plan())
     x = np.ones(8)
     assert np.count_nonzero(local.cluster._group.audit(x)[0][:, -1]) == 4
