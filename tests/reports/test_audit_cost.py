@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.reports import audit_cost
 from mpirobust.reports.forecast import forecast
 from mpirobust.testing.support.clusters import regression_plan
@@ -34,9 +35,7 @@ def test_check_measures_the_plan_and_its_metrics(tmp_path: Path, monkeypatch: py
     work = {"reply": 1.0, "audit": 2.0, "tested": 4.0}
     seconds = [0.0]
     for name, taken in work.items():
-        monkeypatch.setattr(audit_cost.WorkerGroup, name, lambda *_, taken=taken, **__: seconds.append(taken))
+        monkeypatch.setattr(WorkerGroup, name, lambda *_, taken=taken, **__: seconds.append(taken))
     monkeypatch.setattr(audit_cost, "thread_time", lambda: sum(seconds))
-    assert (
-        "  audit       costs a worker 6 rounds, measured here and now: 67% of its time; audit.every = 25 "
-        in forecast(plan, [])
-    )
+    expected = "  audit       costs a worker 6 rounds, measured here and now: 67% of its time; audit.every = 25 "
+    assert expected in forecast(plan, [])
