@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from mpirobust.cluster import worker_group
 from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.errors import WorkerFault
+from mpirobust.numerics import threads
 from mpirobust.problems.least_squares import LeastSquares
 from mpirobust.shard import Shard
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
@@ -118,6 +120,49 @@ def test_no_more_gradients_are_kept_than_there_is_room_for(monkeypatch: pytest.M
     with counted_gradients() as calls:
         local.ask(0, Query((x,)))
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "pays"),
+    [
+        ({}, False),
+        ({"problem": {"kind": "matrix-factorisation", "columns": 6249}}, False),
+        ({"problem": {"kind": "matrix-factorisation", "columns": 6250}}, True),  # ten rows of 8, each 6250 times
+    ],
+)
+def test_threads_pay_if_a_gradient_is_much_work(table: dict[str, Any], pays: bool) -> None:
+    group = LocalRun(regression_plan(**table)).cluster._group
+    assert group.works() == pays
+    group.set_workers([])
+    assert not group.works()
+
+
+def test_each_thread_has_a_sum_of_its_own() -> None:
+    sums = worker_group._Sums(3)
+    sums.mine().add(np.ones(3))
+    with ThreadPoolExecutor(1) as other:
+        other.submit(lambda: sums.mine().add(np.arange(3.0))).result()
+    np.testing.assert_array_equal(sums.mine().total(), 1.0)
+    np.testing.assert_array_equal(sums.total().total(), [1.0, 2.0, 3.0])
+
+
+def test_the_first_that_fails_is_named_in_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = LocalRun(regression_plan())
+    group = WorkerGroup(local.config, local.workers, lambda _: [])
+
+    def failing(*_: Any) -> Vector:
+        raise ValueError("no")
+
+    monkeypatch.setattr(LeastSquares, "gradient", failing)
+    monkeypatch.setattr(LeastSquares, "value_and_gradient", failing)
+    threads.use(3)
+    try:
+        for ask in (lambda: group.reply(0, Query((local.x0,))), lambda: group.audit(local.x0)):
+            with pytest.raises(WorkerFault, match="ValueError: no") as caught:
+                ask()
+            assert caught.value.worker == 0
+    finally:
+        threads.use(1)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Kernels and threads are speed knobs: the same bits with the loops on and off and on 1 and 2 threads, one job each."""
+"""Kernels and threads are speed knobs: the same bits with the loops on and off and on 1 and 2 threads, one job each.
+
+A minute: only this runs every kind of every room in several threads.
+"""
 
 from __future__ import annotations
 
