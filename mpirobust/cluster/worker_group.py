@@ -22,12 +22,16 @@ from mpirobust.types import Vector
 
 SCORES = 4  # columns of a worker in an audit: weighted loss, correct, test rows, seconds for a gradient that is kept
 _MUCH = 500_000  # multiplications of a gradient
-MOST_KEPT = 2**30  # bytes of gradients that a group keeps
+MOST_KEPT = 2**30  # bytes of the gradients that a group keeps
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The messages of one group in worker order, and the seconds that computing and encoding took, over the threads."""
+    """The messages of one group in worker order.
+
+    Attributes:
+        compute, encode: seconds, the sum over the workers divided by the threads at work.
+    """
 
     messages: list[bytes]
     compute: float
@@ -96,7 +100,7 @@ class WorkerGroup:
             return False
         X = worker.clean.X
         entries = X.nnz if hasattr(X, "nnz") else X.size
-        return bool(entries * self.config.dim >= _MUCH * X.shape[1])
+        return bool(entries * self.config.dim > _MUCH * X.shape[1])
 
     def set_workers(self, workers: Sequence[int]) -> None:
         """Host these workers and no others.
@@ -122,9 +126,8 @@ class WorkerGroup:
 
         done = threads.each(replied, self.workers)
         share = self._side_by_side()
-        return Batch(
-            [each[0] for each in done], sum(each[1] for each in done) / share, sum(each[2] for each in done) / share
-        )
+        compute = sum(answering for _, answering, _ in done) / share
+        return Batch([message for message, _, _ in done], compute, sum(encoding for *_, encoding in done) / share)
 
     def audit(self, x: Vector) -> tuple[NDArray[np.float64], ExactSum]:
         """Return a row of scores for each worker here, and the weighted sum of their gradients, on clean shards.

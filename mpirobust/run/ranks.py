@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 from mpirobust.errors import SetupFault
@@ -62,7 +61,7 @@ def with_threads(ranks: Sequence[RankFacts], asked: int | None) -> list[RankFact
     users = Counter((rank.host, core) for rank in ranks for core in rank.cores)
 
     def share(rank: RankFacts) -> int:
-        return int(sum(Fraction(1, users[rank.host, core]) for core in rank.cores)) if rank.works else 1
+        return int(sum(1 / users[rank.host, core] for core in rank.cores) + 1e-9) if rank.works else 1
 
     return [replace(rank, threads=asked or max(1, share(rank))) for rank in ranks]
 

@@ -126,8 +126,8 @@ def test_no_more_gradients_are_kept_than_there_is_room_for(monkeypatch: pytest.M
     ("table", "pays"),
     [
         ({}, False),
-        ({"problem": {"kind": "matrix-factorisation", "columns": 6249}}, False),
-        ({"problem": {"kind": "matrix-factorisation", "columns": 6250}}, True),  # ten rows of 8, each 6250 times
+        ({"problem": {"kind": "matrix-factorisation", "columns": 6250}}, False),
+        ({"problem": {"kind": "matrix-factorisation", "columns": 6251}}, True),  # ten rows of 8, each 6251 times
     ],
 )
 def test_threads_pay_if_a_gradient_is_much_work(table: dict[str, Any], pays: bool) -> None:
