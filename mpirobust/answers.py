@@ -57,11 +57,14 @@ class Answers(ABC):
         """Return Σ weights[i] times vector i times the scale, shape (d,); vectors of weight zero are not read."""
 
     @abstractmethod
-    def blocks(self, workers: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    def blocks(self, workers: Rows, within: slice | None = None) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         """Yield the vectors of these workers (sound ones) times the scale, some coordinates at a time.
 
         Each item is a slice of the coordinates and an array of shape (len(workers), at most BLOCK),
-        which is overwritten by the next: memory O(m BLOCK), never m d.
+        which is overwritten by the next: memory O(m BLOCK), never m d. Several threads may each read a part.
+
+        Args:
+            within: only these coordinates, from a multiple of BLOCK to another or the end; None for all.
         """
 
     def signs(self, workers: Rows) -> PackedSigns | None:
@@ -167,9 +170,9 @@ class Inbox(_Summed):
                 self._codes.of(worker).add_to(out, weights[at : at + 1], [self._bodies[worker]])
         return out
 
-    def blocks(self, workers: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    def blocks(self, workers: Rows, within: slice | None = None) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         block = np.empty((workers.size, min(BLOCK, self.dim)))
-        for start in range(0, self.dim, BLOCK):
+        for start in _starts(self.dim, within):
             here = block[:, : min(BLOCK, self.dim - start)]
             if self._codes.common is not None:
                 self._codes.common.fill(here, [self._bodies[worker] for worker in workers.tolist()], start)
@@ -226,13 +229,19 @@ class ArrayAnswers(_Summed):
             out += weight * self._rows[worker]
         return out
 
-    def blocks(self, workers: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    def blocks(self, workers: Rows, within: slice | None = None) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         block = np.empty((workers.size, min(BLOCK, self.dim)))
-        for start in range(0, self.dim, BLOCK):
+        for start in _starts(self.dim, within):
             where = slice(start, min(start + BLOCK, self.dim))
             here = block[:, : where.stop - start]
             np.multiply(self._rows[workers, where], self.scale, out=here)
             yield where, here
+
+
+def _starts(dim: int, within: slice | None) -> range:
+    """Return where each block begins."""
+    start, stop, _ = (within or slice(dim)).indices(dim)
+    return range(start, stop, BLOCK)
 
 
 def _gram(

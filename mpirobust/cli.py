@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
 import click
 
@@ -14,66 +14,11 @@ import mpirobust
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.launch import let_rank_0_speak, open_communicator, speaks
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
-from mpirobust.files import expanded
+from mpirobust.options import LIMIT, PATH, PATIENCE, PLAN, SET, THREADS, Limit
 from mpirobust.terminal import bearing_streams, say, show
 from mpirobust.types import Audited
 
-
-class _AnyPath(click.Path):
-    """A path, also one that no shell has seen: in `--out=~/x` most leave the `~`."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        try:
-            return expanded(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-_PATH = _AnyPath()
-_PLAN = click.argument("plan", type=_PATH)
 _FOR_MANY = ("run", "resume", "figures", "matrix")  # the commands that all processes of a job execute
-_SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
-
-
-class _Limit(NamedTuple):
-    """The time at which the job must have ended, if at all, and where it comes from."""
-
-    ends: float | None
-    origin: str
-
-
-def _limit_of(limit: str | None) -> _Limit:
-    from mpirobust.time_limit import end_of, origin_of
-
-    try:
-        return _Limit(end_of(limit), origin_of(limit))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-_LIMIT = click.option(
-    "--time-limit",
-    metavar="TIME",
-    callback=lambda _, __, limit: _limit_of(limit),
-    help="Save and end within 4h, 30m, 90s or HH:MM:SS; none: never (default: the limit of the SLURM job, if any).",
-)
-
-
-def _seconds(limit: str | None) -> float | None:
-    from mpirobust.time_limit import seconds
-
-    try:
-        return None if limit is None else seconds(limit)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-_PATIENCE = click.option(
-    *("--round-timeout", "patience"),
-    metavar="TIME",
-    callback=lambda _, __, limit: _seconds(limit),
-    help="End the job if a round, with its audit and checkpoint, takes longer: a rank hangs (default: never).",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,52 +31,62 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@_PLAN
-@_SET
-@click.option("--out", type=_PATH, help="Folder for the output (default: runs/<plan>).")
+@PLAN
+@SET
+@click.option("--out", type=PATH, help="Folder for the output (default: runs/<plan>).")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint, if there is one.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in the output folder.")
-@_LIMIT
-@_PATIENCE
+@LIMIT
+@PATIENCE
+@THREADS
 def run(
     plan: Path,
     overrides: tuple[str, ...],
     out: Path | None,
     resume: bool,
     overwrite: bool,
-    time_limit: _Limit,
+    time_limit: Limit,
     patience: float | None,
+    threads: int | None,
 ) -> int:
     """Run PLAN: alone, or on the ranks that mpirun or srun started."""
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
-    return _carried_out(plan, overrides, out, time_limit, patience, resume=resume, overwrite=overwrite)
+    how = {"resume": resume, "overwrite": overwrite, "threads": threads}
+    return _carried_out(plan, overrides, out, time_limit, patience, **how)
 
 
 @cli.command()
-@click.argument("folder", type=_PATH)
-@_SET
+@click.argument("folder", type=PATH)
+@SET
 @click.option(
     *("--allow-kind", "allowed"),
     metavar="KIND",
     multiple=True,
     help="Import this kind that the plan names: module:Class, or path/to/file.py:Class.",
 )
-@_LIMIT
-@_PATIENCE
+@LIMIT
+@PATIENCE
+@THREADS
 def resume(
-    folder: Path, overrides: tuple[str, ...], allowed: tuple[str, ...], time_limit: _Limit, patience: float | None
+    folder: Path,
+    overrides: tuple[str, ...],
+    allowed: tuple[str, ...],
+    time_limit: Limit,
+    patience: float | None,
+    threads: int | None,
 ) -> int:
     """Go on with the run in FOLDER, by the plan in its run.h5: alone, or on the ranks that mpirun or srun started."""
     out = folder.parent if folder.is_file() else folder
-    return _carried_out(None, overrides, out, time_limit, patience, resume=True, allowed=allowed)
+    how = {"resume": True, "allowed": allowed, "threads": threads}
+    return _carried_out(None, overrides, out, time_limit, patience, **how)
 
 
 def _carried_out(
     plan: Path | None,
     overrides: tuple[str, ...],
     out: Path | None,
-    time_limit: _Limit,
+    time_limit: Limit,
     patience: float | None,
     **how: Any,
 ) -> int:
@@ -160,8 +115,8 @@ def _carried_out(
 
 
 @cli.command()
-@_PLAN
-@_SET
+@PLAN
+@SET
 def check(plan: Path, overrides: tuple[str, ...]) -> int:
     """Validate PLAN and say what would run; needs no MPI."""
     from mpirobust.reports.forecast import forecast
@@ -181,8 +136,8 @@ def list_kinds(table: str | None) -> int:
 
 
 @cli.command()
-@_PLAN
-@_SET
+@PLAN
+@SET
 def data(plan: Path, overrides: tuple[str, ...]) -> int:
     """Prepare the data of PLAN (parse once, store as HDF5) and print the stores."""
     from mpirobust.reports.forecast import prepared
@@ -192,7 +147,7 @@ def data(plan: Path, overrides: tuple[str, ...]) -> int:
 
 
 @cli.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.option("--json", "in_json", is_flag=True, help="Machine-readable.")
 @click.option("--status", "only_status", is_flag=True, help="One word, for scripts.")
 def inspect(path: Path, in_json: bool, only_status: bool) -> int:
@@ -211,8 +166,8 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
 
 
 @cli.command()
-@click.argument("paths", type=_PATH, nargs=-1, required=True)
-@click.option("--out", type=_PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
+@click.argument("paths", type=PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
 @click.option("--metric", type=click.Choice(get_args(Audited)), default="loss")
 @click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
 def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
@@ -235,8 +190,8 @@ def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str)
 
 
 @cli.command()
-@click.argument("paths", type=_PATH, nargs=-1, required=True)
-@click.option("--out", type=_PATH, multiple=True, help="A table (.csv) or a figure; repeatable.")
+@click.argument("paths", type=PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, multiple=True, help="A table (.csv) or a figure; repeatable.")
 def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
     """Compare runs of one plan on several numbers of ranks: the time of a round, and that nothing else differs.
 
@@ -265,12 +220,12 @@ def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
 @cli.command()
 @click.argument("name")
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds of each figure.")
-@click.option("--out", type=_PATH, help="Folder for the figures (default: figures/NAME).")
-@click.option("--runs", type=_PATH, default=Path("runs/studies"), show_default=True)
-@_SET
+@click.option("--out", type=PATH, help="Folder for the figures (default: figures/NAME).")
+@click.option("--runs", type=PATH, default=Path("runs/studies"), show_default=True)
+@SET
 @click.option("--check", is_flag=True, help="Compare the tables in --out with the runs in --runs; nothing is run.")
 @click.option("--run-missing", is_flag=True, help="With --check: run what is missing first.")
-@_LIMIT
+@LIMIT
 def figures(
     name: str,
     seeds: int | None,
@@ -279,7 +234,7 @@ def figures(
     overrides: tuple[str, ...],
     check: bool,
     run_missing: bool,
-    time_limit: _Limit,
+    time_limit: Limit,
 ) -> int:
     """Run and draw the figures of a paper: NAME is a folder of families, or p1 for configs/p1.
 
@@ -301,14 +256,14 @@ def figures(
 
 
 @cli.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds.")
-@click.option("--out", type=_PATH, help="Folder for picture and table (default: figures/<name>).")
-@click.option("--runs", type=_PATH, default=Path("runs/studies"), show_default=True)
-@_SET
-@_LIMIT
+@click.option("--out", type=PATH, help="Folder for picture and table (default: figures/<name>).")
+@click.option("--runs", type=PATH, default=Path("runs/studies"), show_default=True)
+@SET
+@LIMIT
 def matrix(
-    path: Path, seeds: int | None, out: Path | None, runs: Path, overrides: tuple[str, ...], time_limit: _Limit
+    path: Path, seeds: int | None, out: Path | None, runs: Path, overrides: tuple[str, ...], time_limit: Limit
 ) -> int:
     """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
     comm = _comm()

@@ -14,7 +14,8 @@ class RoundTimes:
 
     Attributes:
         broadcast: until the center had sent the query.
-        compute, encode: of the slowest rank, all its workers together.
+        compute, encode: of the slowest rank, all its workers together. Gradients that an audit after the round has
+            computed, and that the next answers need, count as compute and not as audit.
         gather: the wait of the center beyond those two.
         forge: the work of an omniscient attacker; no part of the algorithm.
         aggregate: the rule and the update.

@@ -35,6 +35,7 @@ _LAYERS = [
     ["run"],
     ["reports"],
     ["studies"],
+    ["options"],
     ["cli"],
     ["testing"],
     ["__main__"],
@@ -154,8 +155,8 @@ print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name],
 """
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
-    *("answers", "catalog", "cli", "components", "errors", "files", "plan", "round_times", "shard", "stop_rules"),
-    *("streams", "terminal", "time_limit", "types", "kernels", "numerics", "comm"),
+    *("answers", "catalog", "cli", "components", "errors", "files", "options", "plan", "round_times", "shard"),
+    *("stop_rules", "streams", "terminal", "time_limit", "types", "kernels", "numerics", "comm"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
     *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),

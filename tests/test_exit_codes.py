@@ -94,9 +94,11 @@ _RUNS: dict[str, tuple[list[str], tuple[type, str, Callable[..., object]] | None
     "contradiction": (["--resume", "--overwrite"], None, Exit.SETUP),
     "diverged": (["--set", "algorithm.step=1e200"], None, Exit.DIVERGED),
     "worker": ([], (Worker, "_answer", _raising(ZeroDivisionError())), Exit.WORKER),
+    "worker in a thread": (["--threads", "3"], (Worker, "_answer", _raising(ZeroDivisionError())), Exit.WORKER),
     "disk": ([], (Path, "replace", _raising(OSError(28, "No space left on device"))), Exit.STORAGE),
     "memory": ([], (Worker, "__init__", _raising(MemoryError())), Exit.STORAGE),
     "signal": ([], (Worker, "_answer", _interrupt), Exit.INTERRUPTED),
+    "signal in a thread": (["--threads", "3"], (Worker, "_answer", _interrupt), Exit.INTERRUPTED),
     "time limit": (["--time-limit", "1s"], None, Exit.INTERRUPTED),
     "second Ctrl-C": ([], (Worker, "_answer", _second_interrupt), Exit.ABANDONED),
 }

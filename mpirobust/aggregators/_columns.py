@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil
 from typing import TypeAlias
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import Verdict
 from mpirobust.answers import Answers
+from mpirobust.compressors.base import BLOCK
+from mpirobust.numerics import threads
 from mpirobust.types import Vector
 
 Blocks: TypeAlias = Iterator[tuple[slice, NDArray[np.float64]]]
@@ -63,9 +66,17 @@ def coordinate_wise(
     kept: NDArray[np.bool_],
     rule: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Verdict:
-    """Return the verdict of a rule that looks at one coordinate at a time: blocks (n, width) to steps (width,)."""
-    step = np.zeros(answers.dim)
-    if kept.any():
-        for where, block in answers.blocks(np.flatnonzero(kept)):
+    """Return the verdict of a rule that looks at one coordinate at a time: blocks (n, width) to steps (width,).
+
+    Each thread judges a part of the blocks.
+    """
+    step, workers = np.zeros(answers.dim), np.flatnonzero(kept)
+
+    def judged(part: slice) -> None:
+        for where, block in answers.blocks(workers, part):
             step[where] = rule(block)
+
+    if workers.size:
+        width = BLOCK * ceil(answers.dim / BLOCK / threads.in_use())
+        threads.each(judged, [slice(start, start + width) for start in range(0, answers.dim, width)])
     return Verdict(step, kept)

@@ -95,9 +95,9 @@ class _Mixed(Answers):
     def combine(self, weights: NDArray[np.float64]) -> Vector:
         return self._source.combine(self._spread(weights[self._workers] @ self._mixing))
 
-    def blocks(self, workers: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    def blocks(self, workers: Rows, within: slice | None = None) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         rows = self._mixing[np.searchsorted(self._workers, workers)]
-        for where, block in self._source.blocks(self._workers):
+        for where, block in self._source.blocks(self._workers, within):
             yield where, rows @ block
 
     def gram(self, workers: Rows, beside: Vector | None = None) -> NDArray[np.float64]:

@@ -109,6 +109,16 @@ class Algorithm(ABC, Generic[S]):
         """Return how the center measures the messages; by default by their 2-norm."""
         return Norm()
 
+    def asks_gradients(self, rows: int) -> bool:
+        """Return whether every answer is `loss.gradient(x, shard)` at the point of the query; nothing is drawn.
+
+        A worker may then answer with the gradient that an audit at this point has computed.
+
+        Args:
+            rows: of the shard.
+        """
+        return False
+
     def steps_every_round(self) -> bool:
         """Return whether the center takes a step in every round, and asks next where it led: a continuation."""
         return True

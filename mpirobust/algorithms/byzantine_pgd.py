@@ -63,6 +63,9 @@ class ByzantinePGD(Algorithm[Search]):
     def state(self) -> type[Search]:
         return Search
 
+    def asks_gradients(self, rows: int) -> bool:
+        return True
+
     def steps_every_round(self) -> bool:
         return False
 

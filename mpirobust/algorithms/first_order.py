@@ -67,6 +67,9 @@ class FirstOrder(Algorithm[Iterate | Anchored]):
     def norm(self) -> Norm:
         return Norm(float(self.q), claimed=self.option == "I")
 
+    def asks_gradients(self, rows: int) -> bool:
+        return self.batch is None or self.batch >= rows
+
     def admit(self, loss: Loss, feedback: Feedback) -> None:
         if self.option == "I" and not feedback.sends_answers():
             raise PlanFault("option", 'feedback sorts by the code (P1 Alg. 2 l. 7); choose "II"')

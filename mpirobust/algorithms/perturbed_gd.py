@@ -46,6 +46,9 @@ class PerturbedGD(Algorithm[PerturbedDescent]):
     def state(self) -> type[PerturbedDescent]:
         return PerturbedDescent
 
+    def asks_gradients(self, rows: int) -> bool:
+        return True
+
     def steps_every_round(self) -> bool:
         return False
 

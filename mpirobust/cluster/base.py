@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 from typing import Any
 
@@ -46,12 +46,14 @@ class Audit:
 
     The weights are all 1, or with `weigh = "rows"` the rows of the shards. The sums are over all workers that are not
     absent. Byzantine workers count as well, so that runs under different attacks are measured by the same function.
-    `test_accuracy` is NaN if the loss or the data have none.
+    `test_accuracy` is NaN if the loss or the data have none. `ahead` is the part of the audit's time, in seconds of the
+    slowest rank, that a query at the same point saves: the gradients that are its answers.
     """
 
     loss: float
     gradient_norm: float
     test_accuracy: float = nan
+    ahead: float = field(default=0.0, compare=False)
 
 
 class Depleted(Exception):

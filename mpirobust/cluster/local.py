@@ -44,7 +44,8 @@ class LocalCluster(Cluster):
         return self._receiver.exchange(round, query, judge, list(batch.messages), times)
 
     def audit(self, x: Vector) -> Audit:
-        return summarise(self._group.scores(x), self._group.gradients(x), self._group.config.weight())
+        scores, gradients = self._group.audit(x)
+        return summarise(scores, gradients, self._group.config.weight(), ahead=float(scores[:, -1].sum()))
 
     def row_metrics(self, x: Vector, by_row: bool) -> RowMetrics:
         return measure(*self._group.tested(x, by_row))

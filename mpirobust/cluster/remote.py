@@ -141,7 +141,8 @@ class RemoteCluster(Cluster):
         self._scores[:] = _MISSING
         self._comm.gather(np.empty(0), self._scores, self._hosted * SCORES)
         scores[self._order] = self._scores
-        return summarise(scores, self._summed(x.size), self._weight())
+        ahead = max(scores[list(workers), -1].sum() for workers in self._placement)
+        return summarise(scores, self._summed(x.size), self._weight(), float(ahead))
 
     def row_metrics(self, x: Vector, by_row: bool) -> RowMetrics:
         return self._repeated(lambda: self._test(x, by_row))

@@ -147,16 +147,29 @@ class Worker:
         if isinstance(self._attack, DataAttack):
             self._shard = self._attack.poison(clean, self._stream(0, Purpose.POISON))
 
-    def reply(self, round: int, query: Query) -> tuple[bytes, float, float]:
+    @property
+    def answers_audits(self) -> bool:
+        """Whether a query at the point of an audit asks for the gradient that the audit has computed."""
+        config = self._config
+        return (
+            self._shard is self.clean
+            and config.algorithm.asks_gradients(self.clean.rows)
+            and config.downlink.compressor is None  # a coded way down asks at another point
+        )
+
+    def reply(self, round: int, query: Query, gradient: Vector | None = None) -> tuple[bytes, float, float]:
         """Return the message for `query`, and the seconds that the answer and the encoding took.
 
         A request is repeated if a rank or a worker fails in the round. The second time, the worker returns the message
         that it has: to encode it again would change the memory again.
+
+        Args:
+            gradient: the one asked for, if `answers_audits` and it is known. It may be overwritten.
         """
         if self._last is not None and self._last[0] == round:
             return self._last[1], 0.0, 0.0
         began = perf_counter()
-        answer = self._answer(round, query)
+        answer = self._answer(round, query, gradient)
         answered = perf_counter()
         before = self.memory
         message = self._encode(round, query, answer)
@@ -168,9 +181,10 @@ class Worker:
         """Return the memory before `round`, which is the next to be asked, or the last that was answered."""
         return self._last[2] if self._last is not None and self._last[0] == round else self.memory
 
-    def _answer(self, round: int, query: Query) -> Vector:
-        config = self._config
-        answer = config.algorithm.answer(query, config.loss, self._shard, self._stream(round, Purpose.ANSWER))
+    def _answer(self, round: int, query: Query, gradient: Vector | None = None) -> Vector:
+        config, answer = self._config, gradient
+        if answer is None:
+            answer = config.algorithm.answer(query, config.loss, self._shard, self._stream(round, Purpose.ANSWER))
         if isinstance(self._attack, UpdateAttack):
             answer = self._attack.corrupt(answer, self._stream(round, Purpose.CORRUPT))
         return answer

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import get_ident
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +16,69 @@ from mpirobust.cluster.base import Audit
 from mpirobust.cluster.row_metrics import SUMS, TOLD, tell_rows
 from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.errors import WorkerFault
+from mpirobust.numerics import threads
 from mpirobust.numerics.exact_sum import ExactSum
 from mpirobust.types import Vector
 
-SCORES = 3  # columns of `WorkerGroup.scores`: weighted loss, correct, test rows
+SCORES = 4  # columns of a worker in an audit: weighted loss, correct, test rows, seconds for a gradient that is kept
+_MUCH = 500_000  # multiplications of a gradient
+MOST_KEPT = 2**30  # bytes of the gradients that a group keeps
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The messages of one group in worker order, and the seconds that computing and encoding them took."""
+    """The messages of one group in worker order.
+
+    Attributes:
+        compute, encode: seconds, the sum over the workers divided by the threads at work.
+    """
 
     messages: list[bytes]
     compute: float
     encode: float
 
 
+@dataclass(frozen=True)
+class Gradients:
+    """The gradients of some workers on their clean shards at one point; no result depends on whether they are kept.
+
+    Attributes:
+        point: the point, as bytes.
+        of: the gradient of each worker, by its number.
+    """
+
+    point: bytes = b""
+    of: dict[int, Vector] = field(default_factory=dict)
+
+    def at(self, x: Vector) -> dict[int, Vector]:
+        """Return the gradients at `x`, which are none if their point has other bits."""
+        return self.of if self.of and self.point == x.tobytes() else {}
+
+
+class _Sums:
+    """An exact sum for each thread: no matter who adds what, the sum of all is the same."""
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+        self._of: dict[int, ExactSum] = {}
+
+    def mine(self) -> ExactSum:
+        """Return the sum of the calling thread."""
+        me = get_ident()
+        if me not in self._of:
+            self._of[me] = ExactSum(self._dim)
+        return self._of[me]
+
+    def total(self) -> ExactSum:
+        """Return the sum over all threads; none of them is at work any more."""
+        first, *others = self._of.values() or [ExactSum(self._dim)]
+        for other in others:
+            first.parts += other.parts
+        return first
+
+
 class WorkerGroup:
-    """Some of the workers; one process has one group.
+    """Some of the workers; one process has one group. Threads work on whole workers side by side.
 
     Args:
         workers: in worker order.
@@ -43,6 +91,16 @@ class WorkerGroup:
         self.config = config
         self.workers = workers
         self._build_more = build_more
+        self._audited = Gradients()
+
+    def works(self) -> bool:
+        """Return whether a gradient here takes so many operations that threads pay."""
+        worker = max(self.workers, key=lambda each: each.clean.rows, default=None)
+        if worker is None:
+            return False
+        X = worker.clean.X
+        entries = X.nnz if hasattr(X, "nnz") else X.size
+        return bool(entries * self.config.dim > _MUCH * X.shape[1])
 
     def set_workers(self, workers: Sequence[int]) -> None:
         """Host these workers and no others.
@@ -59,57 +117,76 @@ class WorkerGroup:
         self.workers = [here[index] for index in workers]
 
     def reply(self, round: int, query: Query) -> Batch:
-        """Return the message of every worker here; raise `WorkerFault` naming the one that failed."""
-        messages = []
-        compute = encode = 0.0
-        for worker in self.workers:
-            try:
-                message, answering, encoding = worker.reply(round, query)
-            except Exception as error:
-                raise _fault(worker.index, f"failed in round {round + 1}", error) from error
-            messages.append(message)
-            compute += answering
-            encode += encoding
-        return Batch(messages, compute, encode)
+        """Return the message of every worker here; raise `WorkerFault` naming the first that failed."""
+        known, self._audited = self._audited.at(query.vectors[0]), Gradients()
 
-    def scores(self, x: Vector) -> NDArray[np.float64]:
-        """Return one row per worker here: weight times loss on its clean shard, correct test rows, test rows."""
+        def replied(worker: Worker) -> tuple[bytes, float, float]:
+            with _blaming(worker.index, f"failed in round {round + 1}"):
+                return worker.reply(round, query, known.pop(worker.index, None))
+
+        done = threads.each(replied, self.workers)
+        share = self._side_by_side()
+        compute = sum(answering for _, answering, _ in done) / share
+        return Batch([message for message, _, _ in done], compute, sum(encoding for *_, encoding in done) / share)
+
+    def audit(self, x: Vector) -> tuple[NDArray[np.float64], ExactSum]:
+        """Return a row of scores for each worker here, and the weighted sum of their gradients, on clean shards.
+
+        The gradients at `x` are kept for the answers of workers that are asked for them next.
+        """
         table = np.zeros((len(self.workers), SCORES))
-        for row, worker in zip(table, self.workers, strict=True):
+        self._audited = kept = Gradients(x.tobytes())
+        sums = _Sums(x.size)
+
+        def audited(at: int) -> None:
+            row, worker = table[at], self.workers[at]
             with _blaming(worker.index, "failed in an audit"):
-                row[0] = self._weight(worker) * self.config.loss.value(x, worker.clean)
+                began = perf_counter()
+                value, gradient = self.config.loss.value_and_gradient(x, worker.clean)
+                if worker.answers_audits and (at + 1) * gradient.nbytes <= MOST_KEPT:
+                    kept.of[worker.index] = gradient
+                    row[3] = (perf_counter() - began) / self._side_by_side()
+                weight = self._weight(worker)
+                row[0] = weight * value
+                sums.mine().add(gradient if weight == 1 else weight * gradient)
                 if worker.test is not None:
                     metrics = self.config.loss.metrics(x, worker.test)
-                    row[1:] = metrics.get("correct", 0.0), metrics.get("rows", 0.0)
-        return table
+                    row[1:3] = metrics.get("correct", 0.0), metrics.get("rows", 0.0)
+
+        threads.each(audited, range(len(self.workers)))
+        return table, sums.total()
 
     def tested(self, x: Vector, by_row: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the sums of every worker here over its test rows, and with `by_row` its rows; see `measure`."""
-        sums, told = np.zeros((len(self.workers), SUMS)), [np.empty((0, TOLD))]
-        for row, worker in zip(sums, self.workers, strict=True):
+        loss = self.config.loss
+
+        def measured(worker: Worker) -> tuple[tuple[float, int, int], NDArray[np.float64]]:
+            told = np.empty((0, TOLD))
             if worker.test is None:
-                continue
+                return (0.0, 0, 0), told
             with _blaming(worker.index, "failed in an audit"):
                 if by_row:
-                    told.append(tell_rows(x, self.config.loss, worker.test))
-                row[:] = worker.test.rows * self.config.loss.value(x, worker.test), worker.test.rows, len(told[-1])
-        return sums, np.concatenate(told)
+                    told = tell_rows(x, loss, worker.test)
+                return (worker.test.rows * loss.value(x, worker.test), worker.test.rows, len(told)), told
 
-    def gradients(self, x: Vector) -> ExactSum:
-        """Return the weighted sum of the workers' gradients on their clean shards."""
-        total = ExactSum(x.size)
-        for worker in self.workers:
-            with _blaming(worker.index, "failed in an audit"):
-                total.add(self._weight(worker) * self.config.loss.gradient(x, worker.clean))
-        return total
+        done = threads.each(measured, self.workers)
+        sums = np.array([each[0] for each in done], np.float64).reshape(-1, SUMS)
+        return sums, np.concatenate([np.empty((0, TOLD)), *(each[1] for each in done)])
 
     def hessian_products(self, x: Vector, v: Vector) -> ExactSum:
         """Return the weighted sum of the workers' `∇²F_i(x) v` on their clean shards."""
-        total = ExactSum(x.size)
-        for worker in self.workers:
+        sums = _Sums(x.size)
+
+        def multiplied(worker: Worker) -> None:
             with _blaming(worker.index, "failed in a Hessian product"):
-                total.add(self._weight(worker) * self.config.loss.hessian(x, worker.clean)(v))
-        return total
+                sums.mine().add(self._weight(worker) * self.config.loss.hessian(x, worker.clean)(v))
+
+        threads.each(multiplied, self.workers)
+        return sums.total()
+
+    def _side_by_side(self) -> int:
+        """Return how many workers are at work at once: the seconds of each are shared by these."""
+        return max(1, min(threads.in_use(), len(self.workers)))
 
     def _weight(self, worker: Worker) -> np.float64:
         """Return w_i as a float64, so that a float32 gradient is not rounded again."""
@@ -129,17 +206,18 @@ def _fault(worker: int, how: str, error: Exception) -> WorkerFault:
     return WorkerFault(worker, f"{how}: {type(error).__name__}: {error}")
 
 
-def summarise(scores: NDArray[np.float64], gradients: ExactSum, weight: float) -> Audit:
-    """Return the audit.
+def summarise(scores: NDArray[np.float64], gradients: ExactSum, weight: float, ahead: float) -> Audit:
+    """Return the audit; `ahead` is in it.
 
     Args:
         scores: shape (m, SCORES), in worker order; zeros for an absent worker.
         gradients, weight: the weighted sum of the gradients, and the sum of the weights, over the other workers.
     """
-    loss, correct, rows = scores.sum(axis=0)
+    loss, correct, rows, _ = scores.sum(axis=0)
     gradient = gradients.total() / weight
     return Audit(
         loss=float(loss / weight),
         gradient_norm=float(np.sqrt(gradient @ gradient)),
         test_accuracy=float(correct / rows) if rows else np.nan,
+        ahead=ahead,
     )

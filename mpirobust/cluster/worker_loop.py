@@ -60,8 +60,9 @@ def _obey(comm: Communicator, group: WorkerGroup, header: Header, vectors: tuple
         case Command.ASK:
             _answer(comm, group, header, vectors)
         case Command.AUDIT:
-            comm.gather(group.scores(vectors[0]))
-            comm.sum_to_root(group.gradients(vectors[0]).parts)
+            scores, gradients = group.audit(vectors[0])
+            comm.gather(scores)
+            comm.sum_to_root(gradients.parts)
         case Command.TEST:
             by_row = bool(header["kind"])
             sums, told = group.tested(vectors[0], by_row)

@@ -123,7 +123,8 @@ def add_exact(v: Vector, units: NDArray[np.float64], top: float, limbs: NDArray[
     Args:
         v: shape (dim,), float32 or float64.
         units: of the limbs, descending powers of two; limb l gets the part of v in multiples of units[l] that the limbs
-            before it leave. A unit above the largest |v[j]| gets nothing.
+            before it leave. A unit above the largest |v[j]| gets nothing. None is below 2^-51 times the one before it,
+            the first not below 2^-51 top.
         limbs: shape (4, dim), changed in place.
     """
     added: bool = _loops.add_exact(np.ascontiguousarray(v), units, top, limbs)

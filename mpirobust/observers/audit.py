@@ -91,13 +91,15 @@ class Auditor(Watch):
 
     def _timed_audit(self, moment: Moment) -> Status | None:
         began = perf_counter()
-        if not self._audit(moment):
+        ahead = self._audit(moment)
+        if ahead is None:
             return None
-        moment.times.audit = perf_counter() - began
+        moment.times.audit = max(0.0, perf_counter() - began - ahead)
+        moment.times.compute += ahead
         return self._judge()
 
-    def _audit(self, moment: Moment) -> bool:
-        """Add an audit row and return True; return False if too many workers are lost for an audit."""
+    def _audit(self, moment: Moment) -> float | None:
+        """Add an audit row and return `Audit.ahead`; return None if too many workers are lost for an audit."""
         x = moment.state.x
         audit = moment.cluster.audit(x)
         with_curvature = self._measures_curvature(moment.round, audit.gradient_norm)
@@ -105,7 +107,7 @@ class Auditor(Watch):
         asked = self._plan.metrics or ()
         tested = moment.cluster.row_metrics(x, by_row={*asked} != {"test_loss"}) if asked else RowMetrics()
         if moment.cluster.depleted:
-            return False  # these values are of the remaining workers; the resumed run audits all of them
+            return None  # these values are of the remaining workers; the resumed run audits all of them
         row = self._trace.audits.append()
         row["round"] = moment.round
         row["loss"] = audit.loss
@@ -115,7 +117,7 @@ class Auditor(Watch):
         row["lambda_min"] = lambda_min
         for name, value in asdict(tested).items():
             row[name] = value if name in asked else nan
-        return True
+        return audit.ahead
 
     def _judge(self) -> Status | None:
         """Return the status with which the newest audit ends the run; None if it does not."""

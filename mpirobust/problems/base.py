@@ -61,6 +61,10 @@ class Loss(ABC):
     def gradient(self, x: Vector, shard: Shard) -> Vector:
         """Return `∇F_i(x)`, shape (dim,), a new array."""
 
+    def value_and_gradient(self, x: Vector, shard: Shard) -> tuple[float, Vector]:
+        """Return `value` and `gradient`, the same bits; a loss overrides it if the two share work."""
+        return self.value(x, shard), self.gradient(x, shard)
+
     @abstractmethod
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         """Return `v -> ∇²F_i(x) v`; what depends on x alone is computed once."""

@@ -35,6 +35,10 @@ class LeastSquares(Loss):
         g: Vector = shard.XT @ ((shard.X @ x - shard.y) / shard.rows)
         return g
 
+    def value_and_gradient(self, x: Vector, shard: Shard) -> tuple[float, Vector]:
+        r = shard.X @ x - shard.y
+        return float(r @ r) / (2 * shard.rows), shard.XT @ (r / shard.rows)
+
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         return lambda v: shard.XT @ ((shard.X @ v) / shard.rows)
 

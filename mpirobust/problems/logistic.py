@@ -37,12 +37,20 @@ class Logistic(Loss):
             raise PlanFault("kind", f"needs two classes; the data have {classes or 'real targets'}")
 
     def value(self, x: Vector, shard: Shard) -> float:
-        margins = (2 * shard.y - 1) * (shard.X @ x)
-        return float(np.logaddexp(0, -margins).mean() + 0.5 * self.l2 / shard.total * (x @ x))
+        return self._value(x, shard, _margins(x, shard))
 
     def gradient(self, x: Vector, shard: Shard) -> Vector:
-        sign = 2 * shard.y - 1
-        slope = -sign * expit(-sign * (shard.X @ x)) / shard.rows
+        return self._gradient(x, shard, _margins(x, shard))
+
+    def value_and_gradient(self, x: Vector, shard: Shard) -> tuple[float, Vector]:
+        margins = _margins(x, shard)
+        return self._value(x, shard, margins), self._gradient(x, shard, margins)
+
+    def _value(self, x: Vector, shard: Shard, margins: Vector) -> float:
+        return float(np.logaddexp(0, -margins).mean() + 0.5 * self.l2 / shard.total * (x @ x))
+
+    def _gradient(self, x: Vector, shard: Shard, margins: Vector) -> Vector:
+        slope = (1 - 2 * shard.y) * expit(-margins) / shard.rows
         g: Vector = shard.XT @ slope + (self.l2 / shard.total) * x
         return g
 
@@ -69,3 +77,9 @@ class Logistic(Loss):
 
     def class_scores(self, x: Vector, shard: Shard) -> NDArray[np.float64]:
         return np.column_stack((np.zeros(shard.rows), shard.X @ x))
+
+
+def _margins(x: Vector, shard: Shard) -> Vector:
+    """Return y_i x_iᵀw."""
+    margins: Vector = (2 * shard.y - 1) * (shard.X @ x)
+    return margins

@@ -55,26 +55,25 @@ class Network(Loss):
 
     def value(self, x: Vector, shard: Shard) -> float:
         layers = self._layers(x, shard)
-        total = 0.0
-        for X, y in self._slabs(shard):
-            z = _forward(layers, X)[-1]
-            z -= z.max(axis=1, keepdims=True)
-            total += float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(y.size), y]).sum(dtype=np.float64))
-        return total / shard.rows
+        return sum(_cross_entropy(_forward(layers, X)[-1], y) for X, y in self._slabs(shard)) / shard.rows
 
     def gradient(self, x: Vector, shard: Shard) -> Vector:
+        return self.value_and_gradient(x, shard)[1]  # the value costs little more
+
+    def value_and_gradient(self, x: Vector, shard: Shard) -> tuple[float, Vector]:
         layers = self._layers(x, shard)
-        out = np.empty(x.size, self.dtype)
+        total, out = 0.0, np.empty(x.size, self.dtype)
         for number, (X, y) in enumerate(self._slabs(shard)):
             part = np.empty_like(out) if number else out  # most shards are one slab: products land where they stay
             inputs = _forward(layers, X)
+            total += _cross_entropy(inputs[-1], y)
             back = _softmax(inputs.pop())
             back[np.arange(y.size), y] -= 1
             back /= shard.rows
             _backward(layers, inputs, back, _split(part, self._shapes(shard.X.shape[1])))
             if number:
                 out += part
-        return out
+        return total / shard.rows, out
 
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         layers = self._layers(x, shard)
@@ -164,6 +163,12 @@ def _backward(layers: list[Layer], inputs: list[Matrix], back: Matrix, slopes: l
         if at:
             back = back @ layers[at][0].T
             back *= inputs[at] > 0
+
+
+def _cross_entropy(z: Matrix, y: NDArray[np.intp]) -> float:
+    """Return the sum of the losses of the rows with logits `z`."""
+    z = z - z.max(axis=1, keepdims=True)
+    return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(y.size), y]).sum(dtype=np.float64))
 
 
 def _softmax(z: Matrix) -> Matrix:

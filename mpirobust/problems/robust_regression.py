@@ -42,6 +42,11 @@ class RobustRegression(Loss):
         g: Vector = shard.XT @ (r / ((r * r / 2 + 1) * shard.rows))
         return g
 
+    def value_and_gradient(self, x: Vector, shard: Shard) -> tuple[float, Vector]:
+        r = shard.X @ x - shard.y
+        half = r * r / 2
+        return float(np.log1p(half).mean()), shard.XT @ (r / ((half + 1) * shard.rows))
+
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         r = shard.X @ x - shard.y
         half = r * r / 2

@@ -13,9 +13,11 @@ from mpirobust import kernels
 from mpirobust.aggregators.base import share
 from mpirobust.answers import NORM_PREFIX
 from mpirobust.cluster.protocol import HEADER, LENGTH
+from mpirobust.cluster.worker_group import MOST_KEPT
 from mpirobust.data.sources.base import Dataset, Places
 from mpirobust.numerics.exact_sum import LIMBS
 from mpirobust.plan import Plan, load_plan
+from mpirobust.reports.audit_cost import audit_cost
 from mpirobust.reports.constants import Start, contraction
 from mpirobust.reports.cubic_check import cubic_regime
 from mpirobust.reports.rate_check import rates
@@ -57,7 +59,8 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
         8 * dim * sum(getattr(memory, end) for memory in plan.feedback.memories()) for end in ("at_worker", "at_center")
     )
     held = 0 if plan.downlink is None else plan.algorithm.vectors_down()
-    each = facts.nbytes / m + at_worker
+    gradients = min(8 * dim, MOST_KEPT / m)  # of an audit
+    each = facts.nbytes / m + at_worker + gradients
     per_rank = 8 * (LIMBS + 4 + held) * dim  # an exact sum, four vectors of work space, those of the way down
     trace = 9 * m * plan.algorithm.rounds  # a norm and a bit for each worker and round
     center = m * (up + at_center) + 10 * 8 * dim + trace  # and ten vectors of work space
@@ -80,6 +83,7 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
         f"  delta       {delta}",
         *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in plan.origins().items()),
         *(f"  theory      {sentence}" for sentence in said),
+        f"  audit       {audit_cost(start, dataset, dealt)}",
         f"  kernels     {kernels.in_use()}",
         f"  memory      about {_mib(each)} a worker plus {_mib(per_rank)} a rank, {_mib(center)} at the center",
     ]

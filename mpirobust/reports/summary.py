@@ -73,6 +73,7 @@ def summary(path: Path) -> dict[str, Any]:
             **_bytes(rounds),
             "seconds": float(rounds["elapsed"][-1]) if done else 0.0,
             "seconds_by_phase": phases,
+            "threads": _threads(str(file.attrs.get("threads", "1"))),
             "workers": int(kept.shape[1]),
             "byzantine": int(byzantine.size),
             "byzantine_kept_mean": _mean_kept(kept[:, byzantine]) if byzantine.size else None,
@@ -86,6 +87,12 @@ def summary(path: Path) -> dict[str, Any]:
         if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
             raise ValueError("its plan has another number of workers")
         return figures
+
+
+def _threads(of_ranks: str) -> str:
+    """Return the least and the largest number of threads of a rank as text."""
+    numbers = sorted(map(int, of_ranks.split()))
+    return f"{numbers[0]}" if numbers[0] == numbers[-1] else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _bytes(rounds: Any) -> dict[str, int]:
@@ -133,6 +140,8 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         lines.append(f"  {label:<16}{figures[key]:,} ({figures[key] / messages:,.1f} per worker and round)")
     phases = ", ".join(f"{phase} {seconds:.3g}" for phase, seconds in figures["seconds_by_phase"].items())
     lines.append(f"  {'seconds':<16}{phases}")
+    if figures["threads"] != "1":
+        lines.append(f"  {'threads':<16}{figures['threads']} a rank")
     if figures["kept_mean"] is not None:
         kept = f"{figures['kept_mean']:.1f} of {figures['workers']} a round with {plan['aggregator']['kind']}"
         if figures["byzantine"]:

@@ -15,8 +15,8 @@ from mpirobust.cluster.placement import assign_workers
 from mpirobust.cluster.worker_loop import serve
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, ReportedFault
-from mpirobust.numerics import blas
-from mpirobust.run.ranks import RankFacts, facts
+from mpirobust.numerics import blas, threads
+from mpirobust.run.ranks import RankFacts, facts, with_threads
 from mpirobust.run.setup import RankSetup, RunRequest, RunSetup, build_rank
 from mpirobust.run.stop_signals import StopSignals
 from mpirobust.run.watchdog import Watchdog
@@ -45,7 +45,10 @@ def run(
         rank_setup = comm.all_or_fail(lambda: _built(setup, placement[comm.rank], comm.survives, signals))
         cluster = comm.all_or_fail(lambda: connect(comm, rank_setup.group, placement))
         kernels = blas.limit_threads()  # also of the libraries that the kinds of the plan have loaded
-        told = comm.gather_bytes(facts(comm.number, request, kernels))
+        told = comm.gather_bytes(facts(comm.number, request, kernels, rank_setup.group.works()))
+        ranks = [RankFacts(**json.loads(each)) for each in told if comm.is_root]
+        ranks = with_threads(ranks, setup.threads)
+        threads.use(setup.threads or _threads(comm, ranks))
         if cluster is None:
             comm.all_or_fail(lambda: None)  # the counterpart of the root's `begin` below: all wait for its outcome
             code = serve(comm, rank_setup.group, placement, watchdog.feed)
@@ -55,12 +58,17 @@ def run(
 
         from mpirobust.run import root
 
-        ranks = [RankFacts(**json.loads(each)) for each in told]
         start = comm.all_or_fail(lambda: root.begin(setup, rank_setup, comm.versions(), ranks))
         watchdog.ranks = ranks
         with start.lock:
             code = root.run_rounds(setup, rank_setup, cluster, lambda: signals.asked, start, watchdog)
             return code, Path(setup.folder)
+
+
+def _threads(comm: Communicator, ranks: Sequence[RankFacts]) -> int:
+    """Return the number of threads that the root has chosen for this rank."""
+    chosen: list[int] = json.loads(comm.broadcast_bytes(json.dumps([rank.threads for rank in ranks]).encode()))
+    return chosen[comm.rank]
 
 
 def _prepared(request: RunRequest, size: int, signals: StopSignals) -> bytes:

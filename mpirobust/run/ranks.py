@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mpirobust.errors import SetupFault
@@ -26,6 +27,9 @@ class RankFacts:
         folder: in which it was started.
         blas: its libraries, as `numerics/blas.py` names them.
         asked: its command line, option by option.
+        cores: the numbers of those that it may use.
+        works: whether its workers have so much to do that threads pay.
+        threads: how many it uses.
     """
 
     number: int
@@ -34,14 +38,32 @@ class RankFacts:
     folder: str
     blas: str
     asked: dict[str, str]
+    cores: Sequence[int] = ()
+    works: bool = False
+    threads: int = 1
 
 
-def facts(number: int, request: RunRequest, blas: str) -> bytes:
-    """Return the `RankFacts` of this process."""
+def facts(number: int, request: RunRequest, blas: str, works: bool = False) -> bytes:
+    """Return the `RankFacts` of this process, with one thread."""
     asked = {"PLAN": str(request.plan), "--set": " ".join(request.overrides), "--out": str(request.out or "")}
+    asked["--threads"] = str(request.threads or "")
     switches = {"--resume": request.resume, "--overwrite": request.overwrite}
     asked |= {name: "yes" if given else "no" for name, given in switches.items()}
-    return json.dumps(asdict(RankFacts(number, platform.node(), os.getpid(), _here(), blas, asked))).encode()
+    mine = RankFacts(number, platform.node(), os.getpid(), _here(), blas, asked, _cores(), works)
+    return json.dumps(asdict(mine)).encode()
+
+
+def with_threads(ranks: Sequence[RankFacts], asked: int | None) -> list[RankFacts]:
+    """Return the ranks, each with as many threads as `asked`; if None, with its share of the cores if its threads pay.
+
+    The ranks of a machine that may use a core share it equally.
+    """
+    users = Counter((rank.host, core) for rank in ranks for core in rank.cores)
+
+    def share(rank: RankFacts) -> int:
+        return int(sum(1 / users[rank.host, core] for core in rank.cores) + 1e-9) if rank.works else 1
+
+    return [replace(rank, threads=asked or max(1, share(rank))) for rank in ranks]
 
 
 def expect_same_arguments(ranks: Sequence[RankFacts]) -> None:
@@ -73,6 +95,13 @@ def _state(process: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     return ""
+
+
+def _cores() -> list[int]:
+    """Return the cores that this process may use, as its launcher has bound it."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def _here() -> str:

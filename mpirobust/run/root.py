@@ -90,6 +90,7 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
         quiet=request.quiet,
         ends=request.ends,
         limit=request.limit,
+        threads=request.threads,
     )
 
 
@@ -139,6 +140,7 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
     hosts, kernels = [rank.host for rank in ranks], [rank.blas for rank in ranks]
     lock = run_folder.lock(folder)
     own = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, "blas": blas.merged(kernels)}
+    own["threads"] = " ".join(str(rank.threads) for rank in ranks)
     facts = own | provenance(versions, hosts, setup.plan_file, plan.records)
     if not facts["blas"] and not setup.quiet:
         say("note: no BLAS is recognised, so its threads are not limited: set OMP_NUM_THREADS=1, or the bits may vary")

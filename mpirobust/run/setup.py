@@ -38,6 +38,7 @@ class RunRequest:
         ends: when the job must have ended, on `time.monotonic` of the center's machine; None for never.
         limit: where `ends` comes from, for messages.
         allowed: the kinds from outside the package that may be imported if `plan` is None; see `catalog.only`.
+        threads: of each rank; None for its share of the cores, or one if its workers have little work.
     """
 
     plan: Path | None
@@ -49,6 +50,7 @@ class RunRequest:
     ends: float | None = None
     limit: str = ""
     allowed: Sequence[str] = ()
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class RunSetup:
         checkpoint: the file to continue from; '' to begin at round 0.
         plan_file: the plan, absolute, for files beside it; '' if it is not known: they are in the working directory.
         sources: the SHA-256 of the source of each kind from outside, by its table.
-        quiet, ends, limit: as in the request.
+        quiet, ends, limit, threads: as in the request.
     """
 
     plan: dict[str, Any]
@@ -76,6 +78,7 @@ class RunSetup:
     quiet: bool
     ends: float | None
     limit: str
+    threads: int | None = None
 
 
 @dataclass(frozen=True)

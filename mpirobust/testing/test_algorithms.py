@@ -33,6 +33,7 @@ PLANS: dict[str, Plan] = {
     for kind, examples in EXAMPLES["algorithm"].items()
     for settings in examples
 }
+ASKING = {name: plan for name, plan in PLANS.items() if plan.algorithm.asks_gradients(10)}  # rows of a worker
 each = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
 
@@ -106,6 +107,18 @@ def test_advance_leaves_state_and_verdict_alone_and_draws_from_its_stream_only(p
         again = plan.algorithm.advance(state, verdict, stream(plan.seed, CENTER, before.round, Purpose.ADVANCE))
         assert same(again, after.state)
         assert same(state, before.state)
+
+
+@pytest.mark.parametrize("plan", ASKING.values(), ids=ASKING.keys())
+def test_an_algorithm_that_asks_gradients_gets_those_of_the_loss(plan: Plan) -> None:
+    local = LocalRun(plan)
+    shard, loss = local.workers[0].clean, local.config.loss
+    for state in states(plan)[:-1]:
+        query, rng = plan.algorithm.query(state), stream(5, 0, 0, Purpose.ANSWER)
+        (x,) = query.vectors
+        answer = plan.algorithm.answer(query, loss, shard, rng)
+        assert answer.tobytes() == loss.gradient(x, shard).tobytes()
+        assert rng.bytes(8) == stream(5, 0, 0, Purpose.ANSWER).bytes(8)
 
 
 @each

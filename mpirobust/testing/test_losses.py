@@ -73,6 +73,13 @@ def test_gradient_is_the_slope_of_the_value(case: Case) -> None:
         np.testing.assert_allclose(gradient @ v, (ahead - behind) / (2 * h), rtol=1e-6, atol=1e-8)
 
 
+def test_value_and_gradient_together_have_the_bits_of_each(case: Case) -> None:
+    for at in (0.0, 1.0, -30.0):
+        value, gradient = case.loss.value_and_gradient(at * case.x, case.shard)
+        assert value == case.loss.value(at * case.x, case.shard)
+        assert gradient.tobytes() == case.loss.gradient(at * case.x, case.shard).tobytes()
+
+
 def test_hessian_product_is_the_slope_of_the_gradient(case: Case) -> None:
     h = 1e-5
     product = case.loss.hessian(case.x, case.shard)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 
+from mpirobust.algorithms.base import Query
+from mpirobust.attacks.base import Attack, DataAttack
+from mpirobust.cluster import worker_group
 from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.errors import WorkerFault
+from mpirobust.numerics import threads
+from mpirobust.problems.least_squares import LeastSquares
+from mpirobust.shard import Shard
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
+from mpirobust.types import Vector
 
 
 def group_of(local: LocalRun, unreadable: int = -1) -> WorkerGroup:
@@ -37,3 +50,130 @@ def test_the_one_whose_rows_cannot_be_read_is_named() -> None:
     with pytest.raises(WorkerFault, match="worker 4 cannot move here: OSError: Input/output error") as caught:
         group.set_workers([0, 1, 3, 4, 5])
     assert caught.value.worker == 4
+
+
+@dataclass(frozen=True)
+class Mirrored(DataAttack):
+    """Negative targets, for data without classes."""
+
+    def poison(self, shard: Shard, rng: np.random.Generator) -> Shard:
+        return shard.with_labels(-shard.y)
+
+
+BATCHES = {"kind": "first-order", "rounds": 3, "step": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "attack", "computed"),
+    [
+        ({}, None, 0),
+        ({"attack": {"kind": "gaussian", "alpha": 0.34}}, None, 0),
+        ({"attack": {"kind": "gaussian", "alpha": 0.34}}, Mirrored(alpha=0.34), 2),  # of the two Byzantine workers
+        ({"algorithm": {**BATCHES, "batch": 10}}, None, 0),  # the rows that there are
+        ({"algorithm": {**BATCHES, "batch": 9}}, None, 6),
+        ({"algorithm": {"kind": "newton", "rounds": 3}}, None, 6),
+        ({"downlink": {"kind": "uniform"}}, None, 6),
+    ],
+)
+def test_an_answer_is_the_gradient_of_the_audit_if_both_ask_for_it(
+    changes: dict[str, Any], attack: Attack | None, computed: int
+) -> None:
+    local = LocalRun(regression_plan(**changes))
+    config = replace(local.config, attack=attack or local.config.attack)
+    groups = [
+        WorkerGroup(config, [Worker(each.index, config, each.clean, None) for each in local.workers], lambda _: [])
+        for _ in range(2)
+    ]
+    points: list[Vector] = list(np.random.default_rng(2).standard_normal((3, 8)))
+    for round, x in enumerate(points):
+        expected = groups[0].reply(round, Query((x,))).messages
+        scores, gradients = groups[1].audit(x)
+        assert np.count_nonzero(scores[:, -1]) == 6 - computed
+        with counted_gradients() as calls:
+            assert groups[1].reply(round, Query((x.copy(),))).messages == expected
+        assert len(calls) == computed
+        again = groups[1].audit(x)
+        np.testing.assert_array_equal(again[0][:, :-1], scores[:, :-1])
+        np.testing.assert_array_equal(again[1].parts, gradients.parts)
+
+
+@pytest.mark.parametrize("other", [1.0, -0.0])
+def test_a_gradient_of_another_point_is_no_answer(other: float) -> None:
+    """Nor is one whose zero has the other sign: the gradient may have other bits."""
+    x, y = np.zeros(8), np.zeros(8)
+    y[3] = other
+    group = group_of(LocalRun(regression_plan()))
+    group.audit(x)
+    with counted_gradients() as calls:
+        group.reply(0, Query((y,)))
+    assert len(calls) == 2
+    with counted_gradients() as calls:
+        group.reply(1, Query((x,)))  # forgotten
+    assert len(calls) == 2
+
+
+def test_no_more_gradients_are_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_group, "MOST_KEPT", 4 * 64 + 63)
+    local = LocalRun(regression_plan())
+    x = np.ones(8)
+    assert np.count_nonzero(local.cluster._group.audit(x)[0][:, -1]) == 4
+    with counted_gradients() as calls:
+        local.ask(0, Query((x,)))
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "pays"),
+    [
+        ({}, False),
+        ({"problem": {"kind": "matrix-factorisation", "columns": 6250}}, False),
+        ({"problem": {"kind": "matrix-factorisation", "columns": 6251}}, True),  # ten rows of 8, each 6251 times
+    ],
+)
+def test_threads_pay_if_a_gradient_is_much_work(table: dict[str, Any], pays: bool) -> None:
+    group = LocalRun(regression_plan(**table)).cluster._group
+    assert group.works() == pays
+    group.set_workers([])
+    assert not group.works()
+
+
+def test_each_thread_has_a_sum_of_its_own() -> None:
+    sums = worker_group._Sums(3)
+    sums.mine().add(np.ones(3))
+    with ThreadPoolExecutor(1) as other:
+        other.submit(lambda: sums.mine().add(np.arange(3.0))).result()
+    np.testing.assert_array_equal(sums.mine().total(), 1.0)
+    np.testing.assert_array_equal(sums.total().total(), [1.0, 2.0, 3.0])
+
+
+def test_the_first_that_fails_is_named_in_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = LocalRun(regression_plan())
+    group = WorkerGroup(local.config, local.workers, lambda _: [])
+
+    def failing(*_: Any) -> Vector:
+        raise ValueError("no")
+
+    monkeypatch.setattr(LeastSquares, "gradient", failing)
+    monkeypatch.setattr(LeastSquares, "value_and_gradient", failing)
+    threads.use(3)
+    try:
+        for ask in (lambda: group.reply(0, Query((local.x0,))), lambda: group.audit(local.x0)):
+            with pytest.raises(WorkerFault, match="ValueError: no") as caught:
+                ask()
+            assert caught.value.worker == 0
+    finally:
+        threads.use(1)
+
+
+@contextmanager
+def counted_gradients() -> Iterator[list[Vector]]:
+    """The points at which a gradient is computed."""
+    calls: list[Vector] = []
+    gradient = LeastSquares.gradient
+
+    def counted(self: LeastSquares, x: Vector, shard: Shard) -> Vector:
+        calls.append(x)
+        return gradient(self, x, shard)
+
+    with patch.object(LeastSquares, "gradient", counted):
+        yield calls

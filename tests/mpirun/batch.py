@@ -1,6 +1,6 @@
 """Several runs in one start of MPI, since the start is what takes most of the time of a small one.
 
-mpirun ... python batch.py PLAN OUT [PLAN OUT]...
+mpirun ... python batch.py [--threads N] PLAN OUT [PLAN OUT]...
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ def main() -> None:
     from mpirobust.run import experiment
     from mpirobust.run.setup import RunRequest
 
-    for plan, out in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+    arguments, threads = sys.argv[1:], None
+    if arguments[0] == "--threads":
+        threads, arguments = int(arguments[1]), arguments[2:]
+    for plan, out in zip(arguments[::2], arguments[1::2], strict=True):
         try:
-            code, _ = experiment.run(RunRequest(Path(plan), out=Path(out), quiet=True), comm)
+            code, _ = experiment.run(RunRequest(Path(plan), out=Path(out), quiet=True, threads=threads), comm)
         except Exception as error:
             raise RuntimeError(f"{plan} on {comm.size} ranks") from error
         if code:

@@ -95,7 +95,7 @@ def doom(instant: str, round: int, notes: Path, first: str) -> None:
         case "while the center aggregates" | "while the center writes":
             dies_when_the_center_waits(notes)
         case "in an audit":
-            dies(WorkerGroup, "gradients", 1, after=round)
+            dies(MpiCommunicator, "sum_to_root", 1, after=round)
         case "in a Hessian product":
             dies(WorkerGroup, "hessian_products", 1, after=round)
         case "amid Hessian products":

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from mpirobust.algorithms.first_order import Iterate
+from mpirobust.cluster.base import Audit
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.observers.audit import Auditor, Audits
 from mpirobust.observers.base import Moment, Status
 from mpirobust.records.trace import Trace
 from mpirobust.reports.summary import as_text, summary
+from mpirobust.round_times import RoundTimes
 from mpirobust.run.experiment import run
 from mpirobust.run.setup import RunRequest
 from mpirobust.stop_rules import StopRules
@@ -48,6 +50,14 @@ def test_to_the_nearest_solution(kind: str, signs: list[int]) -> None:
 @pytest.mark.parametrize("columns", [1, 3])
 def test_a_problem_that_the_solution_says_nothing_of_has_none(columns: int) -> None:
     assert isnan(audited({"kind": "matrix-factorisation", "columns": columns}, np.ones(8 * columns)))
+
+
+def test_what_the_next_answers_need_of_it_counts_as_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = LocalRun(regression_plan())
+    monkeypatch.setattr(local.cluster, "audit", lambda _: Audit(1.0, 1.0, ahead=5.0))
+    moment = Moment(1, Iterate(local.x0, 1, 0.0), local.cluster, times=RoundTimes(compute=2.0))
+    Auditor(Audits(), StopRules(), Trace(6, np.zeros(0, np.intp), {})).after_round(moment)
+    assert moment.times == RoundTimes(compute=7.0)
 
 
 @pytest.mark.parametrize(

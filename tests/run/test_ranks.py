@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mpirobust.errors import SetupFault
-from mpirobust.run.ranks import RankFacts, expect_same_arguments, facts
+from mpirobust.run.ranks import RankFacts, expect_same_arguments, facts, with_threads
 from mpirobust.run.setup import RunRequest
 
 _REQUEST = RunRequest(Path("p.toml"), ("seed=1",), Path("out"))
@@ -28,6 +29,7 @@ def told(number: int, request: RunRequest) -> RankFacts:
         (replace(_REQUEST, overrides=()), "--set '' instead of --set 'seed=1'"),
         (replace(_REQUEST, out=Path("out2")), "--out 'out2' instead of --out 'out'"),
         (replace(_REQUEST, out=None), "--out '' instead of --out 'out'"),
+        (replace(_REQUEST, threads=2), "--threads '2' instead of --threads ''"),
         (replace(_REQUEST, resume=True), "--resume 'yes' instead of --resume 'no'"),
         (replace(_REQUEST, overwrite=True), "--overwrite 'yes' instead of --overwrite 'no'"),
         (replace(_REQUEST, out=None, resume=True), "--out '', --resume 'yes' instead of --out 'out', --resume 'no'"),
@@ -57,3 +59,34 @@ def test_a_folder_that_is_gone_is_no_fault(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(folder)
     folder.rmdir()
     assert told(0, _REQUEST).folder == "a folder that is gone"
+
+
+@pytest.mark.parametrize(
+    ("cores", "expected"),
+    [
+        (["a: 0 1 2 3"], [4]),
+        (["a: 0 1 2 3"] * 2, [2, 2]),
+        (["a: 0 1 2 3"] * 3, [1, 1, 1]),
+        (["a: 0 1"] * 21, [1] * 21),
+        (["a: 0 1 2", "b: 0 1 2"], [3, 3]),  # the same numbers on another machine
+        (["a: 0 1", "a: 2 3 4"], [2, 3]),  # bound by the launcher
+        (["a: 0 1 2 3", "a: 0 1"], [3, 1]),
+        (["a: 0 1 2 3 4 5"] * 3, [2, 2, 2]),
+    ],
+)
+def test_ranks_share_the_cores_of_their_machine(cores: list[str], expected: list[int]) -> None:
+    ranks = []
+    for number, text in enumerate(cores):
+        host, numbers = text.split(":")
+        mine = list(map(int, numbers.split()))
+        ranks.append(replace(told(number, _REQUEST), host=host, cores=mine, works=True))
+    assert [rank.threads for rank in with_threads(ranks, None)] == expected
+    assert [rank.threads for rank in with_threads(ranks, 3)] == [3] * len(ranks)
+    idle = [replace(rank, works=False) for rank in ranks]
+    assert [rank.threads for rank in with_threads(idle, None)] == [1] * len(ranks)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
+def test_cores_are_those_that_the_launcher_has_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7, 3})
+    assert told(0, _REQUEST).cores == [3, 7]

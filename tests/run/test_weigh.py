@@ -94,7 +94,7 @@ def test_equal_shards_give_the_bits_of_equal_weights(rule: dict[str, Any], feedb
     ]
     one, other = (np.array(run(local)) for local in teams)
     assert one.tobytes() == other.tobytes()
-    audit, other_audit = (astuple(local.cluster.audit(one[-1])) for local in teams)
+    audit, other_audit = (astuple(local.cluster.audit(one[-1]))[:-1] for local in teams)
     np.testing.assert_array_equal(audit, other_audit)
     assert teams[0].cluster.smoothness(one[0]) == teams[1].cluster.smoothness(one[0])
 

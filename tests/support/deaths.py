@@ -117,7 +117,7 @@ def assert_as_replayed(
             present = WorkerGroup(
                 local.config, [worker for worker in workers if receiver.present[worker.index]], lambda _: ()
             )
-            audit = summarise(present.scores(state.x), present.gradients(state.x), len(present.workers))
+            audit = summarise(*present.audit(state.x), len(present.workers), ahead=0.0)
             assert run["audits/gradient_norm"][-1] == audit.gradient_norm
             assert run["audits/loss"][-1] == pytest.approx(audit.loss, rel=1e-12)
 

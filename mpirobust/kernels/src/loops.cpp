@@ -11,6 +11,7 @@
 
 namespace {
 
+using std::int32_t;
 using std::int64_t;
 using std::size_t;
 using std::uint32_t;
@@ -357,23 +358,50 @@ void add_trits(const uint8_t *const *rows, size_t n, size_t dim, size_t block, c
     }
 }
 
+int64_t bits_of(double v) {
+    int64_t bits;
+    std::memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
+int32_t bits_of(float v) {
+    int32_t bits;
+    std::memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
+// Each loop over a part is one that compilers turn into vectors. Numbers below 2^51 are rounded, and made integers, by
+// adding one whose last bit is 1.
 template <class T> bool add_exact(const T *v, size_t dim, const double *units, double top, int64_t *limbs) {
-    bool below = true;
-    T largest = 0;
+    constexpr size_t part = 256;
+    constexpr double even = 0x1p52, middle = 0x1.8p52;
+    decltype(bits_of(T())) bits = 0;  // of the largest: they grow with the number, and those of NaN are above all
     for (size_t j = 0; j < dim; ++j) {
-        T size = std::fabs(v[j]);
-        below &= size < top;
-        largest = size > largest ? size : largest;
+        auto size = bits_of(T(std::fabs(v[j])));
+        bits = size > bits ? size : bits;
     }
-    if (!below) return false;
+    T largest;
+    std::memcpy(&largest, &bits, sizeof largest);
+    if (!(largest < top)) return false;
     size_t first = 0;
     while (first < 3 && units[first] > largest) ++first;
-    for (size_t j = 0; j < dim; ++j) {
-        double rest = v[j];
+    double rest[part];
+    for (size_t start = 0; start < dim; start += part) {
+        size_t have = dim - start < part ? dim - start : part;
+        for (size_t j = 0; j < have; ++j) rest[j] = v[start + j];
         for (size_t l = first; l < 4; ++l) {
-            int64_t whole = int64_t(rest * (1 / units[l]));  // towards 0; exact, as is the next: powers of two
-            limbs[l * dim + j] += whole;
-            rest -= double(whole) * units[l];
+            double unit = units[l], many = 1 / unit;
+            int64_t *limb = limbs + l * dim + start, none = bits_of(middle), one = bits_of(1.0);
+            for (size_t j = 0; j < have; ++j) {
+                double scaled = rest[j] * many;  // exact, as is what follows: powers of two
+                double size = std::fabs(scaled), whole = (size + even) - even;
+                int64_t over = -int64_t(uint64_t(bits_of(size - whole)) >> 63) & one;  // 1.0 if it was rounded up
+                double down;
+                std::memcpy(&down, &over, sizeof down);
+                whole = std::copysign(whole - down, scaled);  // towards 0
+                limb[j] += bits_of(whole + middle) - none;
+                rest[j] -= whole * unit;
+            }
         }
     }
     return true;

@@ -37,8 +37,8 @@ struct Loops {
     void (*add_trits)(const std::uint8_t *const *rows, std::size_t n, std::size_t dim, std::size_t block,
                       const double *scales, const double *weights, double *out);
 
-    // Adds v to a sum of four limbs of dim int64 each, in units of units[0..3], descending powers of two; a unit above
-    // the largest entry gets nothing.
+    // Adds v to a sum of four limbs of dim int64 each, in units of units[0..3], powers of two, each less than 2^51 times the
+    // next and top less than 2^51 times the first; a unit above the largest entry gets nothing.
     // Returns false, and adds nothing, unless all entries are below top.
     bool (*add_exact32)(const float *v, std::size_t dim, const double *units, double top, std::int64_t *limbs);
     bool (*add_exact64)(const double *v, std::size_t dim, const double *units, double top, std::int64_t *limbs);

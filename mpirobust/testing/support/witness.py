@@ -72,5 +72,5 @@ def falls_silent(monkeypatch: pytest.MonkeyPatch, workers: list[Worker]) -> None
         monkeypatch.setattr(
             worker,
             "reply",
-            lambda t, query, reply=reply: (b"", 0.0, 0.0) if 3 <= t <= 5 else reply(t, query),
+            lambda t, *asked, reply=reply: (b"", 0.0, 0.0) if 3 <= t <= 5 else reply(t, *asked),
         )

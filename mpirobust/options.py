@@ -1,0 +1,72 @@
+"""The options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from mpirobust.files import expanded
+
+
+class AnyPath(click.Path):
+    """A path, also one that no shell has seen: in `--out=~/x` most leave the `~`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        try:
+            return expanded(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+PATH = AnyPath()
+PLAN = click.argument("plan", type=PATH)
+SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
+
+
+class Limit(NamedTuple):
+    """The time at which the job must have ended, if at all, and where it comes from."""
+
+    ends: float | None
+    origin: str
+
+
+def _limit_of(limit: str | None) -> Limit:
+    from mpirobust.time_limit import end_of, origin_of
+
+    try:
+        return Limit(end_of(limit), origin_of(limit))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+LIMIT = click.option(
+    "--time-limit",
+    metavar="TIME",
+    callback=lambda _, __, limit: _limit_of(limit),
+    help="Save and end within 4h, 30m, 90s or HH:MM:SS; none: never (default: the limit of the SLURM job, if any).",
+)
+
+
+def _seconds(limit: str | None) -> float | None:
+    from mpirobust.time_limit import seconds
+
+    try:
+        return None if limit is None else seconds(limit)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+PATIENCE = click.option(
+    *("--round-timeout", "patience"),
+    metavar="TIME",
+    callback=lambda _, __, limit: _seconds(limit),
+    help="End the job if a round, with its audit and checkpoint, takes longer: a rank hangs (default: never).",
+)
+
+THREADS = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads of a rank, for whole workers (default: its share of the cores; 1 if its workers have little work).",
+)
