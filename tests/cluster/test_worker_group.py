@@ -130,7 +130,10 @@ def test_no_more_gradients_are_kept_than_there_is_room_for(monkeypatch: pytest.M
         ({"problem": {"kind": "matrix-factorisation", "columns": 6251}}, True),  # ten rows of 8, each 6251 times
     ],
 )
-def test_threads_pay_if_a_gradient_is_much_work(table: dict[str, Any], pays: bool) -> None:
+def test_threads_pay_if_a_gradient_is_much_work(
+    table: dict[str, Any], pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_group, "_MUCH", 500_000)
     group = LocalRun(regression_plan(**table)).cluster._group
     assert group.works() == pays
     group.set_workers([])
