@@ -79,6 +79,11 @@ def component(cls: type[T]) -> type[T]:
     return made
 
 
+def newest(cls: type, *methods: str) -> str:
+    """Return which of these methods is defined by the most derived class; the first if that defines several."""
+    return next(name for each in cls.__mro__ for name in methods if name in vars(each))
+
+
 def is_component(it: object) -> bool:
     """Return whether `it`, a class or an object, was made by `component`."""
     return hasattr(it, "__component__")

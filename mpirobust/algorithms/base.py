@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeAli
 import numpy as np
 
 from mpirobust.aggregators.base import Verdict
-from mpirobust.components import Count, Field, component
+from mpirobust.components import Count, Field, component, newest
 from mpirobust.feedback.base import Feedback
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
@@ -99,6 +99,12 @@ class Algorithm(ABC, Generic[S]):
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"rounds"})
 
     rounds: Count
+
+    def __init_subclass__(cls, **others: Any) -> None:
+        """An algorithm that changes `answer` of another does not inherit what that says of its answers."""
+        super().__init_subclass__(**others)
+        if newest(cls, "asks_gradients", "answer") != "asks_gradients":
+            type.__setattr__(cls, "asks_gradients", Algorithm.asks_gradients)
 
     @property
     @abstractmethod

@@ -19,7 +19,7 @@ from mpirobust.types import Message, Rows, Vector
 
 @component
 class Attack(ABC):
-    """An attack by ⌊αm⌋ workers, chosen by the seed."""
+    """An attack by ⌊αm⌋ workers, chosen by the seed. Pure: several threads may call it at once for several workers."""
 
     alpha: Annotated[float, Field(ge=0, lt=1)]
 

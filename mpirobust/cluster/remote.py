@@ -30,7 +30,7 @@ from mpirobust.types import Held, Message, Vector
 
 T = TypeVar("T")
 
-_MISSING = -1  # in place of a length or a number of test rows that has not been received
+_MISSING = -1  # in place of a length, seconds or a number of test rows that has not been received
 
 
 class RemoteCluster(Cluster):

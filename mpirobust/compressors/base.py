@@ -72,7 +72,7 @@ class PackedSigns:
 
 
 class Code(ABC):
-    """Vectors of one layout <-> bytes (P1 Def. 4).
+    """Vectors of one layout <-> bytes (P1 Def. 4). Pure: several threads may use one code at once.
 
     A message is hostile: `norm` looks at all of it and is the gate; `add_to` and `fill` may trust what passed it.
 

@@ -89,7 +89,7 @@ class Outgoing:
 
 
 class Feedback(ABC):
-    """Sends in later messages what compression leaves out of one.
+    """Sends in later messages what compression leaves out of one. Pure: all that changes is in the memories.
 
     A round at a worker is `encode`, then tampering if its attack says so, then `absorb` of the message as it is sent;
     at the center it is `receive`. The two ends agree because both apply `Code.add_to` to the same bytes.

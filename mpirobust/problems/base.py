@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.components import newest
 from mpirobust.shard import Shard
 from mpirobust.types import Layout, Vector, flat
 
@@ -36,6 +37,12 @@ class Loss(ABC):
     regulariser if the loss has one; the objective of a run is the mean of
     `F_i` over the workers (P2 §1.2), weighted by n_i if the plan says so.
     """
+
+    def __init_subclass__(cls, **others: Any) -> None:
+        """A loss that changes `value` or `gradient` of another does not inherit what computes both."""
+        super().__init_subclass__(**others)
+        if newest(cls, "value_and_gradient", "value", "gradient") != "value_and_gradient":
+            type.__setattr__(cls, "value_and_gradient", Loss.value_and_gradient)
 
     @abstractmethod
     def dim(self, features: int) -> int:

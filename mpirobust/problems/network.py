@@ -58,7 +58,7 @@ class Network(Loss):
         return sum(_cross_entropy(_forward(layers, X)[-1], y) for X, y in self._slabs(shard)) / shard.rows
 
     def gradient(self, x: Vector, shard: Shard) -> Vector:
-        return self.value_and_gradient(x, shard)[1]  # the value costs little more
+        return Network.value_and_gradient(self, x, shard)[1]  # the value costs little more
 
     def value_and_gradient(self, x: Vector, shard: Shard) -> tuple[float, Vector]:
         layers = self._layers(x, shard)

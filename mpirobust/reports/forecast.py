@@ -59,9 +59,8 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
         8 * dim * sum(getattr(memory, end) for memory in plan.feedback.memories()) for end in ("at_worker", "at_center")
     )
     held = 0 if plan.downlink is None else plan.algorithm.vectors_down()
-    gradients = min(8 * dim, MOST_KEPT / m)  # of an audit
-    each = facts.nbytes / m + at_worker + gradients
-    per_rank = 8 * (LIMBS + 4 + held) * dim  # an exact sum, four vectors of work space, those of the way down
+    each = facts.nbytes / m + at_worker
+    thread = 8 * (LIMBS + 4 + held) * dim  # an exact sum, four vectors of work space, those of the way down
     trace = 9 * m * plan.algorithm.rounds  # a norm and a bit for each worker and round
     center = m * (up + at_center) + 10 * 8 * dim + trace  # and ten vectors of work space
     kind = plan.table()["aggregator"]["kind"]
@@ -85,7 +84,8 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
         *(f"  theory      {sentence}" for sentence in said),
         f"  audit       {audit_cost(start, dataset, dealt)}",
         f"  kernels     {kernels.in_use()}",
-        f"  memory      about {_mib(each)} a worker plus {_mib(per_rank)} a rank, {_mib(center)} at the center",
+        f"  memory      about {_mib(each)} a worker, {_mib(thread)} a thread of a rank, {_mib(center)} at the center",
+        *_kept(plan, dim, min(shards)),
     ]
     return "\n".join(lines)
 
@@ -95,6 +95,14 @@ def _down(plan: Plan, layout: Layout) -> tuple[int, bool]:
     vectors, code = plan.algorithm.vectors_down(), plan.downlink
     each = 8 * layout.dim if code is None else LENGTH.itemsize + code.max_nbytes(layout)
     return HEADER.itemsize + vectors * each, vectors == 1 and (code is None or code.fixed_length())
+
+
+def _kept(plan: Plan, dim: int, rows: int) -> list[str]:
+    """Return a line on the gradients that an audit keeps, if it keeps any."""
+    if plan.downlink is not None or not plan.algorithm.asks_gradients(rows):
+        return []
+    each, most = _mib(min(8 * dim, MOST_KEPT)), _mib(MOST_KEPT)
+    return [f"  memory      from audit to round {each} more a worker, at most {most} a rank"]
 
 
 def _sizes(dataset: Dataset) -> str:

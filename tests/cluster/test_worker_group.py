@@ -13,13 +13,17 @@ import numpy as np
 import pytest
 
 from mpirobust.algorithms.base import Query
+from mpirobust.algorithms.first_order import FirstOrder
 from mpirobust.attacks.base import Attack, DataAttack
 from mpirobust.cluster import worker_group
 from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup
+from mpirobust.components import component
 from mpirobust.errors import WorkerFault
 from mpirobust.numerics import threads
+from mpirobust.problems.base import Loss
 from mpirobust.problems.least_squares import LeastSquares
+from mpirobust.problems.network import Network
 from mpirobust.shard import Shard
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.types import Vector
@@ -95,6 +99,72 @@ def test_an_answer_is_the_gradient_of_the_audit_if_both_ask_for_it(
         again = groups[1].audit(x)
         np.testing.assert_array_equal(again[0][:, :-1], scores[:, :-1])
         np.testing.assert_array_equal(again[1].parts, gradients.parts)
+
+
+@component
+class ThriceTheLoss(LeastSquares):
+    """What it inherits from computes value and gradient together, without this."""
+
+    def gradient(self, x: Vector, shard: Shard) -> Vector:
+        return 3 * super().gradient(x, shard)
+
+
+@component
+class ThriceTheValue(Network):
+    """Its gradient, which is that of the network, is computed with a value."""
+
+    def value(self, x: Vector, shard: Shard) -> float:
+        return 3 * super().value(x, shard)
+
+
+@component
+class ThriceTheAnswer(FirstOrder):
+    """What it inherits from says that answers are gradients."""
+
+    def answer(self, query: Query, loss: Loss, shard: Shard, rng: np.random.Generator) -> Vector:
+        return 3 * super().answer(query, loss, shard, rng)
+
+
+class Thrice:
+    def answer(self, query: Query, loss: Loss, shard: Shard, rng: np.random.Generator) -> Vector:
+        return 3 * loss.gradient(query.vectors[0], shard)
+
+
+@component
+class ThriceFromAside(Thrice, FirstOrder):
+    """The answer is that of a class that is no algorithm."""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": ThriceTheLoss()},
+        {"algorithm": ThriceTheAnswer(rounds=3, step=0.1)},
+        {"algorithm": ThriceFromAside(rounds=3, step=0.1)},
+    ],
+    ids=lambda changes: type(*changes.values()).__name__,
+)
+def test_what_derives_from_another_answers_by_its_own_gradient_after_an_audit(changes: dict[str, Any]) -> None:
+    local = LocalRun(regression_plan())
+    config = replace(local.config, **changes)
+    x, sent = np.ones(8), []
+    for audited in (False, True):
+        group = WorkerGroup(config, [Worker(0, config, local.workers[0].clean, None)], lambda _: [])
+        if audited:
+            group.audit(x)
+        sent += group.reply(0, Query((x,))).messages
+    assert sent[0] == sent[1] != local.workers[0].reply(0, Query((x,)))[0]
+
+
+def test_a_loss_that_derives_from_another_is_audited_by_its_own_value() -> None:
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((6, 4)).astype(np.float32)
+    shard = Shard(X, X.T, np.arange(6.0) % 3, classes=3, total=6)
+    loss, plain = (kind(hidden=(5,), classes=3) for kind in (ThriceTheValue, Network))
+    x = plain.start(4, rng)
+    value, gradient = loss.value_and_gradient(x, shard)
+    assert value == 3 * plain.value(x, shard)
+    np.testing.assert_array_equal(gradient, plain.gradient(x, shard))
 
 
 @pytest.mark.parametrize("other", [1.0, -0.0])
