@@ -75,6 +75,20 @@ class Network:
         """
         return {"PRTE_MCA_plm_ssh_agent": str(self._agent), "TMPDIR": "/dev/shm"}
 
+    def shape(self, rate: int) -> None:
+        """Let every link carry `rate` Mbit/s each way, headers of Ethernet included; with 0 what the machine can.
+
+        The queue of a link takes 400 ms, as a switch with shallow buffers: what is sent beyond is lost and sent again.
+        """
+        for host in self.hosts.values():
+            for end in ([*host.enter, "tc"], "eth0"), ([*self._enter_site, "tc"], f"to-{host.name}"):
+                tc, device = end
+                if rate:
+                    tbf = f"tbf rate {rate}mbit burst {max(4096, rate * 125)} latency 400ms"  # of a millisecond
+                    _call([*tc, "qdisc", "replace", "dev", device, "root", *tbf.split()])
+                elif "tbf" in _call([*tc, "qdisc", "show", "dev", device]):
+                    _call([*tc, "qdisc", "delete", "dev", device, "root"])
+
     def cut(self, name: str) -> None:
         """Take the link of a host down: what is sent to it is lost, without a word to the sender."""
         _call([*self._enter_site, "ip", "link", "set", f"to-{name}", "down"])
@@ -148,6 +162,7 @@ def _write_agent(folder: Path, hosts: Iterable[Host]) -> Path:
     return agent
 
 
-def _call(command: Sequence[str]) -> None:
+def _call(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, f"{shlex.join(command)}: {done.stderr}"
+    return done.stdout

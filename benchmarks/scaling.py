@@ -1,0 +1,77 @@
+"""Strong and weak scaling where the network decides, a model of each phase, and on paper 10,000 workers.
+
+    python benchmarks/scaling.py [--runs runs/scaling] [--out benchmarks/scaling.json]
+
+Hosts are network namespaces of this machine (root and iproute2) with a rank each and links of 25 Mbit/s. P1's
+regression with d = 10,000 runs for 40 rounds on 2 to 25 of them: one plan of 24 workers (strong), and one worker on
+every rank but the center's (weak); float64 up, and one bit. Finished runs are not repeated. About 20 minutes on two
+quiet cores. `benchmarks/scaling_report.py` makes figure and table of the file; `mpirobust scaling
+runs/scaling/strong-float64` and so on shows the same runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from links import names, run_on
+from namespaces import missing, network
+from origin import about
+
+from mpirobust.reports.run_table import rows
+from mpirobust.reports.scaling import scaling
+from mpirobust.studies.campaign import job
+
+_ROOT = Path(__file__).parent.parent
+RATE = 25  # Mbit/s
+DIM = 10_000
+ROWS = 20  # of a worker
+WORKERS = 24
+SIZES = (2, 3, 5, 7, 9, 13, 25)
+CODES = {"float64": ("compressor.kind=identity",), "1 bit up": ()}
+_SETS = (
+    f"data.features={DIM}",
+    "attack.alpha=0",
+    "algorithm.rounds=40",
+    "algorithm.step=0.05",
+    "audit.every=1000000",
+    "checkpoint.every=1000",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs/scaling"))
+    parser.add_argument("--out", type=Path, default=_ROOT / "benchmarks" / "scaling.json")
+    asked = parser.parse_args()
+    if why := missing():
+        sys.exit(f"no hosts here: {why}")
+    settings = {"rate": RATE, "d": DIM, "workers": WORKERS, "rows": ROWS, "set": _SETS}
+    result: dict[str, Any] = {**about(), **settings, "studies": []}
+    with TemporaryDirectory() as scratch, network(Path(scratch), names(max(SIZES))) as net:
+        net.shape(RATE)
+        for mode in ("strong", "weak"):
+            for code, sets in CODES.items():
+                runs = asked.runs / f"{mode}-{code.replace(' ', '-')}"
+                folders = []
+                for size in SIZES:
+                    workers = WORKERS if mode == "strong" else size - 1
+                    grown = (f"workers={workers}", f"data.rows={ROWS * workers}")
+                    task = job(_ROOT / "configs" / "quickstart.toml", (*_SETS, *sets, *grown), runs)
+                    folders.append(runs / f"ranks-{size}")
+                    run_on(net, names(size), replace(task, folder=folders[-1]))
+                found = scaling(rows(folders))
+                if found.apart:
+                    sys.exit(found.apart)
+                sizes = [{**asdict(each), "folder": each.folder.name} for each in found.sizes]
+                result["studies"].append({"mode": mode, "code": code, "sizes": sizes})
+    asked.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
