@@ -119,13 +119,14 @@ def layouts(result: Mapping[str, Any]) -> dict[str, Layout]:
 
 def section(result: Mapping[str, Any]) -> str:
     """Return the section for the docs, in Markdown."""
-    text = [
+    about = (
         f"P1's regression with d = {result['d']:,}, a rank on each of up to {result['workers'] + 1} hosts with links "
         f"of {result['rate']} Mbit/s, network namespaces on one machine ({result['machine']}; commit "
         f"{result['commit']}, {result['date']}). Strong: {result['workers']} workers on all sizes; weak: one on every "
         "rank but the center's. Milliseconds of a round, medians. *Foretold* is what a model that is fitted to all "
         "other sizes predicts."
-    ]
+    )
+    text = [about]
     for study in result["studies"]:
         sizes = sizes_of(study)
         rows = [["ranks", *_SHOWN, "round", "foretold", "error"]]
@@ -140,14 +141,13 @@ def section(result: Mapping[str, Any]) -> str:
             found = on_paper(of, workers)
             (_, star), (centers, sharded), (fan_in, tree) = found.values()
             rows.append([code, f"{workers:,}", *_seconds(star, sharded), str(centers), *_seconds(tree), str(fan_in)])
-    text += [
+    paper = (
         "**Extrapolation, on paper**: nothing below was run. Seconds of a round with one worker on each host, by the "
         "terms that were fitted to both studies of a code; with as many centers, or such a fan-in, as are best. A "
         "sharded center is several hosts with a part of the coordinates each. The hosts of a tree add up in float32, "
-        "after a first pass for the norms, so it is for rules that drop by norm and average.",
-        markdown(rows),
-    ]
-    return "\n\n".join(text) + "\n"
+        "after a first pass for the norms, so it is for rules that drop by norm and average."
+    )
+    return "\n\n".join([*text, paper, markdown(rows)]) + "\n"
 
 
 def _seconds(*values: float) -> list[str]:
