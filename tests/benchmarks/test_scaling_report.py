@@ -1,0 +1,79 @@
+"""What is made of the measurements on several numbers of ranks: the tables, and 10,000 workers on paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scaling_report import Layout, draw, layouts, on_paper, section
+
+PAPER = Layout(alpha=1.0, beta=0.01, fan=0.5, work=3.0, worker=0.25, up=20, partial=80, down=160)
+
+
+def size(processes: int, workers: int, up: int) -> dict[str, Any]:
+    """A byte takes 1 µs, a worker more in a broadcast 40 ms, a collective 5 ms, the gradient 2 ms, a message 1 ms."""
+    phases = {
+        "broadcast": 5e-3 + 40e-3 * (processes - 1),
+        "compute": 2e-3 * -(-workers // (processes - 1)),
+        "encode": 0.0,
+        "gather": 5e-3 + 1e-6 * up * workers,
+        "forge": 0.0,
+        "aggregate": 1e-3 * workers,
+    }
+    made = {"folder": "x", "processes": processes, "nodes": processes, "workers": workers, "kernels": ""}
+    return {**made, "seconds": sum(phases.values()), "phases": phases, "nbytes": up * workers}
+
+
+def result() -> dict[str, Any]:
+    about = {"machine": "x", "commit": "c", "date": "d", "d": 1000, "workers": 24, "rate": 25}
+    studies = []
+    for code, up in (("float64", 8000), ("1 bit up", 129)):
+        ranks = (2, 3, 5, 9, 25)
+        studies.append({"mode": "strong", "code": code, "sizes": [size(each, 24, up) for each in ranks]})
+        studies.append({"mode": "weak", "code": code, "sizes": [size(each, each - 1, up) for each in ranks]})
+    return {**about, "studies": studies}
+
+
+def test_what_is_on_paper_comes_from_the_fitted_terms() -> None:
+    of = layouts(result())["float64"]
+    assert (of.alpha, of.beta, of.fan) == pytest.approx((5e-3, 1e-6, 40e-3))
+    assert (of.work, of.worker) == pytest.approx((2e-3, 1e-3))
+    assert (of.up, of.partial, of.down) == (8000, 4000, 8032)
+    of = layouts(result())["1 bit up"]
+    assert (of.up, of.partial) == (129, 4000)
+
+
+def test_a_star_is_the_fitted_round_of_a_worker_on_each_host() -> None:
+    measured = size(25, 24, 8000)["seconds"]
+    assert layouts(result())["float64"].star(24) == pytest.approx(measured)
+
+
+def test_layouts_on_paper() -> None:
+    assert PAPER.star(10) == pytest.approx(3 + 2 * 1 + 10 * (0.2 + 0.5 + 0.25))
+    assert PAPER.sharded(10, 5) == pytest.approx(3 + 2 * 5 + 2 * (0.2 + 0.5 + 0.25))
+    assert PAPER.tree(10, 10) == pytest.approx(3 + 10 * (0.2 + 1.6) + 4 + 10 * 0.25)
+    assert PAPER.tree(1000, 10) == pytest.approx(3 + 10 * (0.2 + 2 * 0.8) + 3 * 10 * 1.6 + 3 * (4 + 2.5))
+
+
+def test_the_best_number_of_centers_and_fan_in_are_taken() -> None:
+    found = on_paper(PAPER, 1000)
+    assert found["star"] == (1, PAPER.star(1000))
+    for name, time in (("sharded center", PAPER.sharded), ("tree", PAPER.tree)):
+        count, seconds = found[name]
+        assert seconds == time(1000, count)
+        assert seconds <= min(time(1000, each) for each in (2, 5, 10, 22, 100, 1000))
+
+
+def test_the_section_says_what_is_foretold_and_what_was_not_run() -> None:
+    text = section(result())
+    measured = size(9, 8, 8000)["seconds"]
+    weak = text[text.index("**Weak, float64**") :]
+    line = next(line for line in weak.splitlines() if line.startswith("| 9 |"))
+    assert line.endswith(f"| {1e3 * measured:.3g} | {1e3 * measured:.3g} | +0 % |") or "-0 %" in line
+    assert text.index("nothing below was run") < text.index("| float64 | 10,000 |")
+
+
+def test_the_figure_is_drawn(tmp_path: Path) -> None:
+    draw(result(), tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").stat().st_size > 0
