@@ -1,8 +1,6 @@
-"""Figure and table of benchmarks/links.json: seconds to the target against bandwidth, measured and by the α-β model.
+"""Figure and tables of benchmarks/links.json: seconds to the target against bandwidth, measured and by the α-β model.
 
-    python benchmarks/links_report.py [--links benchmarks/links.json] [--figure docs/links.png]
-
-Prints the section for the docs. The model of a round: work + α for each collective + bytes (τ + κ / bandwidth). The
+The model of a round: work + α for each collective + bytes (τ + κ / bandwidth). The
 work is that of the method on unshaped links. The bytes are those on the link of the center, or the way down if that is
 longer. α, τ and κ are fitted to the links of 10 Mbit/s and the unshaped ones, for all methods together; the others are
 predicted.
@@ -10,8 +8,6 @@ predicted.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
@@ -23,9 +19,7 @@ import numpy as np
 from mpirobust.reports import style
 from mpirobust.reports.curves import canvas
 from mpirobust.reports.scaling_model import least_relative
-from mpirobust.terminal import show
 
-_ROOT = Path(__file__).parent.parent
 FITTED = (10, 0)  # Mbit/s; 0: unshaped
 _WORK = ("compute", "encode", "forge", "aggregate")
 _UNSHAPED = 1e4  # where the figure has it, in Mbit/s
@@ -55,7 +49,7 @@ class Link:
         """Return a and b of `rounds` rounds: a + b / (Mbit/s) seconds. `run` is on an unshaped link."""
         nbytes = path(run, ranks)
         return (
-            rounds * (work(run) + self.alpha * collectives(run) + self.tau * nbytes),
+            rounds * (work(run) + self.alpha * run["collectives"] + self.tau * nbytes),
             rounds * 1e-6 * self.kappa * nbytes,
         )
 
@@ -63,11 +57,6 @@ class Link:
 def work(run: Mapping[str, Any]) -> float:
     """Return the seconds of a round without communication."""
     return float(sum(run["phases"][phase] for phase in _WORK))
-
-
-def collectives(run: Mapping[str, Any]) -> int:
-    """Return how many a round has: a broadcast and a gather; a coded way down crosses after its header."""
-    return 3 if "3 bits down" in run["method"] else 2
 
 
 def path(run: Mapping[str, Any], ranks: int) -> int:
@@ -87,7 +76,7 @@ def fit(result: Mapping[str, Any]) -> Link:
     features = []
     for run in runs:
         nbytes = path(still[run["problem"], run["method"]], result["hosts"])
-        features.append([collectives(run), nbytes, 1e-6 * nbytes / run["rate"] if run["rate"] else 0.0])
+        features.append([run["collectives"], nbytes, 1e-6 * nbytes / run["rate"] if run["rate"] else 0.0])
     done = np.array([work(still[run["problem"], run["method"]]) for run in runs])
     seconds = np.array([run["seconds"] for run in runs])
     return Link(*least_relative(np.array(features), seconds - done, seconds).tolist())
@@ -209,6 +198,8 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def draw(result: Mapping[str, Any], out: Path) -> None:
     """Draw a panel for each problem: measured as markers, the model as lines."""
+    from matplotlib.ticker import NullLocator
+
     link, problems = fit(result), result["problems"]
     with canvas([out], (style.PAGE, 2.9), (1, len(problems))) as (drawing, panels):
         for axes, (problem, about) in zip(panels, problems.items(), strict=True):
@@ -226,7 +217,7 @@ def draw(result: Mapping[str, Any], out: Path) -> None:
             axes.set_xscale("log")
             axes.set_yscale("log")
             axes.set_xticks([*rates, _UNSHAPED], [*map(str, rates), "none"])
-            axes.minorticks_off()
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.grid(visible=True)
             axes.set_title(_TITLES[problem].replace(", d", ",\nd", 1))
             axes.set_xlabel("limit of the links [Mbit/s]")
@@ -243,17 +234,3 @@ def _handles() -> list[Any]:
         del look["markevery"]
         found.append(Line2D([], [], label=label, **look))
     return found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--links", type=Path, default=_ROOT / "benchmarks" / "links.json")
-    parser.add_argument("--figure", type=Path, default=_ROOT / "docs" / "links.png")
-    asked = parser.parse_args()
-    result = json.loads(asked.links.read_text())
-    draw(result, asked.figure)
-    show(section(result))
-
-
-if __name__ == "__main__":
-    main()

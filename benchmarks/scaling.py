@@ -5,7 +5,7 @@
 Hosts are network namespaces of this machine (root and iproute2) with a rank each and links of 25 Mbit/s. P1's
 regression with d = 10,000 runs for 40 rounds on 2 to 25 of them: one plan of 24 workers (strong), and one worker on
 every rank but the center's (weak); float64 up, and one bit. Finished runs are not repeated. About 20 minutes on two
-quiet cores. `benchmarks/scaling_report.py` makes figure and table of the file; `mpirobust scaling
+quiet cores. `benchmarks/network_page.py` makes figure and tables of the file; `mpirobust scaling
 runs/scaling/strong-float64` and so on shows the same runs.
 """
 

@@ -1,14 +1,7 @@
-"""Figure and tables of benchmarks/scaling.json: measured, foretold by the model of the other sizes, and 10,000 workers.
-
-    python benchmarks/scaling_report.py [--scaling benchmarks/scaling.json] [--figure docs/scaling.png]
-
-Prints the section for the docs.
-"""
+"""Figure and tables of benchmarks/scaling.json: measured, foretold by the other sizes, and 10,000 workers on paper."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log
@@ -22,9 +15,7 @@ from mpirobust.reports import style
 from mpirobust.reports.curves import canvas
 from mpirobust.reports.scaling import Size
 from mpirobust.reports.scaling_model import Model, fit, held_out
-from mpirobust.terminal import show
 
-_ROOT = Path(__file__).parent.parent
 _SHOWN = ("broadcast", "compute", "encode", "gather", "aggregate")
 ON_PAPER = (25, 100, 1000, 10_000)  # workers
 
@@ -156,6 +147,8 @@ def _seconds(*values: float) -> list[str]:
 
 def draw(result: Mapping[str, Any], out: Path) -> None:
     """Draw a panel for each study with the measured and the foretold, and one for the extrapolation."""
+    from matplotlib.ticker import NullLocator
+
     with canvas([out], (style.PAGE, 2.9), (1, 3)) as (drawing, panels):
         codes = list(dict.fromkeys(study["code"] for study in result["studies"]))
         for axes, mode in zip(panels, ("strong", "weak"), strict=False):
@@ -179,7 +172,7 @@ def draw(result: Mapping[str, Any], out: Path) -> None:
             axes.grid(visible=True)
         ticks = sorted({size["processes"] for study in result["studies"] for size in study["sizes"]})
         for axes in panels[:2]:
-            axes.minorticks_off()
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xticks(ticks, map(str, ticks))
         panels[1].legend(loc="upper left")
         drawing.legend(*panels[2].get_legend_handles_labels(), loc="outside lower right", ncols=3)
@@ -194,17 +187,3 @@ def _measured(axes: Any, sizes: Sequence[Size], number: int, code: str) -> None:
     axes.plot(ranks, [model.seconds(size) for size in sizes], **{**look, "marker": None})
     hollow = {"linestyle": "none", "markerfacecolor": "none", "markersize": 7, "markeredgewidth": 0.7}
     axes.plot(ranks, held_out(sizes), **{**look, **hollow})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scaling", type=Path, default=_ROOT / "benchmarks" / "scaling.json")
-    parser.add_argument("--figure", type=Path, default=_ROOT / "docs" / "scaling.png")
-    asked = parser.parse_args()
-    result = json.loads(asked.scaling.read_text())
-    draw(result, asked.figure)
-    show(section(result))
-
-
-if __name__ == "__main__":
-    main()

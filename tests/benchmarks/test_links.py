@@ -20,6 +20,7 @@ def run(method: str, rate: int, nbytes: int, work: float, disturbed: float = 1.0
         "problem": "regression",
         "method": method,
         "rate": rate,
+        "collectives": calls,
         "seconds": seconds * disturbed,
         "phases": {"compute": work / 2, "encode": 0.0, "forge": 0.0, "aggregate": work / 2, "gather": 9.0},
         "received": nbytes - 300,
