@@ -22,7 +22,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -210,8 +210,12 @@ def _timed(net: Network, problem: Problem, tuned: dict[str, Any], rate: int, run
     return {**medians(task.folder), "collectives": 3 if coded else 2}
 
 
-def run_on(net: Network, hosts: Sequence[str], task: Job) -> None:
-    """Run a job with a rank on each of the hosts, the center on the first, unless it is done."""
+def run_on(net: Network, hosts: Sequence[str], task: Job, settings: Mapping[str, str] | None = None) -> None:
+    """Run a job with a rank on each of the hosts, the center on the first, unless it is done.
+
+    Args:
+        settings: of Open MPI, as variables of the environment.
+    """
     if is_done(task.folder):
         return
     shutil.rmtree(task.folder, ignore_errors=True)  # a part of a run would have the times of two sessions
@@ -223,6 +227,7 @@ def run_on(net: Network, hosts: Sequence[str], task: Job) -> None:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": here,
         "OMPI_MCA_mpi_yield_when_idle": "1",  # the hosts share the cores, and Open MPI cannot know
+        **(settings or {}),
     }
     launch = [str(_ROOT / "jobs" / "mpirun-local"), "--host", ",".join(hosts), "--map-by", "ppr:1:node:oversubscribe"]
     command = ["-n", str(len(hosts)), sys.executable, "-m", "mpirobust", "run", str(task.plan.resolve())]

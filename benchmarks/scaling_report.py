@@ -103,7 +103,7 @@ def layouts(result: Mapping[str, Any]) -> dict[str, Layout]:
     """Return for each code what it costs on paper, by one model of its strong and its weak study."""
     found = {}
     for code in dict.fromkeys(study["code"] for study in result["studies"]):
-        strong, weak = (sizes_of(study) for study in result["studies"] if study["code"] == code)
+        strong, weak = (sizes_of(study) for study in result["studies"] if study["code"] == code and study["tree"])
         found[code] = layout(fit([*strong, *weak]), weak[0], result["d"])
     return found
 
@@ -125,7 +125,8 @@ def section(result: Mapping[str, Any]) -> str:
             shown = [size.phases[phase] for phase in _SHOWN]
             times = [f"{1e3 * value:.3g}" for value in (*shown, size.seconds, seconds)]
             rows.append([str(size.processes), *times, f"{100 * (seconds / size.seconds - 1):+.0f} %"])
-        text += [f"**{study['mode'].capitalize()}, {study['code']}**:", markdown(rows)]
+        default = "" if study["tree"] else ", with the broadcast that Open MPI chooses"
+        text += [f"**{study['mode'].capitalize()}, {study['code']}{default}**:", markdown(rows)]
     rows = [["code", "workers", "star", "sharded center", "centers", "tree", "fan-in"]]
     for code, of in layouts(result).items():
         for workers in ON_PAPER:
@@ -153,7 +154,7 @@ def draw(result: Mapping[str, Any], out: Path) -> None:
         codes = list(dict.fromkeys(study["code"] for study in result["studies"]))
         for axes, mode in zip(panels, ("strong", "weak"), strict=False):
             for study in result["studies"]:
-                if study["mode"] == mode:
+                if study["mode"] == mode and study["tree"]:
                     _measured(axes, sizes_of(study), codes.index(study["code"]), study["code"])
             axes.set_title(f"{mode} scaling, {result['rate']} Mbit/s")
             axes.set_xlabel("ranks")
