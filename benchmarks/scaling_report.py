@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil, log, log2
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ ON_PAPER = (25, 100, 1000, 10_000)  # workers
 class Layout:
     """What the round of a code costs on paper, one worker on each host; from the fitted model, in seconds.
 
+    The way down is a binary tree with segments in all layouts: every link sends two copies.
+
     Attributes:
         alpha: of a collective, whatever its size.
         beta: of a byte on a link.
-        fan: of a worker more in a broadcast, which brings it `down` bytes.
+        stage: of a doubling of the workers.
         work: of a worker: gradient and encoding.
-        worker: of a message in the rule.
+        message: of each message that one host receives: in the gather, beside its bytes, and in the rule.
         up: bytes of a message.
         partial: bytes of a partial sum, in float32.
         down: bytes of a point.
@@ -37,9 +39,9 @@ class Layout:
 
     alpha: float
     beta: float
-    fan: float
+    stage: float
     work: float
-    worker: float
+    message: float
     up: int
     partial: int
     down: int
@@ -50,8 +52,8 @@ class Layout:
 
     def sharded(self, workers: int, centers: int) -> float:
         """Return a round with the coordinates shared out over centers, each of which all workers send their part to."""
-        each = workers * (self.up * self.beta + self.fan + self.worker) / centers
-        return self.work + 2 * centers * self.alpha + each
+        received = workers * (self.up * self.beta + self.message) / centers
+        return self._apart(workers) + 2 * centers * self.alpha + received
 
     def tree(self, workers: int, fan_in: int) -> float:
         """Return a round in which hosts between workers and center add up what they receive.
@@ -59,23 +61,27 @@ class Layout:
         Norms go up and the limit comes down first, so that they leave out what the center would; then partial sums.
         """
         levels = max(1, ceil(log(workers, fan_in) - 1e-9))
-        up = fan_in * (self.up + (levels - 1) * self.partial) * self.beta
-        down = levels * fan_in * self.down * self.beta
-        return self.work + up + down + levels * (4 * self.alpha + fan_in * self.worker)
+        received = fan_in * (self.up + (levels - 1) * self.partial) * self.beta + levels * fan_in * self.message
+        return self._apart(workers) + (2 * levels + 2) * self.alpha + received
+
+    def _apart(self, workers: int) -> float:
+        """Return what is the same in all layouts: the work and the bytes down."""
+        return self.work + 2 * self.down * self.beta + ceil(log2(workers + 1)) * self.stage
 
 
 def layout(model: Model, smallest: Size, dim: int) -> Layout:
     """Return what the fitted model says of one link and one worker; `smallest` has one worker on a rank."""
     broadcast, gather = model.terms["broadcast"], model.terms["gather"]
+    beta, down = gather["byte up"], 8 * dim + 32
     return Layout(
-        alpha=(broadcast["round"] + gather["round"] + broadcast["stage"] + gather["stage"]) / 2,
-        beta=gather["byte up"],
-        fan=broadcast["rank"] + gather["rank"],
+        alpha=max(0.0, broadcast["round"] + gather["round"] - 2 * down * beta) / 2,
+        beta=beta,
+        stage=broadcast["stage"] + gather["stage"],
         work=smallest.phases["compute"] + smallest.phases["encode"],
-        worker=model.terms["aggregate"]["worker"],
+        message=broadcast["rank"] + gather["rank"] + model.terms["aggregate"]["worker"],
         up=smallest.nbytes,
         partial=4 * dim,
-        down=8 * dim + 32,
+        down=down,
     )
 
 
@@ -137,7 +143,8 @@ def section(result: Mapping[str, Any]) -> str:
         "**Extrapolation, on paper**: nothing below was run. Seconds of a round with one worker on each host, by the "
         "terms that were fitted to both studies of a code; with as many centers, or such a fan-in, as are best. A "
         "sharded center is several hosts with a part of the coordinates each. The hosts of a tree add up in float32, "
-        "after a first pass for the norms, so it is for rules that drop by norm and average."
+        "after a first pass for the norms, so it is for rules that drop by norm and average. Points go down a binary "
+        "tree in all three."
     )
     return "\n\n".join([*text, paper, markdown(rows)]) + "\n"
 

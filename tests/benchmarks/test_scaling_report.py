@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from scaling_report import Layout, draw, layouts, on_paper, section
 
-PAPER = Layout(alpha=1.0, beta=0.01, fan=0.5, work=3.0, worker=0.25, up=20, partial=80, down=160)
+PAPER = Layout(alpha=1.0, beta=0.01, stage=0.5, work=3.0, message=0.75, up=20, partial=80, down=160)
 
 
 def size(processes: int, workers: int, up: int) -> dict[str, Any]:
-    """A byte takes 1 µs, a worker more in a broadcast 40 ms, a collective 5 ms, the gradient 2 ms, a message 1 ms."""
+    """A byte takes 1 µs, a stage 4 ms, a rank in the gather 3, the gradient 2, a message in the rule 1."""
     phases = {
-        "broadcast": 5e-3 + 40e-3 * (processes - 1),
+        "broadcast": 30e-3 + 4e-3 * (processes - 1).bit_length(),
         "compute": 2e-3 * -(-workers // (processes - 1)),
         "encode": 0.0,
-        "gather": 5e-3 + 1e-6 * up * workers,
+        "gather": 5e-3 + 3e-3 * (processes - 1) + 1e-6 * up * workers,
         "forge": 0.0,
         "aggregate": 1e-3 * workers,
     }
@@ -40,8 +40,8 @@ def result() -> dict[str, Any]:
 
 def test_what_is_on_paper_comes_from_the_fitted_terms() -> None:
     of = layouts(result())["float64"]
-    assert (of.alpha, of.beta, of.fan) == pytest.approx((5e-3, 1e-6, 40e-3))
-    assert (of.work, of.worker) == pytest.approx((2e-3, 1e-3))
+    assert (of.alpha, of.beta, of.stage) == pytest.approx(((35e-3 - 2 * 8032e-6) / 2, 1e-6, 4e-3))
+    assert (of.work, of.message) == pytest.approx((2e-3, 4e-3))
     assert (of.up, of.partial, of.down) == (8000, 4000, 8032)
     of = layouts(result())["1 bit up"]
     assert (of.up, of.partial) == (129, 4000)
@@ -53,10 +53,11 @@ def test_a_star_is_the_fitted_round_of_a_worker_on_each_host() -> None:
 
 
 def test_layouts_on_paper() -> None:
-    assert PAPER.star(10) == pytest.approx(3 + 2 * 1 + 10 * (0.2 + 0.5 + 0.25))
-    assert PAPER.sharded(10, 5) == pytest.approx(3 + 2 * 5 + 2 * (0.2 + 0.5 + 0.25))
-    assert PAPER.tree(10, 10) == pytest.approx(3 + 10 * (0.2 + 1.6) + 4 + 10 * 0.25)
-    assert PAPER.tree(1000, 10) == pytest.approx(3 + 10 * (0.2 + 2 * 0.8) + 3 * 10 * 1.6 + 3 * (4 + 2.5))
+    down = 3 + 2 * 1.6  # and the work
+    assert PAPER.star(10) == pytest.approx(down + 4 * 0.5 + 2 * 1 + 10 * (0.2 + 0.75))
+    assert PAPER.sharded(10, 5) == pytest.approx(down + 4 * 0.5 + 2 * 5 + 2 * (0.2 + 0.75))
+    assert PAPER.tree(10, 10) == pytest.approx(down + 4 * 0.5 + 4 + 10 * (0.2 + 0.75))
+    assert PAPER.tree(1000, 10) == pytest.approx(down + 10 * 0.5 + 8 + 10 * (0.2 + 2 * 0.8) + 30 * 0.75)
 
 
 def test_the_best_number_of_centers_and_fan_in_are_taken() -> None:
