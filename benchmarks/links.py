@@ -91,7 +91,7 @@ class Problem:
         }
         if self.cubic:
             newton = ("compressor.kind=identity", "algorithm.kind=cubic-newton")
-            found["cubic Newton"] = Method(newton, "algorithm.M", (0.03, 0.1, 0.3, 1.0, 3.0, 10.0))
+            found["cubic Newton"] = Method(newton, "algorithm.M", (0.01, 0.03, 0.1, 1.0, 10.0))
         return found
 
 
@@ -103,7 +103,7 @@ PROBLEMS = {
         "a9a-logistic.toml",
         ("algorithm.rounds=600",),
         0.33,
-        (0.5, 1.0, 2.0, 4.0, 8.0),
+        (1.0, 2.0, 4.0, 8.0, 16.0),
         (10, 100, 1000, 0),
         6,
         cubic=True,
@@ -112,7 +112,7 @@ PROBLEMS = {
         "mnist-1000.toml",
         ("workers=8", "algorithm.rounds=100", "algorithm.batch=60", "attack.alpha=0.125", "aggregator.beta=0.125"),
         0.3,
-        (0.3, 1.0, 3.0),
+        (0.3, 1.0, 3.0, 10.0),
         (100, 1000, 0),
         39750,
         audits=5,

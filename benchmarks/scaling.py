@@ -53,7 +53,7 @@ _SETS = (
     "attack.alpha=0",
     "aggregator.beta=0",
     "algorithm.rounds=40",
-    "algorithm.step=0.05",
+    "algorithm.step=0.001",
     "audit.every=1000000",
     "checkpoint.every=1000",
 )
@@ -77,8 +77,9 @@ def main() -> None:
                 workers = WORKERS if mode == "strong" else size - 1
                 grown = (f"workers={workers}", f"data.rows={ROWS * workers}")
                 task = job(_ROOT / "configs" / "quickstart.toml", (*_SETS, *CODES[code], *grown), runs)
-                folders.append(runs / f"ranks-{size}")
-                run_on(net, names(size), replace(task, folder=folders[-1]), _TREE if tree else {})
+                task = replace(task, folder=runs / f"{size}-ranks-{task.folder.name}")
+                run_on(net, names(size), task, _TREE if tree else {})
+                folders.append(task.folder)
             found = scaling(rows(folders))
             if found.apart:
                 sys.exit(found.apart)

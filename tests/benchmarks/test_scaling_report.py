@@ -55,6 +55,7 @@ def test_a_star_is_the_fitted_round_of_a_worker_on_each_host() -> None:
 def test_layouts_on_paper() -> None:
     down = 3 + 2 * 1.6  # and the work
     assert PAPER.star(10) == pytest.approx(down + 4 * 0.5 + 2 * 1 + 10 * (0.2 + 0.75))
+    assert PAPER.star(8) == pytest.approx(down + 4 * 0.5 + 2 * 1 + 8 * (0.2 + 0.75))  # nine hosts: four stages
     assert PAPER.sharded(10, 5) == pytest.approx(down + 4 * 0.5 + 2 * 5 + 2 * (0.2 + 0.75))
     assert PAPER.tree(10, 10) == pytest.approx(down + 4 * 0.5 + 4 + 10 * (0.2 + 0.75))
     assert PAPER.tree(1000, 10) == pytest.approx(down + 10 * 0.5 + 8 + 10 * (0.2 + 2 * 0.8) + 30 * 0.75)
