@@ -1,9 +1,9 @@
 """Figure and tables of benchmarks/links.json: seconds to the target against bandwidth, measured and by the α-β model.
 
-The model of a round: work + α for each collective + bytes (τ + κ / bandwidth). The
-work is that of the method on unshaped links. The bytes are those on the link of the center, or the way down if that is
-longer. α, τ and κ are fitted to the links of 10 Mbit/s and the unshaped ones, for all methods together; the others are
-predicted.
+The model of a round: work + α for each collective + bytes (τ + κ / bandwidth). The work is that of the method on
+unshaped links. The bytes are those on the link of the center, or the way down if that is longer; κ are the bits of one in
+full frames of Ethernet. α and τ are fitted to the links of 10 Mbit/s and the unshaped ones, for all methods together; the
+others are predicted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mpirobust.reports.curves import canvas
 from mpirobust.reports.scaling_model import least_relative
 
 FITTED = (10, 0)  # Mbit/s; 0: unshaped
+KAPPA = 8 * 1514 / 1448  # bits on the link of a byte of a message
 _WORK = ("compute", "encode", "forge", "aggregate")
 _UNSHAPED = 1e4  # where the figure has it, in Mbit/s
 _LABELS = ("float64", "float32", "1 bit up", "1 bit up, 3 bits down", "top-k", "cubic Newton")
@@ -38,19 +39,17 @@ class Link:
     Attributes:
         alpha: of a collective.
         tau: of a byte on an unshaped link.
-        kappa: bits that a byte takes on the link: eight, and the headers.
     """
 
     alpha: float
     tau: float
-    kappa: float
 
     def line(self, run: Mapping[str, Any], rounds: int, ranks: int) -> tuple[float, float]:
         """Return a and b of `rounds` rounds: a + b / (Mbit/s) seconds. `run` is on an unshaped link."""
         nbytes = path(run, ranks)
         return (
             rounds * (work(run) + self.alpha * run["collectives"] + self.tau * nbytes),
-            rounds * 1e-6 * self.kappa * nbytes,
+            rounds * 1e-6 * KAPPA * nbytes,
         )
 
 
@@ -70,16 +69,17 @@ def path(run: Mapping[str, Any], ranks: int) -> int:
 
 
 def fit(result: Mapping[str, Any]) -> Link:
-    """Fit α, τ and κ to the runs on the links `FITTED`."""
+    """Fit α and τ to the runs on the links `FITTED`."""
     runs = [run for run in result["runs"] if run["rate"] in FITTED]
     still = unshaped(result)
-    features = []
+    features, known = [], []  # what α and τ are multiplied by, and what a round takes without them
     for run in runs:
-        nbytes = path(still[run["problem"], run["method"]], result["hosts"])
-        features.append([run["collectives"], nbytes, 1e-6 * nbytes / run["rate"] if run["rate"] else 0.0])
-    done = np.array([work(still[run["problem"], run["method"]]) for run in runs])
+        quiet = still[run["problem"], run["method"]]
+        nbytes = path(quiet, result["hosts"])
+        features.append([run["collectives"], nbytes])
+        known.append(work(quiet) + (1e-6 * KAPPA * nbytes / run["rate"] if run["rate"] else 0.0))
     seconds = np.array([run["seconds"] for run in runs])
-    return Link(*least_relative(np.array(features), seconds - done, seconds).tolist())
+    return Link(*least_relative(np.array(features, dtype=np.float64), seconds - known, seconds).tolist())
 
 
 def unshaped(result: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
@@ -164,10 +164,9 @@ def section(result: Mapping[str, Any]) -> str:
         for rate, found in sorted(off.items(), key=lambda item: item[0] or np.inf)
     )
     text.append(
-        f"The model: a round takes its work on unshaped links, {1e3 * link.alpha:.2g} ms for each collective, and "
-        f"{1e9 * link.tau:.2g} ns and {link.kappa:.3g} bits of the bandwidth for each byte that crosses one after the "
-        f"other (`bytes`: what the center's link receives and sends, by the kernel's counters). Errors of a round: "
-        f"{held}."
+        f"The model: a round takes its work on unshaped links, {1e3 * link.alpha:.2g} ms for each collective, and for "
+        f"each byte that crosses one after the other {1e9 * link.tau:.2g} ns and {KAPPA:.2f} bits of the bandwidth "
+        f"(`bytes`: what the center's link receives and sends, by the kernel's counters). Errors of a round: {held}."
     )
     return "\n\n".join(text) + "\n"
 
