@@ -1,9 +1,9 @@
 """Figure and tables of benchmarks/links.json: seconds to the target against bandwidth, measured and by the α-β model.
 
 The model of a round: work + α for each collective + bytes (τ + κ / bandwidth). The work is that of the method on
-unshaped links. The bytes are those on the link of the center, or the way down if that is longer; κ are the bits of one in
-full frames of Ethernet. α and τ are fitted to the links of 10 Mbit/s and the unshaped ones, for all methods together; the
-others are predicted.
+unshaped links. The bytes are those on the link of the center, or the way down if that is longer; κ are the bits of one
+in full frames of Ethernet. α and τ are fitted to the links of 10 Mbit/s and the unshaped ones, for all methods
+together; the others are predicted.
 """
 
 from __future__ import annotations

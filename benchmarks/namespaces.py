@@ -84,7 +84,7 @@ class Network:
             for enter, device in (host.enter, "eth0"), (self._enter_site, f"to-{host.name}"):
                 qdisc = [*enter, "tc", "qdisc"]
                 if rate:
-                    burst = max(4096, 125 * rate)  # bytes of a millisecond
+                    burst = max(1600, 125 * rate)  # bytes of a millisecond, but a frame
                     tbf = f"tbf rate {rate}mbit burst {burst} latency 400ms"
                     _call([*qdisc, "replace", "dev", device, "root", *tbf.split()])
                 elif "tbf" in _call([*qdisc, "show", "dev", device]):
