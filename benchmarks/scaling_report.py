@@ -79,7 +79,7 @@ def layout(model: Model, smallest: Size, dim: int) -> Layout:
         stage=broadcast["stage"] + gather["stage"],
         work=smallest.phases["compute"] + smallest.phases["encode"],
         message=broadcast["rank"] + gather["rank"] + model.terms["aggregate"]["worker"],
-        up=smallest.nbytes,
+        up=smallest.nbytes // smallest.workers,
         partial=4 * dim,
         down=down,
     )
