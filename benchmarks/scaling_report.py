@@ -31,7 +31,8 @@ class Layout:
         beta: of a byte on a link.
         stage: of a doubling of the workers.
         work: of a worker: gradient and encoding.
-        message: of each message that one host receives: in the gather, beside its bytes, and in the rule.
+        message: of each message that a host sends or receives, beside its bytes.
+        rule: of each message in the rule.
         up: bytes of a message.
         partial: bytes of a partial sum, in float32.
         down: bytes of a point.
@@ -42,6 +43,7 @@ class Layout:
     stage: float
     work: float
     message: float
+    rule: float
     up: int
     partial: int
     down: int
@@ -52,8 +54,8 @@ class Layout:
 
     def sharded(self, workers: int, centers: int) -> float:
         """Return a round with the coordinates shared out over centers, each of which all workers send their part to."""
-        received = workers * (self.up * self.beta + self.message) / centers
-        return self._apart(workers) + 2 * centers * self.alpha + received
+        received = workers * (self.up * self.beta + self.rule) / centers + workers * self.message
+        return self._apart(workers) + received + (centers - 1) * self.message
 
     def tree(self, workers: int, fan_in: int) -> float:
         """Return a round in which hosts between workers and center add up what they receive.
@@ -61,24 +63,29 @@ class Layout:
         Norms go up and the limit comes down first, so that they leave out what the center would; then partial sums.
         """
         levels = max(1, ceil(log(workers, fan_in) - 1e-9))
-        received = fan_in * (self.up + (levels - 1) * self.partial) * self.beta + levels * fan_in * self.message
-        return self._apart(workers) + (2 * levels + 2) * self.alpha + received
+        received = fan_in * (self.up + (levels - 1) * self.partial) * self.beta
+        norms = fan_in * (levels * self.message + 8 * levels * self.beta)
+        return self._apart(workers) + received + norms + levels * (2 * self.alpha + fan_in * (self.message + self.rule))
 
     def _apart(self, workers: int) -> float:
-        """Return what is the same in all layouts: the work and the bytes down."""
-        return self.work + 2 * self.down * self.beta + ceil(log2(workers + 1)) * self.stage
+        """Return what is the same in all layouts: the work, the bytes down, and two collectives."""
+        return self.work + 2 * self.down * self.beta + ceil(log2(workers + 1)) * self.stage + 2 * self.alpha
 
 
-def layout(model: Model, smallest: Size, dim: int) -> Layout:
-    """Return what the fitted model says of one link and one worker; `smallest` has one worker on a rank."""
-    broadcast, gather = model.terms["broadcast"], model.terms["gather"]
+def layout(links: Model, own: Model, smallest: Size, dim: int) -> Layout:
+    """Return what a model of all codes says of the links, and one of a code of its rule and its `smallest` size.
+
+    `smallest` has one worker on each rank but the center's.
+    """
+    broadcast, gather = links.terms["broadcast"], links.terms["gather"]
     beta, down = gather["byte up"], 8 * dim + 32
     return Layout(
         alpha=max(0.0, broadcast["round"] + gather["round"] - 2 * down * beta) / 2,
         beta=beta,
         stage=broadcast["stage"] + gather["stage"],
         work=smallest.phases["compute"] + smallest.phases["encode"],
-        message=broadcast["rank"] + gather["rank"] + model.terms["aggregate"]["worker"],
+        message=broadcast["rank"] + gather["rank"],
+        rule=own.terms["aggregate"]["worker"],
         up=smallest.nbytes // smallest.workers,
         partial=4 * dim,
         down=down,
@@ -106,11 +113,13 @@ def sizes_of(study: Mapping[str, Any]) -> list[Size]:
 
 
 def layouts(result: Mapping[str, Any]) -> dict[str, Layout]:
-    """Return for each code what it costs on paper, by one model of its strong and its weak study."""
+    """Return for each code what it costs on paper, by one model of all strong and weak studies with the tree."""
+    studies = [study for study in result["studies"] if study["tree"]]
+    links = fit([size for study in studies for size in sizes_of(study)])
     found = {}
-    for code in dict.fromkeys(study["code"] for study in result["studies"]):
-        strong, weak = (sizes_of(study) for study in result["studies"] if study["code"] == code and study["tree"])
-        found[code] = layout(fit([*strong, *weak]), weak[0], result["d"])
+    for code in dict.fromkeys(study["code"] for study in studies):
+        strong, weak = (sizes_of(study) for study in studies if study["code"] == code)
+        found[code] = layout(links, fit([*strong, *weak]), weak[0], result["d"])
     return found
 
 
@@ -141,7 +150,7 @@ def section(result: Mapping[str, Any]) -> str:
             rows.append([code, f"{workers:,}", *_seconds(star, sharded), str(centers), *_seconds(tree), str(fan_in)])
     paper = (
         "**Extrapolation, on paper**: nothing below was run. Seconds of a round with one worker on each host, by the "
-        "terms that were fitted to both studies of a code; with as many centers, or such a fan-in, as are best. A "
+        "terms that were fitted to all studies with the tree; with as many centers, or such a fan-in, as are best. A "
         "sharded center is several hosts with a part of the coordinates each. The hosts of a tree add up in float32, "
         "after a first pass for the norms, so it is for rules that drop by norm and average. Points go down a binary "
         "tree in all three."

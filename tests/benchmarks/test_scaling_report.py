@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scaling_report import Layout, draw, layouts, on_paper, section
 
-PAPER = Layout(alpha=1.0, beta=0.01, stage=0.5, work=3.0, message=0.75, up=20, partial=80, down=160)
+PAPER = Layout(alpha=1.0, beta=0.01, stage=0.5, work=3.0, message=0.5, rule=0.25, up=20, partial=80, down=160)
 
 
 def size(processes: int, workers: int, up: int) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def result() -> dict[str, Any]:
 def test_what_is_on_paper_comes_from_the_fitted_terms() -> None:
     of = layouts(result())["float64"]
     assert (of.alpha, of.beta, of.stage) == pytest.approx(((35e-3 - 2 * 8032e-6) / 2, 1e-6, 4e-3))
-    assert (of.work, of.message) == pytest.approx((2e-3, 4e-3))
+    assert (of.work, of.message, of.rule) == pytest.approx((2e-3, 3e-3, 1e-3))
     assert (of.up, of.partial, of.down) == (8000, 4000, 8032)
     of = layouts(result())["1 bit up"]
     assert (of.up, of.partial) == (129, 4000)
@@ -53,12 +53,14 @@ def test_a_star_is_the_fitted_round_of_a_worker_on_each_host() -> None:
 
 
 def test_layouts_on_paper() -> None:
-    down = 3 + 2 * 1.6  # and the work
-    assert PAPER.star(10) == pytest.approx(down + 4 * 0.5 + 2 * 1 + 10 * (0.2 + 0.75))
-    assert PAPER.star(8) == pytest.approx(down + 4 * 0.5 + 2 * 1 + 8 * (0.2 + 0.75))  # nine hosts: four stages
-    assert PAPER.sharded(10, 5) == pytest.approx(down + 4 * 0.5 + 2 * 5 + 2 * (0.2 + 0.75))
-    assert PAPER.tree(10, 10) == pytest.approx(down + 4 * 0.5 + 4 + 10 * (0.2 + 0.75))
-    assert PAPER.tree(1000, 10) == pytest.approx(down + 10 * 0.5 + 8 + 10 * (0.2 + 2 * 0.8) + 30 * 0.75)
+    apart = 3 + 2 * 1.6 + 2 * 1  # work, two copies of a point, two collectives
+    assert PAPER.star(10) == pytest.approx(apart + 4 * 0.5 + 10 * (0.2 + 0.5 + 0.25))
+    assert PAPER.star(8) == pytest.approx(apart + 4 * 0.5 + 8 * (0.2 + 0.5 + 0.25))  # nine hosts: four stages
+    assert PAPER.sharded(10, 5) == pytest.approx(apart + 4 * 0.5 + 2 * (0.2 + 0.25) + (10 + 4) * 0.5)
+    norms = 10 * (0.5 + 0.08)  # of a level
+    assert PAPER.tree(10, 10) == pytest.approx(apart + 4 * 0.5 + norms + 2 + 10 * (0.2 + 0.5 + 0.25))
+    three = 3 * (norms + 2 + 10 * (0.5 + 0.25)) + 10 * (0.2 + 2 * 0.8)
+    assert PAPER.tree(1000, 10) == pytest.approx(apart + 10 * 0.5 + three)
 
 
 def test_the_best_number_of_centers_and_fan_in_are_taken() -> None:
