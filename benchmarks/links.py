@@ -9,8 +9,8 @@
    half a minute, and the median round times the rounds of 1 are the seconds to the target. That the rounds are those of
    1 is checked: norms, kept workers, and bytes. An observer counts the bytes on the center's interface.
 
-Finished runs are not repeated. Of an empty folder: about 40 minutes for 1 and 30 for 2 on two quiet cores.
-`benchmarks/network_page.py` makes figure and tables of the file.
+Finished runs are not repeated; to time all links again, remove RUNS/5-hosts-*. An empty folder took less than an hour
+for 1 and 25 minutes for 2, on two cores with other work on both. `benchmarks/network_page.py` makes figure and tables.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ def run_on(net: Network, hosts: Sequence[str], task: Job, settings: Mapping[str,
         timeout=600,
     )
     if done.returncode:
-        sys.exit(f"{' '.join(task.overrides)}: exit code {done.returncode}\n{done.stderr}")
+        sys.exit(f"{' '.join(task.overrides)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
 
 
 def expect_same_rounds(folder: Path, reference: Path) -> None:

@@ -6,7 +6,7 @@ Hosts are network namespaces of this machine (root and iproute2) with a rank eac
 regression with d = 10,000 runs for 40 rounds on 3 to 25 of them: one plan of 24 workers (strong), and one worker on
 every rank but the center's (weak); float64 up, and one bit. Open MPI broadcasts by another algorithm on 25 ranks than
 on 13, so no law of the number of ranks holds for it: the studies have a binary tree with segments of 8 KiB, and one has
-the default beside it. Finished runs are not repeated. About 15 minutes on two quiet cores.
+the default beside it. Finished runs are not repeated. An empty folder took 20 minutes, on two cores with other work.
 `benchmarks/network_page.py` makes figure and tables of the file; `mpirobust scaling runs/scaling/strong-float64` and so
 on shows the same runs.
 """
