@@ -206,8 +206,7 @@ def _timed(net: Network, problem: Problem, tuned: dict[str, Any], rate: int, run
     task = job(_ROOT / "configs" / problem.plan, sets, runs / f"{HOSTS}-hosts-{rate}-mbit")
     run_on(net, names(HOSTS), task)
     expect_same_rounds(task.folder, reference)
-    coded = any(each.startswith("downlink.") for each in tuned["set"])  # crosses after its header
-    return {**medians(task.folder), "collectives": 3 if coded else 2}
+    return medians(task.folder)
 
 
 def run_on(net: Network, hosts: Sequence[str], task: Job, settings: Mapping[str, str] | None = None) -> None:
@@ -258,20 +257,21 @@ def medians(folder: Path) -> dict[str, Any]:
     """Return medians of the rounds after the first quarter, ten at most: seconds, phases, bytes by the ledger and link.
 
     `one_down` is the message of a broadcast, `up` all messages of the workers; `received` and `sent` are counted on the
-    center's interface.
+    center's interface. A round is longer than its phases where points are coded, which is in none of them.
     """
     with open_trace(folder / TRACE) as file:
         rounds = int(file.attrs["rounds"])
         skip = min(10, rounds // 4)
         phases = {step: file[f"rounds/seconds_{step}"][skip:] for step in _STEPS}
+        others = sum(file[f"rounds/seconds_{phase}"][skip:] for phase in ("audit", "checkpoint"))
+        wall = np.diff(file["rounds/elapsed"][:], prepend=0.0)[skip:] - others
         up, down = file["rounds/bytes_up"][skip:], file["rounds/bytes_down"][skip:]
         workers = file["rounds/kept"].shape[1]
     link = np.diff(np.array(json.loads((folder / COUNTED).read_text())), axis=0)[skip:]
-    total = sum(phases.values())
     return {
         "rounds": rounds,
-        "seconds": _median(total),
-        "quartiles": [float(np.quantile(total, share)) for share in (0.25, 0.75)],
+        "seconds": _median(wall),
+        "quartiles": [float(np.quantile(wall, share)) for share in (0.25, 0.75)],
         "phases": {step: _median(column) for step, column in phases.items()},
         "up": int(np.median(up)),
         "one_down": int(np.median(down)) // workers,

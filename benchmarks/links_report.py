@@ -1,15 +1,13 @@
 """Figure and tables of benchmarks/links.json: seconds to the target against bandwidth, measured and by the α-β model.
 
-The model of a round: work + α for each collective + bytes (τ + κ / bandwidth). The work is that of the method on
-unshaped links. The bytes are those on the link of the center, or the way down if that is longer; κ are the bits of one
-in full frames of Ethernet. α and τ are fitted to the links of 10 Mbit/s and the unshaped ones, for all methods
-together; the others are predicted.
+The model of a round: α + κ bytes / bandwidth. α is what no bandwidth shortens, and is fitted for each method to the
+links of 10 Mbit/s and the unshaped ones; the other links are predicted. The bytes are those on the link of the center,
+or the way down if that is longer; κ are the bits of one in full frames of Ethernet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ from mpirobust.reports.scaling_model import least_relative
 
 FITTED = (10, 0)  # Mbit/s; 0: unshaped
 KAPPA = 8 * 1514 / 1448  # bits on the link of a byte of a message
-_WORK = ("compute", "encode", "forge", "aggregate")
 _UNSHAPED = 1e4  # where the figure has it, in Mbit/s
 _LABELS = ("float64", "float32", "1 bit up", "1 bit up, 3 bits down", "top-k", "cubic Newton")
 _TITLES = {
@@ -30,32 +27,6 @@ _TITLES = {
     "a9a": "a9a, logistic, d = 123, m = 20",
     "network": "784-1000-10, d = 795,010, m = 8",
 }
-
-
-@dataclass(frozen=True)
-class Link:
-    """The α-β model, in seconds.
-
-    Attributes:
-        alpha: of a collective.
-        tau: of a byte on an unshaped link.
-    """
-
-    alpha: float
-    tau: float
-
-    def line(self, run: Mapping[str, Any], rounds: int, ranks: int) -> tuple[float, float]:
-        """Return a and b of `rounds` rounds: a + b / (Mbit/s) seconds. `run` is on an unshaped link."""
-        nbytes = path(run, ranks)
-        return (
-            rounds * (work(run) + self.alpha * run["collectives"] + self.tau * nbytes),
-            rounds * 1e-6 * KAPPA * nbytes,
-        )
-
-
-def work(run: Mapping[str, Any]) -> float:
-    """Return the seconds of a round without communication."""
-    return float(sum(run["phases"][phase] for phase in _WORK))
 
 
 def path(run: Mapping[str, Any], ranks: int) -> int:
@@ -68,18 +39,17 @@ def path(run: Mapping[str, Any], ranks: int) -> int:
     return int(run["received"] + ((ranks - 1) * run["one_down"] if chain else run["sent"]))
 
 
-def fit(result: Mapping[str, Any]) -> Link:
-    """Fit α and τ to the runs on the links `FITTED`."""
-    runs = [run for run in result["runs"] if run["rate"] in FITTED]
-    still = unshaped(result)
-    features, known = [], []  # what α and τ are multiplied by, and what a round takes without them
-    for run in runs:
-        quiet = still[run["problem"], run["method"]]
-        nbytes = path(quiet, result["hosts"])
-        features.append([run["collectives"], nbytes])
-        known.append(work(quiet) + (1e-6 * KAPPA * nbytes / run["rate"] if run["rate"] else 0.0))
-    seconds = np.array([run["seconds"] for run in runs])
-    return Link(*least_relative(np.array(features, dtype=np.float64), seconds - known, seconds).tolist())
+def lines(result: Mapping[str, Any], problem: str) -> dict[str, tuple[float, float]]:
+    """Return for each method a and b: it takes a + b / (Mbit/s) seconds to the target, by the model."""
+    still, found = unshaped(result), {}
+    for method, tuned in result["problems"][problem]["methods"].items():
+        beta = 1e-6 * KAPPA * path(still[problem, method], result["hosts"])
+        runs = [run for run in _runs(result, problem) if run["method"] == method and run["rate"] in FITTED]
+        seconds = np.array([run["seconds"] for run in runs])
+        crossing = np.array([beta / run["rate"] if run["rate"] else 0.0 for run in runs])
+        alpha = float(least_relative(np.ones((len(runs), 1)), seconds - crossing, seconds).item())
+        found[method] = (tuned["rounds"] * alpha, tuned["rounds"] * beta)
+    return found
 
 
 def unshaped(result: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
@@ -87,21 +57,11 @@ def unshaped(result: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, An
     return {(run["problem"], run["method"]): run for run in result["runs"] if not run["rate"]}
 
 
-def lines(result: Mapping[str, Any], problem: str, link: Link) -> dict[str, tuple[float, float]]:
-    """Return for each method a and b: it takes a + b / (Mbit/s) seconds to the target, by the model."""
-    still, methods = unshaped(result), result["problems"][problem]["methods"]
-    return {
-        name: link.line(still[problem, name], tuned["rounds"], result["hosts"])
-        for name, tuned in methods.items()
-        if (problem, name) in still
-    }
-
-
-def errors(result: Mapping[str, Any], link: Link) -> dict[int, list[float]]:
+def errors(result: Mapping[str, Any]) -> dict[int, list[float]]:
     """Return by rate the relative errors of the model: predicted over measured, less 1."""
     found: dict[int, list[float]] = {}
     for run in result["runs"]:
-        a, b = lines(result, run["problem"], link)[run["method"]]
+        a, b = lines(result, run["problem"])[run["method"]]
         rounds = result["problems"][run["problem"]]["methods"][run["method"]]["rounds"]
         predicted = (a + (b / run["rate"] if run["rate"] else 0.0)) / rounds
         found.setdefault(run["rate"], []).append(predicted / run["seconds"] - 1)
@@ -131,8 +91,7 @@ def below(one: tuple[float, float], other: tuple[float, float]) -> float:
 
 def section(result: Mapping[str, Any]) -> str:
     """Return the section for the docs, in Markdown."""
-    link = fit(result)
-    off = errors(result, link)
+    off = errors(result)
     about = (
         f"A center and {result['hosts'] - 1} hosts with a rank of workers each, network namespaces on one machine "
         f"({result['machine']}; commit {result['commit']}, {result['date']}). Median round times the rounds to the "
@@ -142,7 +101,7 @@ def section(result: Mapping[str, Any]) -> str:
     text = [about]
     for problem, told in result["problems"].items():
         rates = sorted({run["rate"] for run in _runs(result, problem)}, key=lambda rate: rate or np.inf)
-        of = lines(result, problem, link)
+        of = lines(result, problem)
         dense = of["float64"]
         heads = ["method", "set", "rounds", "bytes", *(f"{rate} Mbit/s" if rate else "unshaped" for rate in rates)]
         rows = [[*heads, "faster than float64 below"]]
@@ -164,9 +123,9 @@ def section(result: Mapping[str, Any]) -> str:
         for rate, found in sorted(off.items(), key=lambda item: item[0] or np.inf)
     )
     text.append(
-        f"The model: a round takes its work on unshaped links, {1e3 * link.alpha:.2g} ms for each collective, and for "
-        f"each byte that crosses one after the other {1e9 * link.tau:.2g} ns and {KAPPA:.2f} bits of the bandwidth "
-        f"(`bytes`: what the center's link receives and sends, by the kernel's counters). Errors of a round: {held}."
+        f"The model: a round takes what no bandwidth shortens, fitted for each method, and {KAPPA:.2f} bits of the "
+        f"bandwidth for each byte that crosses one after the other (`bytes`: what the center's link receives and "
+        f"sends, by the kernel's counters). Errors of a round: {held}."
     )
     return "\n\n".join(text) + "\n"
 
@@ -199,12 +158,12 @@ def draw(result: Mapping[str, Any], out: Path) -> None:
     """Draw a panel for each problem: measured as markers, the model as lines."""
     from matplotlib.ticker import NullLocator
 
-    link, problems = fit(result), result["problems"]
+    problems = result["problems"]
     with canvas([out], (style.PAGE, 2.9), (1, len(problems))) as (drawing, panels):
         for axes, (problem, about) in zip(panels, problems.items(), strict=True):
             rates = sorted({run["rate"] for run in _runs(result, problem)} - {0})
             bandwidths = np.geomspace(rates[0] / 2, _UNSHAPED / 2, 100)
-            for number, (method, (a, b)) in enumerate(lines(result, problem, link).items()):
+            for number, (method, (a, b)) in enumerate(lines(result, problem).items()):
                 look = style.line(number, len(_LABELS), bandwidths, log=True)
                 marker = {"color": look["color"], "marker": look["marker"], "linestyle": "none"}
                 del look["marker"], look["markevery"]

@@ -56,7 +56,7 @@ sizes says.
 def page(links: Mapping[str, Any], scaling: Mapping[str, Any]) -> str:
     """Return the page."""
     text = _PAGE.format(links=links_report.section(links), scaling=scaling_report.section(scaling))
-    parts = text.rstrip().split("\n\n")
+    parts = [part.strip() for part in text.split("\n\n")]
     wrapped = [part if part[0] in "#|!" else fill(part, _WIDTH, break_on_hyphens=False) for part in parts]
     return "\n\n".join(wrapped) + "\n"
 
