@@ -121,7 +121,7 @@ def as_text(found: Scaling, runs: Sequence[RunRow]) -> str:
         for size, seconds in zip(found.sizes, held_out(found.sizes), strict=False)
     ]
     if foretold:
-        text.append(f"an α-β model of the phases, fitted to the other sizes, predicts of each: {', '.join(foretold)}")
+        text.append(f"what an α-β model of the phases says of each size, fitted to the others: {', '.join(foretold)}")
     text += [f"left out: {what}" for run in runs if (what := run.unfinished())]
     return "\n".join(text)
 

@@ -60,12 +60,11 @@ class Model:
         return sum(self.phases(point).values())
 
 
-_COMMUNICATION = ("round", "stage", "rank", "byte up")
 _OF = {
     "broadcast": ("round", "stage", "rank"),  # of one length for all sizes
     "compute": ("round", "busiest", "worker"),
     "encode": ("round", "busiest", "worker"),
-    "gather": _COMMUNICATION,
+    "gather": ("round", "stage", "rank", "byte up"),
     "forge": ("round", "worker"),
     "aggregate": ("round", "worker"),
 }
