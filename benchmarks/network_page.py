@@ -43,7 +43,9 @@ small already.
 
 ## Scaling
 
-`python benchmarks/scaling.py` measures rounds on several numbers of ranks.
+`python benchmarks/scaling.py` measures rounds on several numbers of ranks. Open MPI broadcasts by other algorithms on
+more ranks, and no law of their number holds for that; the studies have a binary tree with segments of 8 KiB, and the
+last table has the default ([RUNNING.md](RUNNING.md#slurm) says how to set it).
 
 ![Seconds of a round against ranks, and on paper against workers](scaling.png)
 
