@@ -25,7 +25,9 @@ settings.load_profile("mpirobust")
 
 # By folder, file or test; the longest that fits decides, and a mark on the test itself before it.
 _TIERS = {
-    **dict.fromkeys(["aggregators", "algorithms", "attacks", "cluster", "comm", "compressors", "contracts"], "unit"),
+    **dict.fromkeys(
+        ["aggregators", "algorithms", "attacks", "benchmarks", "cluster", "comm", "compressors", "contracts"], "unit"
+    ),
     **dict.fromkeys(["cubic", "data", "docs", "feedback", "fuzz", "kernels", "numerics", "observers"], "unit"),
     **dict.fromkeys(["problems", "records", "reports", "run", "studies", "mpirobust/testing"], "unit"),
     **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_environment.py", "test_exit_codes.py"], "unit"),

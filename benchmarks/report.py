@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from targets import COMMANDS, TARGETS, UNMEASURED, Measured, Target
+from targets import COMMANDS, TARGETS, Measured, Target
 
 from mpirobust.compressors.base import BLOCK
 
@@ -46,8 +46,7 @@ def page() -> str:
         "## Targets\n",
         table(
             ["target", "limit", "wall", "CPU", "verdict", "from"],
-            [row(target, value) for target, value in verdicts]
-            + [[name, limit, "-", "-", "not measured", why] for name, limit, why in UNMEASURED],
+            [row(target, value) for target, value in verdicts],
         ),
         "## What is missed, and why\n",
         *([f"**{target.name}.** {target.missed}\n" for target, _ in missed] or ["Nothing.\n"]),
@@ -56,6 +55,8 @@ def page() -> str:
         *center(files["center.json"]),
         *encoding(files["encoding.json"]),
         *audits(files["audits.json"]),
+        *threads(files["threads.json"]),
+        "## On a network\n\n[NETWORK.md](NETWORK.md): seconds to a loss against bandwidth, and scaling.\n",
         "## Commands\n",
         "From the root of the repository, in an environment with `pip install -e '.[dev]'`.\n",
         table(
@@ -171,10 +172,36 @@ def encoding(file: Any) -> list[str]:
 def audits(file: Any) -> list[str]:
     if file is None:
         return []
-    phases = ", ".join(f"{phase} {number(spread['median'])}" for phase, spread in file["seconds"].items())
-    return [
-        f"## A run\n\nSeconds of the phases of the quickstart, 100 rounds in one process, audited in each: {phases}.\n"
+    kinds = {"seconds": "audited in each", "seconds_without": "not audited"}
+    told = []
+    for kind, said in kinds.items():
+        phases = ", ".join(f"{phase} {number(each['median'])}" for phase, each in file[kind].items())
+        told.append(f"{said}: {phases}")
+    return [f"## A run\n\nSeconds of the phases of the quickstart, 100 rounds in one process, {'; '.join(told)}.\n"]
+
+
+def threads(file: Any) -> list[str]:
+    """Return how much faster each plan is on several threads."""
+    if file is None:
+        return []
+    rows = [
+        [
+            each["plan"],
+            *(number(each[key]["median"]) for key in ("one", "several")),
+            times_faster(each),
+            each["by default"],
+        ]
+        for each in file["plans"]
     ]
+    head = ["plan", "seconds on one thread", f"on {file['threads']}", "times faster", "threads by default"]
+    return [
+        f"## Threads\n\nWorkers of one process, {file['threads']} threads; seconds of the same rounds.\n",
+        table(head, rows),
+    ]
+
+
+def times_faster(plan: Any) -> str:
+    return number(plan["times faster"]["median"]) + quartiles(plan["times faster"])
 
 
 def megabytes(nbytes: float) -> str:

@@ -19,6 +19,7 @@ from mpirobust.records.tables import open_trace
 from mpirobust.reports import style
 from mpirobust.reports.curves import canvas
 from mpirobust.reports.run_table import RunRow, aligned
+from mpirobust.reports.scaling_model import held_out
 
 WARM_UP = 10  # rounds at the start that are left out: pages, caches and connections are new
 _LEAST = 10  # rounds that a median needs
@@ -115,6 +116,12 @@ def as_text(found: Scaling, runs: Sequence[RunRow]) -> str:
     ]
     if not found.strong:
         text.append("weak scaling: efficiency is the time of the smallest over the time")
+    foretold = [
+        f"{size.processes} ranks {seconds:.3g} ({100 * (seconds / size.seconds - 1):+.0f} %)"
+        for size, seconds in zip(found.sizes, held_out(found.sizes), strict=False)
+    ]
+    if foretold:
+        text.append(f"what an α-β model of the phases says of each size, fitted to the others: {', '.join(foretold)}")
     text += [f"left out: {what}" for run in runs if (what := run.unfinished())]
     return "\n".join(text)
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-from tests.hosts.network import Network, missing, network
+from namespaces import Network, missing, network
 
 
 @pytest.fixture

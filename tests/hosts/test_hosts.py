@@ -12,8 +12,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from namespaces import Network, missing, network
 
-from tests.hosts.network import Network, missing, network
 from tests.support.deaths import ULFM, assert_as_replayed, doomed, plan_of, program
 from tests.support.launching import REPOSITORY, finish, mpirobust, start, until
 

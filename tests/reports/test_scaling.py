@@ -79,6 +79,13 @@ def test_weak(tmp_path: Path) -> None:
     draw(found, tmp_path / "out.svg")
 
 
+def test_five_sizes_are_foretold_by_the_others(tmp_path: Path) -> None:
+    sizes = [run(tmp_path / str(count), count, 1.0) for count in (2, 3, 4, 5)]
+    assert "α-β" not in as_text(compare(*sizes), [])
+    text = as_text(compare(*sizes, run(tmp_path / "slow", 6, 2.0)), [])
+    assert "6 ranks 1 (-50 %)" in text
+
+
 @pytest.mark.parametrize(
     ("change", "rounds", "says"),
     [

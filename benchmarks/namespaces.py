@@ -2,7 +2,7 @@
 
 Nothing of it has a name or an address outside, so any number of these networks can be up at the same time. All that
 runs in one is in a process namespace, the *site*: when its first process ends, the kernel ends all others and removes
-links, mounts and names, also where the tests are killed.
+links, mounts and names, also if this one is killed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_PROGRAMS = ("ip", "mount", "nsenter", "setpriv", "unshare")
+_PROGRAMS = ("ip", "mount", "nsenter", "setpriv", "tc", "unshare")
 _IDLE = "while :; do sleep 3600; done"
 _SITE = f"ip link add bridge type bridge && ip link set bridge up && echo up && {_IDLE}"
 _SITE_SPACES = ("--mount", "--pid", "--net")
@@ -75,6 +75,21 @@ class Network:
         """
         return {"PRTE_MCA_plm_ssh_agent": str(self._agent), "TMPDIR": "/dev/shm"}
 
+    def shape(self, rate: int) -> None:
+        """Let every link carry `rate` Mbit/s each way, headers of Ethernet included; with 0 what the machine can.
+
+        The queue of a link takes 400 ms, as a switch with shallow buffers: what is sent beyond is lost and sent again.
+        """
+        for host in self.hosts.values():
+            for enter, device in (host.enter, "eth0"), (self._enter_site, f"to-{host.name}"):
+                qdisc = [*enter, "tc", "qdisc"]
+                if rate:
+                    burst = max(1600, 125 * rate)  # bytes of a millisecond, but a frame
+                    tbf = f"tbf rate {rate}mbit burst {burst} latency 400ms"
+                    _call([*qdisc, "replace", "dev", device, "root", *tbf.split()])
+                elif "tbf" in _call([*qdisc, "show", "dev", device]):
+                    _call([*qdisc, "delete", "dev", device, "root"])
+
     def cut(self, name: str) -> None:
         """Take the link of a host down: what is sent to it is lost, without a word to the sender."""
         _call([*self._enter_site, "ip", "link", "set", f"to-{name}", "down"])
@@ -122,7 +137,7 @@ def network(folder: Path, names: Sequence[str]) -> Iterator[Network]:
 
 @contextmanager
 def _held(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A shell that runs the script at the end of `command` in new namespaces; the kernel ends it with the tests."""
+    """A shell that runs the script at the end of `command` in new namespaces; the kernel ends it with this process."""
     *spaces, script = command
     child = ["setpriv", "--pdeathsig", "KILL", *spaces, "sh", "-ec", script]
     with subprocess.Popen(child, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as holder:
@@ -148,6 +163,7 @@ def _write_agent(folder: Path, hosts: Iterable[Host]) -> Path:
     return agent
 
 
-def _call(command: Sequence[str]) -> None:
+def _call(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, f"{shlex.join(command)}: {done.stderr}"
+    return done.stdout
