@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -18,6 +21,17 @@ def limit_threads() -> str:
     controller.limit(limits=1)
     blas = (library for library in controller.info() if library["user_api"] == "blas")
     return merged(f"{each['internal_api']} {each['version']} {each.get('architecture', '-')}" for each in blas)
+
+
+def loaded(module: str) -> Any:
+    """Return a module of SciPy, imported if it is not yet; its BLAS, another than NumPy's, gets one thread as well.
+
+    For what is slow to import and seldom needed.
+    """
+    if module not in sys.modules:
+        import_module(module)
+        limit_threads()
+    return sys.modules[module]
 
 
 def merged(texts: Iterable[str]) -> str:

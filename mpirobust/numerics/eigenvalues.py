@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mpirobust.numerics.blas import loaded
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Vector
 
@@ -50,8 +51,7 @@ def smallest_eigenvalue(product: Callable[[Vector], Vector], dim: int, seed: int
     the smallest unless the start has nothing of its vector. Or after 100 products (after `dim` it is exact), as
     many vectors of memory; then the result is an upper bound. NaN if a product is not finite.
     """
-    from scipy.linalg import eigh_tridiagonal  # slow to import, and seldom needed
-
+    linalg = loaded("scipy.linalg")
     v: Vector = stream(seed, CENTER, 0, Purpose.CURVATURE).standard_normal(dim)
     basis = [v / np.sqrt(v @ v)]
     diagonal: list[float] = []
@@ -65,7 +65,7 @@ def smallest_eigenvalue(product: Callable[[Vector], Vector], dim: int, seed: int
             for q in basis:
                 w = w - (q @ w) * q
         reach = float(np.sqrt(w @ w))
-        values, vectors = eigh_tridiagonal(diagonal, beside)
+        values, vectors = linalg.eigh_tridiagonal(diagonal, beside)
         largest = max(abs(values[0]), abs(values[-1]))
         if len(basis) == _MOST_PRODUCTS or reach * abs(vectors[-1, 0]) <= _RITZ_TOLERANCE * largest:
             return float(values[0])
@@ -85,11 +85,11 @@ def gram_norm(X: Any, XT: Any) -> float:
         gram = XT @ X if d <= n else X @ XT
         largest = float(np.linalg.eigvalsh(gram.toarray() if hasattr(gram, "toarray") else gram)[-1])
     else:
-        from scipy.sparse.linalg import LinearOperator, eigsh  # slow to import, and seldom needed
-
-        product = LinearOperator((d, d), matvec=lambda v: XT @ (X @ v), dtype=np.float64)
+        linalg = loaded("scipy.sparse.linalg")
+        product = linalg.LinearOperator((d, d), matvec=lambda v: XT @ (X @ v), dtype=np.float64)
         v0 = stream(0, 0, 0, Purpose.CURVATURE).standard_normal(d)
         if not (X @ v0).any():
             return 0.0
-        largest = float(eigsh(product, 1, which="LA", v0=v0, tol=_GRAM_TOLERANCE, return_eigenvectors=False)[0])
+        (top,) = linalg.eigsh(product, 1, which="LA", v0=v0, tol=_GRAM_TOLERANCE, return_eigenvectors=False)
+        largest = float(top)
     return max(0.0, largest) * (1 + _GRAM_TOLERANCE) / float(n)

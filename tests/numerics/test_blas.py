@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -48,3 +49,23 @@ def test_the_core_type_is_the_one_in_use() -> None:
     if "openblas" not in limit_threads():
         pytest.skip("another BLAS")
     assert differ(*(each.stdout.strip() for each in found))
+
+
+@pytest.mark.parametrize(
+    "work",
+    ["smallest_eigenvalue(lambda v: v, 8, 1)", "gram_norm(np.eye(600), np.eye(600))"],
+    ids=["smallest_eigenvalue", "gram_norm"],
+)
+def test_a_blas_that_is_loaded_late_has_one_thread(work: str) -> None:
+    code = f"""
+import numpy as np
+from threadpoolctl import threadpool_info
+from mpirobust.numerics.blas import limit_threads
+from mpirobust.numerics.eigenvalues import gram_norm, smallest_eigenvalue
+limit_threads()
+before = len(threadpool_info())
+{work}
+after = [each["num_threads"] for each in threadpool_info()]
+assert len(after) > before and set(after) == {{1}}, after
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
