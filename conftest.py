@@ -50,7 +50,7 @@ _TIERS = {
                 for attack in ("collude-10", "sign-flip-14")
             ),
             "mpirun/test_deaths_in_studies.py",
-            "mpirun/test_deaths_in_set_up.py::test_before_mpi_starts",
+            "mpirun/test_deaths_in_set_up.py::test_nobody_is_told",
             "mpirun/test_hangs.py",
             "mpirun/test_main_job.py::test_garbage_changes_nothing_but_the_kept_sets",
             "mpirun/test_kill_and_resume.py::test_signal_checkpoints_and_exits_75[3-difference]",

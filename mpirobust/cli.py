@@ -12,7 +12,7 @@ import click
 
 import mpirobust
 from mpirobust.comm.communicator import Communicator
-from mpirobust.comm.launch import let_rank_0_speak, open_communicator, speaks
+from mpirobust.comm.launch import let_rank_0_speak, meet, open_communicator, speaks
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
 from mpirobust.options import LIMIT, PATH, PATIENCE, PLAN, SET, THREADS, Limit
 from mpirobust.terminal import bearing_streams, say, show
@@ -292,6 +292,7 @@ def _comm() -> Communicator:
     global _opened
     if _opened is None:
         _opened = open_communicator()
+        meet(_opened)
     return _opened
 
 

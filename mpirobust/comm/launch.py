@@ -41,7 +41,7 @@ _STARTERS = (
 # (https://github.com/open-mpi/ompi/issues/11794). The other two are what Open MPI itself leaves out under ULFM.
 _COLLECTIVES = ("OMPI_MCA_coll", "^han,hcoll,portals4")
 _ULFM = "OMPI_MCA_mpi_ft_enable"  # set by `mpirun --with-ft ulfm`
-_START_SECONDS = 300  # until all ranks have to be in MPI
+_START_SECONDS = 300  # until all ranks have to have met in MPI
 _SECONDS_TO_SPEAK = 3.0  # that rank 0 has before the others exit
 
 
@@ -87,7 +87,7 @@ def survives_rank_failure() -> bool:
 
 
 def open_communicator() -> Communicator:
-    """Return the communicator of this job; MPI is loaded only under a launcher.
+    """Return the communicator of this job; MPI is loaded only under a launcher. The next call has to be `meet`.
 
     Raises:
         SetupFault: there is no MPI library, or the launcher started several processes and MPI sees only this one.
@@ -104,7 +104,6 @@ def open_communicator() -> Communicator:
         from mpirobust.comm.mpi import MpiCommunicator
     except (ImportError, RuntimeError) as error:
         raise _once(f"mpi4py cannot load an MPI library: {error}") from error
-    signal.alarm(0)
     comm = MpiCommunicator()
     if comm.size == 1 and launched[0] > 1:
         raise _once(
@@ -113,6 +112,20 @@ def open_communicator() -> Communicator:
             f"the right --mpi"
         )
     return comm
+
+
+def meet(comm: Communicator) -> None:
+    """Return when all ranks are in MPI.
+
+    Open MPI may not tell all ranks of one that dies at the beginning of their first call, which then never returns on
+    them: they end after a while.
+
+    Raises:
+        RankFault, ReportedFault: a rank has died.
+    """
+    if survives_rank_failure():
+        comm.first_failure(0)
+        signal.alarm(0)
 
 
 def _way_out() -> str:

@@ -7,6 +7,7 @@ NOTES is a folder that the ranks share.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +33,15 @@ def before_mpi_starts(doomed: bool) -> None:
     replace(launch, "_START_SECONDS", 3)
     if doomed:
         die()
+
+
+def in_the_first_call(doomed: bool) -> None:
+    """Those that live are not told: their call does not return."""
+    from mpirobust.comm import launch
+    from mpirobust.comm.mpi import MpiCommunicator
+
+    replace(launch, "_START_SECONDS", 3)
+    replace(MpiCommunicator, "minimum", lambda *_: die() if doomed else ctypes.CDLL(None).sleep(600))
 
 
 def while_the_center_restores(notes: Path, doomed: str) -> None:
@@ -80,6 +90,8 @@ def main() -> None:
     mine = rank() == doomed
     if instant == "before MPI starts":
         before_mpi_starts(mine)
+    elif instant == "in the first call":
+        in_the_first_call(mine)
     elif instant == "while it imports":
         if mine:
             sys.meta_path.insert(0, Deadly())

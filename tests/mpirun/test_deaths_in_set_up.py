@@ -38,11 +38,18 @@ def test_a_resumed_run(instant: str, rank: int, undisturbed: Path, tmp_path: Pat
     assert_ends_and_starts_again(instant, rank, undisturbed, tmp_path, "--resume")
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.system), 2])
-def test_before_mpi_starts(rank: int, undisturbed: Path, tmp_path: Path) -> None:
-    """Nobody can be told, and MPI waits for the dead: the job ends all the same."""
+@pytest.mark.parametrize(
+    ("instant", "rank"),
+    [
+        pytest.param("before MPI starts", 0, marks=pytest.mark.system),
+        ("before MPI starts", 2),
+        ("in the first call", 2),
+    ],
+)
+def test_nobody_is_told(instant: str, rank: int, undisturbed: Path, tmp_path: Path) -> None:
+    """MPI waits for the dead: the job ends all the same."""
     command = ["run", str(undisturbed / "plan.toml"), "--out", str(tmp_path / "out")]
-    dying = program("doomed_early", tmp_path, "before MPI starts", rank)
+    dying = program("doomed_early", tmp_path, instant, rank)
     done = finish(start(*dying, *command, ranks=4, options=ULFM), timeout=60)
     assert done.returncode == signal.SIGALRM
     assert not (tmp_path / "out").exists()
