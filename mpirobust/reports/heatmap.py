@@ -61,6 +61,6 @@ def _short(value: float) -> str:
     """Return the value as text of at most five characters."""
     if value == np.inf:
         return "∞"
-    if value == 0 or 0.001 <= value < 1000:
-        return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+    if value == 0 or 0.01 <= value < 1000:
+        return f"{value:.0f}" if value >= 100 else f"{value:.2g}" if value >= 0.1 else f"{value:.1g}"
     return f"{value:.0e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
