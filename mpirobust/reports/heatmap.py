@@ -62,5 +62,5 @@ def _short(value: float) -> str:
     if value == np.inf:
         return "∞"
     if value == 0 or 0.01 <= value < 1000:
-        return f"{value:.0f}" if value >= 100 else f"{value:.2g}" if value >= 0.1 else f"{value:.1g}"
+        return f"{value:.0f}" if value >= 10 else f"{value:.2g}" if value >= 0.1 else f"{value:.1g}"
     return f"{value:.0e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
