@@ -148,7 +148,7 @@ def test_the_cluster_does_what_a_local_one_does(comm: MpiCommunicator) -> None:
         assert (one.bytes_up, one.bytes_down) == (other.bytes_up, other.bytes_down)
         np.testing.assert_array_equal(one.answers.norms, other.answers.norms)
         x = x - one.answers.average(one.answers.sound)
-    np.testing.assert_array_equal(astuple(cluster.audit(x)), astuple(local.audit(x)))
+    assert cluster.audit(x) == local.audit(x)
     for by_row in (False, True):
         of_rows = astuple(cluster.row_metrics(x, by_row))
         np.testing.assert_array_equal(of_rows, astuple(local.row_metrics(x, by_row)))
