@@ -149,7 +149,7 @@ class Worker:
 
     @property
     def answers_audits(self) -> bool:
-        """Whether a query at the point of an audit asks for the gradient that the audit has computed."""
+        """True if a query at the point of an audit asks for the gradient that the audit has computed."""
         config = self._config
         return (
             self._shard is self.clean

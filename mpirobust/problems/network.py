@@ -58,22 +58,29 @@ class Network(Loss):
         return sum(_cross_entropy(_forward(layers, X)[-1], y) for X, y in self._slabs(shard)) / shard.rows
 
     def gradient(self, x: Vector, shard: Shard) -> Vector:
-        return Network.value_and_gradient(self, x, shard)[1]  # the value costs little more
+        return self._gradient(x, shard)
 
     def value_and_gradient(self, x: Vector, shard: Shard) -> tuple[float, Vector]:
+        losses: list[float] = []
+        gradient = self._gradient(x, shard, losses)
+        return sum(losses) / shard.rows, gradient
+
+    def _gradient(self, x: Vector, shard: Shard, losses: list[float] | None = None) -> Vector:
+        """Return the gradient; append to `losses` the sum of those of each slab."""
         layers = self._layers(x, shard)
-        total, out = 0.0, np.empty(x.size, self.dtype)
+        out = np.empty(x.size, self.dtype)
         for number, (X, y) in enumerate(self._slabs(shard)):
             part = np.empty_like(out) if number else out  # most shards are one slab: products land where they stay
             inputs = _forward(layers, X)
-            total += _cross_entropy(inputs[-1], y)
+            if losses is not None:
+                losses.append(_cross_entropy(inputs[-1], y))
             back = _softmax(inputs.pop())
             back[np.arange(y.size), y] -= 1
             back /= shard.rows
             _backward(layers, inputs, back, _split(part, self._shapes(shard.X.shape[1])))
             if number:
                 out += part
-        return total / shard.rows, out
+        return out
 
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         layers = self._layers(x, shard)

@@ -1,4 +1,4 @@
-"""What an audit costs beside a round."""
+"""The cost of an audit, in rounds, measured."""
 
 from __future__ import annotations
 

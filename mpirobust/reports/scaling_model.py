@@ -14,7 +14,7 @@ LEAST = 4  # sizes that a model is fitted to
 
 
 class Point(Protocol):
-    """What the model of a round depends on; `reports.scaling.Size` is one.
+    """The quantities by which the model predicts a round; `reports.scaling.Size` is one.
 
     Attributes:
         processes: ranks, the center's included.

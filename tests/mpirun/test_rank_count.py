@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -220,10 +221,8 @@ PLANS = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plans, and a run of each without a launcher below `alone`."""
     folder = tmp_path_factory.mktemp("runs")
-    write_rows(folder / "rows.svm")
-    for name, text in PLANS.items():
-        (folder / f"{name}.toml").write_text(text)
-    carry_out(folder, None)
+    write_plans(folder)
+    carry_out(folder, "alone", None)
     return folder
 
 
@@ -231,15 +230,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ranks(request: pytest.FixtureRequest, folder: Path) -> int:
     """A number of ranks, on which every plan was run, in one start of MPI."""
     ranks = int(request.param)
-    carry_out(folder, ranks)
+    carry_out(folder, str(ranks), ranks)
     return ranks
 
 
-def carry_out(folder: Path, ranks: int | None) -> None:
-    of = folder / str(ranks or "alone")
-    pairs = [str(path) for name in PLANS for path in (folder / f"{name}.toml", of / name)]
-    batch = start(str(_BATCH), *pairs, ranks=ranks, env={"MPIROBUST_CACHE": str(folder / "cache")})
-    done = finish(batch, timeout=300)
+def write_plans(folder: Path) -> None:
+    write_rows(folder / "rows.svm")
+    for name, text in PLANS.items():
+        (folder / f"{name}.toml").write_text(text)
+
+
+def carry_out(folder: Path, way: str, ranks: int | None, *options: str, env: Mapping[str, str] | None = None) -> None:
+    """Run every plan of the folder below `way`, in one start."""
+    pairs = [str(path) for name in PLANS for path in (folder / f"{name}.toml", folder / way / name)]
+    cache = {"MPIROBUST_CACHE": str(folder / "cache")}
+    done = finish(start(str(_BATCH), *options, *pairs, ranks=ranks, env={**cache, **(env or {})}), timeout=300)
     assert done.returncode == 0, done.stderr
 
 

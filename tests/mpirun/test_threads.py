@@ -10,12 +10,9 @@ from pathlib import Path
 import h5py
 import pytest
 
-from tests.mpirun.test_rank_count import PLANS
-from tests.support.launching import finish, start
-from tests.support.rows import write_rows
+from tests.mpirun.test_rank_count import PLANS, carry_out, write_plans
 from tests.support.traces import assert_same
 
-_BATCH = Path(__file__).with_name("batch.py")
 _WAYS = {
     "numpy-1": (None, "numpy", "1"),
     "compiled-2": (None, "", "2"),
@@ -28,10 +25,8 @@ _WAYS = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plans, and a run of each with compiled loops and one thread below `compiled-1`."""
     folder = tmp_path_factory.mktemp("runs")
-    write_rows(folder / "rows.svm")
-    for name, text in PLANS.items():
-        (folder / f"{name}.toml").write_text(text)
-    carry_out(folder, "compiled-1", None, "", "1")
+    write_plans(folder)
+    run_all(folder, "compiled-1", None, "", "1")
     return folder
 
 
@@ -41,15 +36,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def way(request: pytest.FixtureRequest, folder: Path) -> str:
     """How every plan was run, in one start of Python."""
-    carry_out(folder, request.param, *_WAYS[request.param])
+    run_all(folder, request.param, *_WAYS[request.param])
     return str(request.param)
 
 
-def carry_out(folder: Path, way: str, ranks: int | None, loops: str, threads: str) -> None:
-    pairs = [str(path) for name in PLANS for path in (folder / f"{name}.toml", folder / way / name)]
-    env = {"MPIROBUST_CACHE": str(folder / "cache"), "MPIROBUST_KERNELS": loops}
-    done = finish(start(str(_BATCH), "--threads", threads, *pairs, ranks=ranks, env=env), timeout=300)
-    assert done.returncode == 0, done.stderr
+def run_all(folder: Path, way: str, ranks: int | None, loops: str, threads: str) -> None:
+    carry_out(folder, way, ranks, "--threads", threads, env={"MPIROBUST_KERNELS": loops})
 
 
 @pytest.mark.parametrize("name", PLANS)

@@ -14,6 +14,25 @@ from mpirobust.reports.bands import Frame, Guide, draw_bands
 from mpirobust.reports.heatmap import draw_heatmaps
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0015, "2e-3"),
+        (0.0314, "0.03"),
+        (0.126, "0.13"),
+        (2.54, "2.5"),
+        (31.2, "31"),
+        (99.6, "100"),
+        (408, "408"),
+        (1975.9, "2e3"),
+        (1e12, "1e12"),
+    ],
+)
+def test_a_number_fits_its_cell(value: float, text: str) -> None:
+    assert heatmap._short(value) == text
+    assert len(text) <= 4
+
+
 @pytest.fixture
 def axes(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The only panel of the picture that is drawn next; no file is written."""
