@@ -281,7 +281,7 @@ TARGETS = [
 ]
 
 COMMANDS = [
-    Command("make bench", "", "the first five", "10 to 15 minutes"),
+    Command("make bench", "", "the first five", "7 minutes"),
     Command(
         "python benchmarks/center.py", "center.json", "m = 200, d = 795,010; m = 20, d = 10,000", "6 minutes, 8 GB"
     ),
@@ -291,7 +291,7 @@ COMMANDS = [
     Command(
         "python benchmarks/round_overhead.py", "round_overhead.json", "m = 200, d = 1000; 2, 3, 21 ranks", "1 minute"
     ),
-    Command("python benchmarks/threads.py", "threads.json", "d = 795,010, m = 200; two cores", "5 minutes"),
+    Command("python benchmarks/threads.py", "threads.json", "d = 795,010, m = 200; two cores", "3 minutes"),
     Command(
         "python benchmarks/links.py", "links.json", "d = 1000, 123 and 795,010; m = 200, 20 and 8", "1 hour, resumable"
     ),

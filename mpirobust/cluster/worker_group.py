@@ -21,7 +21,7 @@ from mpirobust.numerics.exact_sum import ExactSum
 from mpirobust.types import Vector
 
 SCORES = 4  # columns of a worker in an audit: weighted loss, correct, test rows, seconds for a gradient that is kept
-_MUCH = 20_000_000  # multiplications of a gradient, a few milliseconds: below, two threads took as long as one
+_MUCH = 20_000_000  # multiplications of a gradient; benchmarks/threads.json has plans on both sides
 MOST_KEPT = 2**30  # bytes of the gradients that a group keeps
 
 
