@@ -5,8 +5,9 @@ States. A rank is
   *interrupted* a call of its failed because of a rank failure, or it has a report. It has revoked the
                 communicator, so that every pending call of another rank returns, and has taken part in one agreement.
                 `CommunicatorRevoked` was raised; the next call has to be `recover`;
-  *recovering*  in `recover`: shrink the communicator, exchange reports if there are any, agree that the exchange
-                succeeded on all, and begin again if it did not. Then it is active under a new number, or it ends.
+  *recovering*  in `recover`: shrink the communicator, wait until all have the new one, exchange reports if there are
+                any, agree that the exchange succeeded on all, and begin again if it did not. Then it is active under
+                a new number, or it ends.
 
 Agreements. `MPI_Comm_agree` is a bitwise AND over the survivors that returns the same on all of them, even if ranks
 fail meanwhile. Between two shrinks every rank takes part in exactly one agreement that says "not complete". Two bits:
@@ -18,7 +19,9 @@ and the votes are
   NOTHING_TO_REPORT  an MPI call returned an error on this rank because of a rank failure
   neither            this rank reports a failed worker, or it is the root and ends; or the exchange of reports failed
 Without COMPLETED in the result, `confirm` raises `CommunicatorRevoked` on all. Without NOTHING_TO_REPORT, an exchange
-of reports follows the next shrink on all. `all_agree` is one more, when all work is done.
+of reports follows the next shrink on all. Two more ask for no bit: the first on each new communicator, which returns
+when all have it (Open MPI 5.0 crashes in a rank that is still in the shrink when another revokes what comes of it), and
+`all_agree`, when all work is done.
 
 Reports. (failed worker, exit code of the root), combined over the survivors in one Allreduce. If two workers are
 reported at once, the one with the lower number is passed on; the other fails again when the call is repeated.
@@ -92,7 +95,7 @@ class Recovery:
 
     def all_agree(self, opinion: bool) -> bool:
         """Return whether all survivors are of this opinion; the last agreement of all."""
-        return bool(self._agree(int(opinion)))
+        return bool(self._agreement(int(opinion)))
 
     def report_failed_worker(self, worker: int) -> None:
         """See `Communicator.report_failed_worker`."""
@@ -112,6 +115,7 @@ class Recovery:
         while report is None:
             self._retired.append(self.comm)
             self.comm = self.comm.Shrink()
+            self._agreement(0)
             report = self._exchange_reports() if self._reports_follow else (_NO_WORKER, 0)
         failed_worker, exit_code = report
         self._reports_follow, self._failed_worker, self.active = False, _NO_WORKER, True
@@ -150,17 +154,20 @@ class Recovery:
         self._agree(vote)
 
     def _agree(self, vote: int) -> int:
+        """Agree, and note whether reports follow."""
+        agreed = self._agreement(vote)
+        self._reports_follow = not agreed & NOTHING_TO_REPORT
+        return agreed
+
+    def _agreement(self, vote: int) -> int:
         """Return the bits that all survivors have set; the same on every rank, even if ranks fail meanwhile."""
         while True:
             self.comm.Ack_failed()
             try:
-                agreed = int(self.comm.Agree(vote))
+                return int(self.comm.Agree(vote))
             except MPI.Exception as error:
                 if error.Get_error_class() != MPI.ERR_PROC_FAILED:
                     raise
-            else:
-                self._reports_follow = not agreed & NOTHING_TO_REPORT
-                return agreed
 
     def _is_rank_failure(self, error: MPI.Exception) -> bool:
         """Return whether a rank failure is the cause of `error`.

@@ -109,6 +109,14 @@ def test_two_at_once_and_one_in_the_recovery_from_the_other(instant: str, tmp_pa
     assert_as_replayed(plan, out, 14, gone=range(6, 20))
 
 
+def test_no_rank_goes_on_before_all_have_left_the_shrink(tmp_path: Path) -> None:
+    """One that goes on may meet the next failure and revoke a communicator that another has not made yet."""
+    done = finish(start(*program("late_in_shrink", tmp_path), ranks=4, options=ULFM), timeout=60)
+    assert done.returncode == 0, done.stderr
+    left = np.array([(tmp_path / rank).read_text().split() for rank in "013"], float)
+    assert left[:, 1].min() > left[1, 0]
+
+
 def test_what_was_lost_is_zero_in_a_resumed_run_and_it_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
