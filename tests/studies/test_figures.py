@@ -38,7 +38,6 @@ def command(folder: Path) -> list[str]:
     return ["figures", str(folder), "--out", str(folder.parent / "out"), "--runs", str(folder.parent / "runs")]
 
 
-@pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_runs_draws_and_judges(ranks: int | None, tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "study")
