@@ -91,10 +91,10 @@ def _carried_out(
     **how: Any,
 ) -> int:
     comm = _comm()
-    from mpirobust.run import experiment
-    from mpirobust.run.setup import RunRequest
-    from mpirobust.run.stop_signals import StopSignals
-    from mpirobust.run.watchdog import Watchdog
+    from mpirobust.running import experiment
+    from mpirobust.running.setup import RunRequest
+    from mpirobust.running.stop_signals import StopSignals
+    from mpirobust.running.watchdog import Watchdog
     from mpirobust.time_limit import expect_time
 
     ends, limit = time_limit

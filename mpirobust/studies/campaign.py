@@ -21,10 +21,10 @@ from mpirobust.plan import load_plan
 from mpirobust.records import run_folder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.reports.summary import DONE
-from mpirobust.run import experiment
-from mpirobust.run.setup import RunRequest
-from mpirobust.run.stop_signals import StopSignals
-from mpirobust.run.watchdog import Watchdog
+from mpirobust.running import experiment
+from mpirobust.running.setup import RunRequest
+from mpirobust.running.stop_signals import StopSignals
+from mpirobust.running.watchdog import Watchdog
 from mpirobust.terminal import say
 from mpirobust.time_limit import MARGIN, passed, shortage
 

@@ -16,10 +16,10 @@ from mpirobust.cluster.worker_loop import serve
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, ReportedFault
 from mpirobust.numerics import blas, threads
-from mpirobust.run.ranks import RankFacts, facts, with_threads
-from mpirobust.run.setup import RankSetup, RunRequest, RunSetup, build_rank
-from mpirobust.run.stop_signals import StopSignals
-from mpirobust.run.watchdog import Watchdog
+from mpirobust.running.ranks import RankFacts, facts, with_threads
+from mpirobust.running.setup import RankSetup, RunRequest, RunSetup, build_rank
+from mpirobust.running.stop_signals import StopSignals
+from mpirobust.running.watchdog import Watchdog
 
 _ENDS = {Exit.OK, Exit.DIVERGED, Exit.INTERRUPTED, Exit.LOST}  # the codes of a run that ended, one way or another
 
@@ -56,7 +56,7 @@ def run(
                 raise ReportedFault(code)
             return code, Path(setup.folder)
 
-        from mpirobust.run import root
+        from mpirobust.running import root
 
         start = comm.all_or_fail(lambda: root.begin(setup, rank_setup, comm.versions(), ranks))
         watchdog.ranks = ranks
@@ -72,7 +72,7 @@ def _threads(comm: Communicator, ranks: Sequence[RankFacts]) -> int:
 
 
 def _prepared(request: RunRequest, size: int, signals: StopSignals) -> bytes:
-    from mpirobust.run import root  # only the root needs it: the start-up of many ranks stays cheap
+    from mpirobust.running import root  # only the root needs it: the start-up of many ranks stays cheap
 
     signals.end_if_asked()
     prepared = root.prepare(request, size, signals.end_if_asked)

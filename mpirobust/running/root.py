@@ -24,9 +24,9 @@ from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
 from mpirobust.records.tables import open_trace
 from mpirobust.records.trace import Trace
-from mpirobust.run import resuming, rounds
-from mpirobust.run.ranks import RankFacts, expect_same_arguments
-from mpirobust.run.setup import RankSetup, RunRequest, RunSetup
+from mpirobust.running import resuming, rounds
+from mpirobust.running.ranks import RankFacts, expect_same_arguments
+from mpirobust.running.setup import RankSetup, RunRequest, RunSetup
 from mpirobust.terminal import say
 
 _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}

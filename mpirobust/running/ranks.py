@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mpirobust.errors import SetupFault
-from mpirobust.run.setup import RunRequest
+from mpirobust.running.setup import RunRequest
 from mpirobust.terminal import say
 
 
