@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust import catalog
+from mpirobust import catalog, renames
 from mpirobust.aggregators.base import Aggregator, Weighing, share
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
@@ -26,7 +26,7 @@ from mpirobust.observers.audit import Audits
 from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
 from mpirobust.problems.base import Loss
-from mpirobust.records.plan_record import PlanRecord
+from mpirobust.records.plan_record import PlanRecord, flat
 from mpirobust.records.provenance import Records
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
@@ -73,7 +73,7 @@ class Plan:
         Args:
             beside: the folder of the document, for kinds in files beside it.
         """
-        values = dict(table)
+        values = renames.current(cls, table, "")
         for name, room in catalog.inner_rooms(cls).items():
             if name in values:
                 values[name] = catalog.build(room, values[name], name, beside)
@@ -207,13 +207,19 @@ class Plan:
     def record(self) -> PlanRecord:
         """Return the record that a run stores of the plan, and that a resume compares."""
         sources = {table: origin.sha256 for table, origin in self.origins().items()}
-        return PlanRecord(self.table(), free_keys(self), catalog.added(self), sources)
+        return PlanRecord(self.table(), free_keys(self), catalog.added(self), sources, catalog.former_names(self))
 
     def toml(self) -> str:
         """Return `table` as text."""
         import tomli_w  # as of `toml`, only the center needs it
 
         return tomli_w.dumps(self.table())
+
+    def former_toml(self) -> str:
+        """Return `toml` with the former names of keys that were renamed, as the release before would."""
+        import tomli_w
+
+        return tomli_w.dumps(renames.renamed(self.table(), catalog.former_names(self)))
 
 
 # Tables of one class. `[observers.audit]` and `[observers.checkpoint]` are other names of two of them.
@@ -278,7 +284,8 @@ def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
     try:
         table, notes = with_overrides(read_table(path), overrides, path.parent)
         plan = Plan.of(table, path.parent)
-        return plan, notes + plan.surprises()
+        former = renames.notes((key for key, _ in flat(table)), catalog.former_names(plan))
+        return plan, notes + former + plan.surprises()
     except PlanFault as fault:
         raise SetupFault(f"{path}: {fault}") from fault
 
@@ -317,8 +324,9 @@ def _drop_foreign_keys(
     table: dict[str, Any], path: list[str], inner: dict[str, Any], kind: Any, notes: list[str], beside: Path | None
 ) -> None:
     where = ".".join(path)
-    names = catalog.defaults(catalog.load(_room_at(table, path, beside), kind, where, beside))
-    foreign = [key for key in inner if key != "kind" and key not in names]
+    cls = catalog.load(_room_at(table, path, beside), kind, where, beside)
+    names = catalog.defaults(cls)
+    foreign = [key for key in renames.current(cls, inner, where) if key != "kind" and key not in names]
     for key in foreign:
         dropped = inner.pop(key)
         notes.append(f"{where}.kind={kind} has no key {key!r}: {where}.{key} = {dropped!r} is dropped")

@@ -19,7 +19,8 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
+    ["types", "errors", "components", "files", "hdf5"],
+    ["renames", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
     ["streams", "comm"],
     ["kernels", "numerics"],
     ["shard"],
@@ -155,7 +156,19 @@ print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name],
 """
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
-    *("answers", "catalog", "cli", "components", "errors", "files", "options", "plan", "round_times", "shard"),
+    *(
+        "answers",
+        "catalog",
+        "cli",
+        "components",
+        "errors",
+        "files",
+        "options",
+        "plan",
+        "renames",
+        "round_times",
+        "shard",
+    ),
     *("stop_rules", "streams", "terminal", "time_limit", "types", "kernels", "numerics", "comm"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan

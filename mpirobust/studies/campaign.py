@@ -74,7 +74,7 @@ def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
         SetupFault: the plan is wrong.
     """
     effective, _ = load_plan(plan, overrides)
-    name = hashlib.sha256(effective.toml().encode()).hexdigest()[:16]
+    name = hashlib.sha256(effective.former_toml().encode()).hexdigest()[:16]
     return Job(plan, tuple(overrides), effective.workers, runs / name)
 
 
