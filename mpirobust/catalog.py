@@ -233,7 +233,7 @@ def _parts(component: Any) -> Iterator[tuple[str, Any]]:
 
 
 def build(room: Room, table: object, where: str, beside: Path | None = None) -> Any:
-    """Return the component that `table` describes.
+    """Return the component that `table` describes; or `table`, if it is one already, as from Python.
 
     Args:
         where, beside: as in `load`.
@@ -241,6 +241,8 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
     Raises:
         PlanFault: with the dotted key, and the choices if there are any.
     """
+    if is_component(table) and isinstance(table, room.base()):
+        return table
     if room.short and isinstance(table, str):
         table = {"kind": table}
     if not isinstance(table, Mapping):

@@ -42,8 +42,14 @@ _LAST = ("deadline",)
 
 @component
 class Plan:
-    """An experiment; docs/PLANS.md describes the tables."""
+    """An experiment; docs/PLANS.md describes the tables.
 
+    Attributes:
+        file: that the plan was read from, absolute; None for a table. It is no key: files beside the plan, of data and
+            of kinds, are looked up there, and otherwise in the working directory.
+    """
+
+    file: ClassVar[Path | None] = None
     added_keys: ClassVar = {"weigh": "equal", "on_failure": "drop", "center_rows": 0}
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"on_failure"})
 
@@ -279,32 +285,51 @@ def _inside(table: str) -> Iterator[None]:
 
 def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
     """Return the plan at `path` with overrides, and notes; raise `SetupFault` with the name of the file."""
-    from mpirobust.toml import read_table
+    from mpirobust.toml import read_assignment, read_table
 
     try:
-        table, notes = with_overrides(read_table(path), overrides, path.parent)
-        plan = Plan.of(table, path.parent)
-        former = renames.notes((key for key, _ in flat(table)), catalog.former_names(plan))
-        return plan, notes + former + plan.surprises()
+        plan, notes = planned(read_table(path), [read_assignment(each) for each in overrides], path.parent)
     except PlanFault as fault:
         raise SetupFault(f"{path}: {fault}") from fault
+    object.__setattr__(plan, "file", path.absolute())
+    return plan, notes
+
+
+def planned(
+    table: dict[str, Any], values: Sequence[tuple[list[str], Any]], beside: Path | None = None
+) -> tuple[Plan, list[str]]:
+    """Return the plan that a TOML document describes, with other values for some keys, and notes; raise `PlanFault`.
+
+    Args:
+        values: the parts of a key, and its value.
+        beside: as in `Plan.of`.
+    """
+    table, notes = with_values(table, values, beside)
+    plan = Plan.of(table, beside)
+    former = renames.notes((key for key, _ in flat(table)), catalog.former_names(plan))
+    return plan, notes + former + plan.surprises()
 
 
 def with_overrides(
     table: dict[str, Any], assignments: Sequence[str], beside: Path | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return `table` with `key=value` assignments applied, and notes on dropped keys.
-
-    A value that is not TOML is a string. A new `kind` keeps the keys that the new kind also has and drops
-    the others, each with a note. Kinds are set before other keys. Of two keys that exclude each other the one
-    assigned last stays, and the other is dropped with a note.
-    """
+    """Return `table` with `key=value` assignments applied, and notes; a value that is not TOML is a string."""
     from mpirobust.toml import read_assignment
 
+    return with_values(table, [read_assignment(each) for each in assignments], beside)
+
+
+def with_values(
+    table: dict[str, Any], values: Sequence[tuple[list[str], Any]], beside: Path | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """Return `table` with other values for some keys, and notes on dropped keys; arguments as of `planned`.
+
+    A new `kind` keeps the keys that the new kind also has and drops the others, each with a note. Kinds are set before
+    other keys. Of two keys that exclude each other the one assigned last stays, and the other is dropped with a note.
+    """
     table = _copied(table)
     notes: list[str] = []
-    parsed = [read_assignment(each) for each in assignments]
-    for path, value in sorted(parsed, key=lambda each: each[0][-1] != "kind"):
+    for path, value in sorted(values, key=lambda each: each[0][-1] != "kind"):
         inner = table
         for at, part in enumerate(path[:-1]):
             if isinstance(inner.get(part), str) and part in catalog.ROOMS and catalog.ROOMS[part].short:

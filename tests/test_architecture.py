@@ -36,6 +36,7 @@ _LAYERS = [
     ["running"],
     ["reports"],
     ["studies"],
+    ["library"],
     ["options"],
     ["cli"],
     ["testing"],
