@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import floor
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ from mpirobust.records.provenance import Records
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Layout, OnFailure, Rows
+
+Values: TypeAlias = Sequence[tuple[list[str], Any]]
 
 _OBSERVERS = "observers"
 
@@ -283,25 +285,24 @@ def _inside(table: str) -> Iterator[None]:
         raise PlanFault(f"{table}.{fault.where}", fault.reason) from fault
 
 
-def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
-    """Return the plan at `path` with overrides, and notes; raise `SetupFault` with the name of the file."""
+def load_plan(path: Path, overrides: Sequence[str], values: Values = ()) -> tuple[Plan, list[str]]:
+    """Return the plan at `path` with overrides, and with `values`, and notes; raise `SetupFault` with the file."""
     from mpirobust.toml import read_assignment, read_table
 
     try:
-        plan, notes = planned(read_table(path), [read_assignment(each) for each in overrides], path.parent)
+        assigned = [read_assignment(each) for each in overrides]
+        plan, notes = planned(read_table(path), [*assigned, *values], path.parent)
     except PlanFault as fault:
         raise SetupFault(f"{path}: {fault}") from fault
     object.__setattr__(plan, "file", path.absolute())
     return plan, notes
 
 
-def planned(
-    table: dict[str, Any], values: Sequence[tuple[list[str], Any]], beside: Path | None = None
-) -> tuple[Plan, list[str]]:
+def planned(table: dict[str, Any], values: Values, beside: Path | None = None) -> tuple[Plan, list[str]]:
     """Return the plan that a TOML document describes, with other values for some keys, and notes; raise `PlanFault`.
 
     Args:
-        values: the parts of a key, and its value.
+        values: for each key its parts, and the value.
         beside: as in `Plan.of`.
     """
     table, notes = with_values(table, values, beside)
@@ -319,9 +320,7 @@ def with_overrides(
     return with_values(table, [read_assignment(each) for each in assignments], beside)
 
 
-def with_values(
-    table: dict[str, Any], values: Sequence[tuple[list[str], Any]], beside: Path | None = None
-) -> tuple[dict[str, Any], list[str]]:
+def with_values(table: dict[str, Any], values: Values, beside: Path | None = None) -> tuple[dict[str, Any], list[str]]:
     """Return `table` with other values for some keys, and notes on dropped keys; arguments as of `planned`.
 
     A new `kind` keeps the keys that the new kind also has and drops the others, each with a note. Kinds are set before

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mpirobust import catalog, renames
 from mpirobust.aggregators.base import Aggregator, Context, Verdict, judge_rows
 from mpirobust.compressors.base import Code, Compressor
+from mpirobust.numerics import blas
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Layout, Message
 
@@ -37,7 +38,7 @@ def compressor(kind: str, /, **keys: Any) -> Compressor:
 
 
 def aggregate(
-    vectors: ArrayLike, aggregator: Aggregator | str, /, *, seed: int = 0, round: int = 0, **keys: Any
+    vectors: ArrayLike, aggregator: Aggregator | str, *, seed: int = 0, round: int = 0, **keys: Any
 ) -> NDArray[np.float64]:
     """Return the aggregate of m vectors, shape (d,): the step of `judge`, whose arguments and faults these are."""
     return judge(vectors, aggregator, seed=seed, round=round, **keys).step.astype(np.float64, copy=False)
@@ -46,7 +47,6 @@ def aggregate(
 def judge(
     vectors: ArrayLike,
     aggregator: Aggregator | str,
-    /,
     *,
     memory: Any = None,
     seed: int = 0,
@@ -70,13 +70,16 @@ def judge(
         PlanFault: the rule refuses so many vectors; otherwise as `aggregator`. It is a `ValueError`.
     """
     rule = _component("aggregator", aggregator, keys)
-    return judge_rows(rule, vectors, memory, Context(round=round, seed=seed))
+    with blas.one_thread(blas.libraries()):  # as in a run: sums depend on how many threads share them
+        return judge_rows(rule, vectors, memory, Context(round=round, seed=seed))
 
 
 def encode(
-    array: ArrayLike, compressor: Compressor | str, rng: np.random.Generator | int | None = None, /, *, shared: int = 0
+    array: ArrayLike, compressor: Compressor | str, rng: np.random.Generator | int | None = None, *, shared: int = 0
 ) -> bytes:
     """Return the message that a worker would send for `array`; its length is the number of bytes that cross.
+
+    Numbers that are too large for the compressor (many send one float32 for all) give a message that `decode` refuses.
 
     Args:
         array: any shape, finite real numbers; a compressor that works on matrices (`pca`, `atomo`) sees its shape.
@@ -93,11 +96,13 @@ def encode(
     v = np.array(array, dtype=np.float64, order="C")
     if not v.size or not np.isfinite(v).all():
         raise ValueError(f"expected finite numbers, at least one; the shape is {v.shape}")
-    return _code(compressor, v.shape or (1,), shared).encode(v.reshape(-1), np.random.default_rng(rng))
+    code = _code(compressor, v.shape or (1,), shared)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in a run
+        return code.encode(v.reshape(-1), np.random.default_rng(rng))
 
 
 def decode(
-    message: Message, compressor: Compressor | str, shape: int | tuple[int, ...], /, *, shared: int = 0
+    message: Message, compressor: Compressor | str, shape: int | tuple[int, ...], *, shared: int = 0
 ) -> NDArray[np.float64]:
     """Return the array that `encode` has made `message` from, as far as the compressor keeps it; finite.
 
@@ -111,10 +116,12 @@ def decode(
         PlanFault: as `encode`.
     """
     shape = shape if isinstance(shape, tuple) else (shape,)
-    return _code(compressor, shape, shared).decode(message).astype(np.float64, copy=False).reshape(shape)
+    code = _code(compressor, shape, shared)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return code.decode(message).astype(np.float64, copy=False).reshape(shape)
 
 
-def max_nbytes(compressor: Compressor | str, shape: int | tuple[int, ...], /) -> int:
+def max_nbytes(compressor: Compressor | str, shape: int | tuple[int, ...]) -> int:
     """Return the length of the longest message for an array of this shape; of each, if `compressor.fixed_length()`.
 
     Raises:
@@ -149,5 +156,5 @@ def _component(table: str, given: object, keys: dict[str, Any]) -> Any:
         raise TypeError(f"expected a kind or a component of {room.contract}, not {given!r}")
     built = catalog.build(room, {**keys, "kind": given}, table)
     for note in renames.notes((f"{table}.{key}" for key in keys), catalog.former_names(built, f"{table}.")):
-        warnings.warn(note, FutureWarning, stacklevel=4)
+        warnings.warn(note, stacklevel=4)
     return built

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +23,16 @@ def limit_threads() -> str:
     controller.limit(limits=1)
     blas = (library for library in controller.info() if library["user_api"] == "blas")
     return merged(f"{each['internal_api']} {each['version']} {each.get('architecture', '-')}" for each in blas)
+
+
+libraries = cache(ThreadpoolController)  # those that are loaded at the first call: to look for them takes milliseconds
+
+
+@contextmanager
+def one_thread(controller: ThreadpoolController | None = None) -> Iterator[None]:
+    """Limit these libraries, by default all that are loaded, to one thread inside; in the end they are as before."""
+    with (controller or ThreadpoolController()).limit(limits=1):
+        yield
 
 
 def loaded(module: str) -> Any:

@@ -20,8 +20,21 @@ from mpirobust.running.ranks import RankFacts, facts, with_threads
 from mpirobust.running.setup import RankSetup, RunRequest, RunSetup, build_rank
 from mpirobust.running.stop_signals import StopSignals
 from mpirobust.running.watchdog import Watchdog
+from mpirobust.time_limit import expect_time
 
 _ENDS = {Exit.OK, Exit.DIVERGED, Exit.INTERRUPTED, Exit.LOST}  # the codes of a run that ended, one way or another
+
+
+def run_in_time(request: RunRequest, comm: Communicator, patience: float | None = None) -> tuple[int, Path]:
+    """`run`, with signals noted and a watchdog for the time limit of the request.
+
+    Args:
+        patience: as of `Watchdog`.
+    """
+    ends, limit = request.ends, request.limit
+    comm.all_or_fail(lambda: expect_time(ends, limit) if comm.is_root else None)
+    with StopSignals() as signals, Watchdog(comm, signals, ends, patience) as watchdog:
+        return run(request, comm, signals, watchdog)
 
 
 def run(

@@ -57,7 +57,7 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
     plan, notes, plan_file = _requested(request, former)
     schema = _schema(plan)
     assign_workers(plan.workers, size)
-    folder = run_folder.choose_folder(request.out, Path(plan_file).stem, request.resume, request.overwrite)
+    folder = run_folder.choose_folder(request.out, Path(plan_file).stem or "plan", request.resume, request.overwrite)
     if run_folder.holds_run(folder):
         run_folder.lock(folder).close()  # without the lock, a file that another run is writing could look damaged
     resumes = request.resume and run_folder.holds_run(folder)
@@ -108,6 +108,8 @@ def _requested(request: RunRequest, former: run_folder.Former | None) -> tuple[P
         plan, notes = resuming.stored_plan(former, request.overrides, request.allowed, request.out)
         return plan, notes, former.plan_file
     assert request.plan is not None
+    if isinstance(request.plan, Plan):
+        return request.plan, [], str(request.plan.file or "")
     if run_folder.holds_run(request.plan) or (request.plan.name == TRACE and request.plan.exists()):
         raise SetupFault(f"{request.plan} is a run and no plan; mpirobust resume {request.plan} continues it")
     plan, notes = load_plan(request.plan, request.overrides)
