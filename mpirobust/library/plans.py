@@ -59,7 +59,7 @@ def check(plan: Plan | str | PathLike[str]) -> Forecast:
 def _plain(value: Any, key: str) -> Any:
     """Return `value` in the types of TOML; raise `PlanFault` for a component and for what no TOML file can hold."""
     if isinstance(value, Mapping):
-        table = {name: _plain(inner, f"{key}.{name}" if key else str(name)) for name, inner in value.items()}
+        table = {str(name): _plain(inner, f"{key}.{name}" if key else str(name)) for name, inner in value.items()}
         if not key:
             expect_sound(table)
         return table
@@ -67,6 +67,6 @@ def _plain(value: Any, key: str) -> Any:
         return [_plain(inner, key) for inner in value]
     if is_component(value):
         raise PlanFault(key, "a plan holds tables with a kind, as TOML does, and no components")
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     return fspath(value) if isinstance(value, PathLike) else value

@@ -37,7 +37,10 @@ def test_a_plan_is_that_of_the_command(source: Any) -> None:
             {"algorithm.rounds": 3, "data.partition.kind": "contiguous"},
             ["algorithm.rounds=3", "data.partition.kind=contiguous"],
         ),
-        ({"problem": {"kind": "network", "hidden": (3, 2)}}, ["problem.kind=network", "problem.hidden=[3, 2]"]),
+        (
+            {"problem": {"kind": "network", "hidden": np.array([3, 2])}},
+            ["problem.kind=network", "problem.hidden=[3, 2]"],
+        ),
     ],
     ids=str,
 )
