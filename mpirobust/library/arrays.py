@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -15,6 +16,10 @@ from mpirobust.compressors.base import Code, Compressor
 from mpirobust.numerics import blas
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Layout, Message
+
+_one_thread = cache(
+    blas.OneThread
+)  # of the libraries that are loaded at the first call: to find them takes milliseconds
 
 
 def aggregator(kind: str, /, **keys: Any) -> Aggregator:
@@ -70,7 +75,7 @@ def judge(
         PlanFault: the rule refuses so many vectors; otherwise as `aggregator`. It is a `ValueError`.
     """
     rule = _component("aggregator", aggregator, keys)
-    with blas.one_thread(blas.libraries()):  # as in a run: sums depend on how many threads share them
+    with _one_thread().held():  # as in a run: sums depend on how many threads of BLAS share them
         return judge_rows(rule, vectors, memory, Context(round=round, seed=seed))
 
 

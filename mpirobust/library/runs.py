@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.launch import meet, open_communicator
 from mpirobust.errors import Exit, Fault, SetupFault, WorkerFault
 from mpirobust.files import expanded
 from mpirobust.library.plans import load_plan
-from mpirobust.numerics import blas
 from mpirobust.plan import Plan
 from mpirobust.records.tables import LATER, open_trace, types
 from mpirobust.reports.summary import figures_of, trace_at
@@ -161,7 +161,7 @@ def run(
         limit=origin_of(time_limit),
         threads=threads,
     )
-    with _ending_all(comm), blas.one_thread():
+    with _ending_all(comm), threadpool_limits(limits=1):  # a run limits them for good
         _, folder = experiment.run_in_time(request, comm, round_timeout)
         return comm.all_or_fail(lambda: open_run(folder))
 
