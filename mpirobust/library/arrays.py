@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,7 @@ from mpirobust.numerics import blas
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Layout, Message
 
-_one_thread = cache(
-    blas.OneThread
-)  # of the libraries that are loaded at the first call: to find them takes milliseconds
+_one_thread = cache(blas.OneThread)  # of what is loaded at the first call: to look for it takes milliseconds
 
 
 def aggregator(kind: str, /, **keys: Any) -> Aggregator:
@@ -98,10 +95,10 @@ def encode(
     """
     if np.iscomplexobj(array):
         raise ValueError("expected real numbers, not complex ones")
-    v = np.array(array, dtype=np.float64, order="C")
-    if not v.size or not np.isfinite(v).all():
-        raise ValueError(f"expected finite numbers, at least one; the shape is {v.shape}")
-    code = _code(compressor, v.shape or (1,), shared)
+    v = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(v).all():
+        raise ValueError("expected finite numbers")
+    code = _code(compressor, v.shape, shared)
     with np.errstate(over="ignore", invalid="ignore"):  # as in a run
         return code.encode(v.reshape(-1), np.random.default_rng(rng))
 
@@ -143,7 +140,7 @@ def _code(compressor: Compressor | str, shape: tuple[int, ...], shared: int) -> 
 
 def _layout(compressor: Compressor, shape: tuple[int, ...]) -> Layout:
     """Return the layout of one part of this shape; raise `ValueError` if that is empty, or the compressor refuses."""
-    if prod(shape) < 1 or min(shape, default=0) < 1:
+    if min(shape, default=0) < 1:
         raise ValueError(f"expected the shape of an array with something in it, not {shape}")
     layout = Layout((("x", shape),))
     compressor.admit(layout)

@@ -144,7 +144,7 @@ def run(
     Raises:
         Fault: what the command prints, on one rank; on the others `ReportedFault`. A run that diverged or was
             interrupted is a result, and no fault. A rank that alone has a fault, as of its workers, ends the job.
-        ValueError: `time_limit` is none.
+        ValueError: `time_limit` is no time limit.
     """
     if threading.current_thread() is not threading.main_thread():
         raise SetupFault("mpirobust.run works in the main thread only, because signals end a run")

@@ -26,10 +26,10 @@ _ENDS = {Exit.OK, Exit.DIVERGED, Exit.INTERRUPTED, Exit.LOST}  # the codes of a 
 
 
 def run_in_time(request: RunRequest, comm: Communicator, patience: float | None = None) -> tuple[int, Path]:
-    """`run`, with signals noted and a watchdog for the time limit of the request.
+    """Do `run` with signals noted, and with a watchdog for the time limit of the request.
 
     Args:
-        patience: as of `Watchdog`.
+        patience: as in `Watchdog`.
     """
     ends, limit = request.ends, request.limit
     comm.all_or_fail(lambda: expect_time(ends, limit) if comm.is_root else None)
