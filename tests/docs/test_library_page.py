@@ -17,6 +17,7 @@ _PAGE = "LIBRARY.md"
 def test_the_page_prints_what_its_code_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Only here: every block as a reader runs it, one after the other in one folder, with Matplotlib and pandas."""
     for module in ("matplotlib", "pandas"):
         pytest.importorskip(module)
     (tmp_path / "configs").mkdir()
