@@ -15,6 +15,7 @@ from mpirobust import catalog
 from mpirobust.aggregators.base import Aggregator, Weighing, share
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
+from mpirobust.cluster.wire import Wire
 from mpirobust.components import MOST, Field, component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
@@ -183,11 +184,9 @@ class Plan:
         others = sorted(given.keys() - own.keys())
         return [{**own, **given}[name] for name in (*_CORE, *others, *_LAST)]
 
-    def code_lengths(self, layout: Layout) -> tuple[int, bool]:
-        """Return the length in bytes of the longest code of a message, and whether all codes have this length."""
-        compressors = self.feedback.compressors(self.compressor)
-        lengths = [each.max_nbytes(layout) for each in compressors]
-        return max(lengths), min(lengths) == max(lengths) and all(each.fixed_length() for each in compressors)
+    def wire(self, layout: Layout) -> Wire:
+        """Return the codes and the feedback for vectors of this layout."""
+        return Wire(self.seed, layout, self.compressor, self.algorithm.norm(), self.feedback)
 
     def table(self) -> dict[str, Any]:
         """Return the table from which `of` makes this plan, with all defaults.

@@ -31,7 +31,7 @@ _LAYERS = [
     ["records"],
     ["observers"],
     ["catalog"],
-    ["plan"],
+    ["plan", "reducer"],
     ["run"],
     ["reports"],
     ["studies"],
@@ -160,7 +160,14 @@ _OF_A_RANK = {
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
     *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),
-    *("cluster.worker", "cluster.worker_group", "cluster.worker_loop", "records.plan_record", "records.provenance"),
+    *(
+        "cluster.wire",
+        "cluster.worker",
+        "cluster.worker_group",
+        "cluster.worker_loop",
+        "records.plan_record",
+        "records.provenance",
+    ),
     *("run.experiment", "run.ranks", "run.setup", "run.stop_signals", "run.watchdog"),
     *("data.sources.regression", "problems.least_squares", "algorithms.first_order"),  # the kinds of the quickstart
     *("compressors._signs", "compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian"),
@@ -183,10 +190,10 @@ def test_what_every_rank_imports_is_little() -> None:
     assert not loaded & _SLOW
 
 
-def test_only_comm_cluster_and_run_know_of_ranks() -> None:
+def test_only_rooms_of_processes_know_of_ranks() -> None:
     for file in _FILES:
         inside = file.relative_to(_PACKAGE)
-        if inside.parts[0] in ("comm", "cluster", "run"):
+        if inside.parts[0] in ("comm", "cluster", "reducer", "run"):
             continue
         names = {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
         names |= {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mpirobust import kernels
 from mpirobust.aggregators.base import share
-from mpirobust.answers import NORM_PREFIX
 from mpirobust.cluster.protocol import HEADER, LENGTH
 from mpirobust.cluster.worker_group import MOST_KEPT
 from mpirobust.data.sources.base import Dataset, Places
@@ -46,9 +45,8 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
     m, facts = plan.workers, dataset.facts
     layout = plan.problem.layout(facts.features)
     dim = layout.dim
-    longest, fixed_length = plan.code_lengths(layout)
-    up = longest + (NORM_PREFIX.itemsize if plan.algorithm.norm().claimed else 0)
-    at_most = "" if fixed_length else "at most "
+    wire = plan.wire(layout)
+    up, at_most = wire.message_limit(), "" if wire.fixed_length() else "at most "
     start = Start(plan, dataset, dealt)
     delta = contraction(start)
     said = cubic_regime(start, dealt, delta) or [*regime(plan, dealt, delta), *rates(start, dealt, delta)]
@@ -78,7 +76,7 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
         f"  rounds      {plan.algorithm.rounds}",
         f"  bytes up    {at_most}{up:,} a worker and round ({8 * up / dim:.3g} bits a coordinate)",
         f"  bytes down  {'' if exact else 'at most '}{down:,} a worker and round",
-        f"  together    {'' if exact and fixed_length else 'at most '}{up + down:,}",
+        f"  together    {'' if exact and wire.fixed_length() else 'at most '}{up + down:,}",
         f"  delta       {delta}",
         *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in plan.origins().items()),
         *(f"  theory      {sentence}" for sentence in said),

@@ -19,6 +19,7 @@ from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.connect import connect
 from mpirobust.cluster.local import LocalCluster
 from mpirobust.cluster.placement import assign_workers
+from mpirobust.cluster.wire import Wire
 from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.cluster.worker_loop import serve
@@ -72,14 +73,10 @@ def comm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mpi
 def group_of(workers: Sequence[int]) -> WorkerGroup:
     algorithm = FirstOrder(rounds=3, step=0.1)
     config = WorkerConfig(
-        seed=5,
+        wire=Wire(5, flat(_DIM), TopK(k=4), Norm(), Residual()),
         loss=RobustRegression(),
         algorithm=algorithm,
-        compressor=TopK(k=4),
-        norm=Norm(),
-        feedback=Residual(),
         lengths_vary=True,
-        layout=flat(_DIM),
         attack=Garbage(alpha=0.2),
         byzantine=np.array([3]),
         weights=np.arange(1.0, 1 + _WORKERS),
