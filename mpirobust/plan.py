@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import floor
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -20,7 +19,7 @@ from mpirobust.components import MOST, Field, component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
-from mpirobust.errors import PlanFault, SetupFault
+from mpirobust.errors import PlanFault, SetupFault, inside
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.audit import Audits
@@ -95,7 +94,7 @@ class Plan:
     def _check(self) -> None:
         """Check the rules between tables."""
         self._check_tolerance()
-        with _inside("aggregator"):
+        with inside("aggregator"):
             self.aggregator.admit(self.workers, self.byzantine().size)
         if self.weigh == "rows" and not isinstance(self.aggregator, Weighing):
             room = catalog.ROOMS["aggregator"]
@@ -107,7 +106,7 @@ class Plan:
         if self.downlink is not None and not self.algorithm.steps_every_round():
             kind = self.table()["algorithm"]["kind"]
             raise PlanFault("downlink", f"{kind} jumps in rounds without a step, and its workers would lag; omit it")
-        with _inside("algorithm"):
+        with inside("algorithm"):
             self.algorithm.admit(self.problem, self.feedback)
 
     def _check_tolerance(self) -> None:
@@ -141,20 +140,20 @@ class Plan:
         rows = self._rows_of_workers(facts.rows)
         if self.workers > rows.size:
             raise PlanFault("workers", f"{self.workers} workers for {rows.size} training rows; at most one per row")
-        with _inside("problem"):
+        with inside("problem"):
             self.problem.admit(facts.classes)
         if (dim := self.problem.layout(facts.features).dim) >= 2**48:
             raise PlanFault("problem", f"a model of {dim:.2g} parameters fits into no memory")
-        with _inside("compressor"):
+        with inside("compressor"):
             for compressor in self.feedback.compressors(self.compressor):
                 compressor.admit(self.problem.layout(facts.features))
-        with _inside("downlink"):
+        with inside("downlink"):
             if self.downlink is not None:
                 self.downlink.admit(self.problem.layout(facts.features))
-        with _inside("attack"):
+        with inside("attack"):
             if self.attack is not None:
                 self.attack.admit(facts.classes)
-        with _inside("data.partition"):
+        with inside("data.partition"):
             rng = stream(self.seed, CENTER, 0, Purpose.PARTITION)
             labels = dataset.labels()
             dealt = self.data.partition.deal(rows.size, None if labels is None else labels[rows], self.workers, rng)
@@ -259,15 +258,6 @@ def _expect_table(table: object, where: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise PlanFault(where, "expected a table")
     return table
-
-
-@contextmanager
-def _inside(table: str) -> Iterator[None]:
-    """Add the table to the faults of a component, which has only its own keys."""
-    try:
-        yield
-    except PlanFault as fault:
-        raise PlanFault(f"{table}.{fault.where}", fault.reason) from fault
 
 
 def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:

@@ -114,6 +114,26 @@ def open_communicator() -> Communicator:
     return comm
 
 
+def communicator_of(comm: object) -> Communicator:
+    """Return a communicator of the same processes whose messages meet no others. Collective; theirs is left as it is.
+
+    Args:
+        comm: an intracommunicator of mpi4py, or a `Communicator`, which is returned.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(comm, Communicator):
+        return comm
+    from mpi4py import MPI
+
+    if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
+        raise TypeError(f"expected an intracommunicator of mpi4py, not {comm!r}")
+    from mpirobust.comm.mpi import MpiCommunicator
+
+    return MpiCommunicator(comm)
+
+
 def meet(comm: Communicator) -> None:
     """Return when all ranks are in MPI.
 

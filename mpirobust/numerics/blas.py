@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +20,27 @@ def limit_threads() -> str:
     """
     controller = ThreadpoolController()
     controller.limit(limits=1)
+    return _text(controller)
+
+
+class OneThread:
+    """Gives each BLAS that is loaded by now one thread for a while: `with one.held(): ...`, in a program of others.
+
+    Attributes:
+        libraries: as `limit_threads` returns them.
+    """
+
+    def __init__(self) -> None:
+        self._controller = ThreadpoolController().select(user_api="blas")
+        self.libraries = _text(self._controller)
+
+    def held(self) -> AbstractContextManager[object]:
+        """Return the context in which it is so; after it, each has the threads that it had."""
+        held: AbstractContextManager[object] = self._controller.limit(limits=1)
+        return held
+
+
+def _text(controller: ThreadpoolController) -> str:
     blas = (library for library in controller.info() if library["user_api"] == "blas")
     return merged(f"{each['internal_api']} {each['version']} {each.get('architecture', '-')}" for each in blas)
 
