@@ -79,7 +79,8 @@ class MpiCommunicator(Communicator):
 
     def gather_to_all(self, mine: NDArray[Any], into: NDArray[Any], counts: NDArray[Any]) -> None:
         with self._recovery.guard(mine, into, counts):
-            if into.nbytes <= self.largest:
+            # Under ULFM, Open MPI's Allgatherv returns success and leaves the buffer as it is if rank 0 has failed.
+            if into.nbytes <= self.largest and not self.survives:
                 self._recovery.comm.Allgatherv(mine, [into, (counts, None)])
                 return
             ends = np.cumsum(counts)
