@@ -108,7 +108,7 @@ class RobustReducer:
 
         return agreed(self._comm, work, described)
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> dict[str, Any]:
         """Return what this rank keeps, as a new array for each name; each rank saves its own.
 
         Empty before the first call of `reduce`. The names have slashes, and `numpy.savez(path, **state)` takes them.

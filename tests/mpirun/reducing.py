@@ -2,8 +2,8 @@
 
     mpirun ... python reducing.py PLAN OUT MODE [--die RANK INSTANT ROUND] ... [--state]
 
-Each rank writes `OUT/RANK.npz`: the iterate x, the ranks that are absent, and the message of the fault that ended it. With
-`--state` it goes on from `OUT/state-RANK.npz`, if there is one, and leaves its state there.
+Each rank writes `OUT/RANK.npz`: the iterate x, the ranks that are absent, and the message of the fault that ended it.
+With `--state` it goes on from `OUT/state-RANK.npz`, if there is one, and leaves its state there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mpirobust.plan import load_plan
 from mpirobust.reducer.reducer import RobustReducer
 from mpirobust.testing.support.clusters import LocalRun
 from tests.support.instants import die, replace
-from tests.support.reducing import gradient
+from tests.support.reducing import STEP, gradient
 
 _PAUSE = 0.2  # seconds; what a rank has sent before its end may be under way still
 _CALLS = {  # in place of which call a rank dies, and how many of its name it has made in the round
@@ -84,7 +84,7 @@ def main() -> None:
     said = ""
     try:
         for t in range(first, plan.algorithm.rounds):
-            x = x - reducer.reduce(gradient(local, comm.rank, t, x), plan.algorithm.step)
+            x = x - reducer.reduce(gradient(local, comm.rank, t, x), STEP)
     except RankFault as fault:
         said = str(fault)
     if asked.state:

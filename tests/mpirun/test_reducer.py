@@ -14,7 +14,7 @@ from mpirobust.plan import Plan
 from tests.support.alone import run_alone
 from tests.support.deaths import ULFM, program
 from tests.support.launching import finish, start
-from tests.support.reducing import RANKS, ROUNDS, reduced_plan, replayed
+from tests.support.reducing import RANKS, ROUNDS, STEP, reduced_plan, replayed
 
 _MODES = ("center", "symmetric")
 
@@ -64,7 +64,7 @@ def test_a_break_and_a_coded_way_down_change_no_bit(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    half = {"kind": "first-order", "rounds": ROUNDS // 2, "step": 0.1}
+    half = {"kind": "first-order", "rounds": ROUNDS // 2, "step": STEP}
     changes = {"downlink": {"kind": "topk", "k": 3}, "aggregator": {"kind": "median"}}
     for plan, folder in [
         (reduced_plan("difference", **changes), whole),

@@ -42,7 +42,7 @@ from mpirobust.reducer.settings import Mode
 from mpirobust.testing.examples import components, one_of_each_kind, wire_formats
 from mpirobust.testing.support.feedback_rounds import SEED, Ends
 from mpirobust.testing.support.marina import Marina
-from mpirobust.types import Norm, flat
+from mpirobust.types import Norm, Vector, flat
 from tests.support.ranks import one_of_all, raised, together
 
 M, DIM, ROUNDS = 5, 9, 3
@@ -60,7 +60,7 @@ def gradients(t: int) -> NDArray[np.float64]:
 
 def expected(
     compressor: Compressor, rule: Aggregator, feedback: Feedback, downlink: Compressor | None = None
-) -> list[NDArray[np.float64]]:
+) -> list[Vector]:
     """The aggregate of each round, by the two ends of the feedback, the rule and the way down of a run."""
     ends, memory, made = Ends(feedback, compressor, M, DIM), None, []
     wire, way = Wire(SEED, flat(DIM), compressor, Norm(), feedback), Downlink(SEED, flat(DIM), downlink, np.zeros(DIM))
@@ -140,7 +140,7 @@ def test_many_arrays_layer_by_layer(mode: Mode) -> None:
     together(M, of_rank)
 
 
-_KEEPING = {
+_KEEPING: dict[str, dict[str, Any]] = {
     "residual": {"feedback": Residual(), "compressor": TopK(k=2), "aggregator": "median"},
     "difference": {"feedback": Difference(), "compressor": TopK(k=2), "aggregator": "median"},
     "rule": {"aggregator": {"kind": "centered-clipping", "radius": 1.0, "start": "previous"}},

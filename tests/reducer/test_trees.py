@@ -26,8 +26,8 @@ def test_one_array_is_the_vector_of_a_run() -> None:
 
 def test_a_nested_tree_comes_back_in_its_containers_shapes_and_dtypes() -> None:
     tree = OrderedDict(
-        b=[np.float32([[1, 2], [3, 4]]).T, (np.float16(5.0), np.empty((0, 3)))],
-        a=_Pair(np.array([6.0]), {"z": np.float32([7]), "y": [np.float64(8)]}),
+        b=[np.array([[1, 2], [3, 4]], np.float32).T, (np.float16(5.0), np.empty((0, 3)))],
+        a=_Pair(np.array([6.0]), {"z": np.array([7], np.float32), "y": [np.float64(8)]}),
     )
     form, vector = flattened(tree)
     np.testing.assert_array_equal(vector, [6, 8, 7, 1, 3, 2, 4, 5])  # by key: a before b, y before z; C order

@@ -16,7 +16,7 @@ from mpirobust.streams import Purpose, stream
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.types import Message, Vector
 
-RANKS, ROUNDS = 5, 12
+RANKS, ROUNDS, STEP = 5, 12, 0.1
 
 
 def reduced_plan(feedback: str, **changes: Any) -> Plan:
@@ -24,7 +24,7 @@ def reduced_plan(feedback: str, **changes: Any) -> Plan:
     tables = {
         "workers": RANKS,
         "feedback": feedback,
-        "algorithm": {"kind": "first-order", "rounds": ROUNDS, "step": 0.1},
+        "algorithm": {"kind": "first-order", "rounds": ROUNDS, "step": STEP},
         "compressor": {"kind": "qsgd", "levels": 4},
         "aggregator": {"kind": "norm-trim", "beta": 0.4},
         "attack": {"kind": "negative", "alpha": 0.2, "factor": 30.0},
@@ -45,7 +45,7 @@ def gradient(local: LocalRun, worker: int, t: int, x: Vector) -> Vector:
 def replayed(plan: Plan, absent_from: Mapping[int, int]) -> Vector:
     """The iterate after all rounds, if each of these workers is absent from that round on."""
     local = LocalRun(plan)
-    wire, x, step = local.config.wire, local.x0, plan.algorithm.step
+    wire, x, step = local.config.wire, local.x0, STEP
     center, workers = wire.center_memory(RANKS), [wire.worker_memory() for _ in range(RANKS)]
     for t in range(plan.algorithm.rounds):
         messages: list[Message] = [b""] * RANKS
