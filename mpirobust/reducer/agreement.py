@@ -32,7 +32,7 @@ def agreed(comm: Communicator, work: Callable[[], T], described: Callable[[T], M
     except Fault as fault:
         raise RankFault("a rank died while the reducer was set up") from fault
     if problem:
-        raise SetupFault(problem) from error
+        raise SetupFault(problem) from (None if isinstance(error, Fault) else error)
     return result
 
 
