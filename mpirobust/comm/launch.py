@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.local import LocalCommunicator
-from mpirobust.errors import ReportedFault, SetupFault
+from mpirobust.errors import RankFault, ReportedFault, SetupFault
 
 # (size, rank) as set by Open MPI, MPICH and derivatives, MVAPICH, PALS, Flux and srun; the first that is set counts.
 _LAUNCHERS = [
@@ -122,6 +122,7 @@ def communicator_of(comm: object) -> Communicator:
 
     Raises:
         TypeError: it is neither.
+        RankFault: a rank of it has died; on all survivors.
     """
     if isinstance(comm, Communicator):
         return comm
@@ -131,7 +132,10 @@ def communicator_of(comm: object) -> Communicator:
         raise TypeError(f"expected an intracommunicator of mpi4py, not {comm!r}")
     from mpirobust.comm.mpi import MpiCommunicator
 
-    return MpiCommunicator(comm)
+    made = MpiCommunicator(comm)
+    if made.size < comm.Get_size():
+        raise RankFault("a rank of the communicator has died; give comm.Shrink() in place of comm")
+    return made
 
 
 def meet(comm: Communicator) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from mpirobust.errors import SetupFault
 from mpirobust.feedback.base import CenterMemory, WorkerMemory
 from mpirobust.records.fields import arrays_of, read_fields
 
-State = Mapping[str, NDArray[Any]]
+State: TypeAlias = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class RobustReducer:
 
     It stands where a program calls `Allreduce`. Each rank, rank 0 as well, is one worker: its gradient is compressed,
     only the packed bytes cross, and the rule decides which of them count. docs/REDUCER.md describes modes, failures and
-    checkpoints. Constructor, `reduce` and nothing else are collective: all ranks call them in the same order.
+    checkpoints. The constructor, `reduce` and `leave` are collective: all ranks call them in the same order.
 
     Args:
         comm: an intracommunicator of mpi4py. The reducer works on a duplicate.
@@ -122,6 +122,14 @@ class RobustReducer:
         call of `reduce`, which raises if they do not fit.
         """
         self._session, self._state = None, {name: np.array(array) for name, array in state.items()} or None
+
+    def leave(self, code: int = 0) -> NoReturn:
+        """End this process with this exit code, when all survivors have come here; for programs in which ranks may die.
+
+        Once a rank has died, MPI_Finalize, which ends every other program, may hang, and so may MPI_Abort. What Python
+        does at its end is left out, but for the output.
+        """
+        self._comm.leave(code)
 
     @property
     def round(self) -> int:

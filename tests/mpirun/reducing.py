@@ -19,8 +19,9 @@ from mpi4py import MPI
 
 from mpirobust.comm.mpi import MpiCommunicator
 from mpirobust.errors import RankFault
-from mpirobust.plan import load_plan
+from mpirobust.plan import Plan, load_plan
 from mpirobust.reducer.reducer import RobustReducer
+from mpirobust.reducer.settings import Mode
 from mpirobust.testing.support.clusters import LocalRun
 from tests.support.instants import die, replace
 from tests.support.reducing import STEP, gradient
@@ -54,6 +55,18 @@ def doom(reducer: RobustReducer, instant: str, round: int) -> None:
         replace(MpiCommunicator, each, lambda *given, method=method, **named: counted(method, *given, **named))
 
 
+def reducer_of(comm: MPI.Comm, plan: Plan, mode: Mode) -> RobustReducer:
+    return RobustReducer(
+        comm,
+        compressor=plan.compressor,
+        aggregator=plan.aggregator,
+        feedback=plan.feedback,
+        downlink=plan.downlink,
+        mode=mode,
+        seed=plan.seed,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("plan", type=Path)
@@ -64,15 +77,13 @@ def main() -> None:
     asked, comm = parser.parse_args(), MPI.COMM_WORLD
     plan, _ = load_plan(asked.plan, ())
     local = LocalRun(plan)
-    reducer = RobustReducer(
-        comm,
-        compressor=plan.compressor,
-        aggregator=plan.aggregator,
-        feedback=plan.feedback,
-        downlink=plan.downlink if asked.mode == "center" else None,
-        mode=asked.mode,
-        seed=plan.seed,
-    )
+    for rank, instant, _ in asked.die:
+        if (int(rank), instant) == (comm.rank, "before the reducer"):
+            die()
+    try:
+        reducer = reducer_of(comm, plan, asked.mode)
+    except RankFault:
+        reducer = reducer_of(comm.Shrink(), plan, asked.mode)
     for rank, instant, round in asked.die:
         if int(rank) == comm.rank:
             doom(reducer, instant, int(round))
@@ -90,6 +101,7 @@ def main() -> None:
     if asked.state:
         np.savez(kept, x=x, **reducer.state())
     np.savez(asked.out / f"{comm.rank}.npz", x=x, absent=reducer.absent, said=said, round=reducer.round)
+    reducer.leave()
 
 
 if __name__ == "__main__":

@@ -106,6 +106,16 @@ def test_a_rank_that_dies_is_absent_and_the_others_go_on(
     assert f"mpirobust: rank {rank} died in round " in done.stderr
 
 
+def test_one_that_dies_before_the_reducer_is_told_of_on_all_ranks(tmp_path: Path) -> None:
+    """A reducer on `comm.Shrink()` is one of fewer workers, none of them absent."""
+    done = reducing(reduced_plan("none"), tmp_path, "center", "--die", 1, "before the reducer", 0, ulfm=True)
+    assert done.returncode == 0, done.stderr
+    found = results(tmp_path, [0, 2, 3, 4])
+    for each in found:
+        np.testing.assert_array_equal(each["x"], found[0]["x"])
+        assert (each["absent"].tolist(), int(each["round"]), str(each["said"])) == ([], ROUNDS, "")
+
+
 def test_one_dies_in_the_recovery_from_the_other(tmp_path: Path) -> None:
     plan = reduced_plan("residual")
     dying = ("--die", 1, "before the packets", 5, "--die", 3, "in the recovery", 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.difference import Difference
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.feedback.residual import Residual
+from mpirobust.numerics.blas import OneThread
+from mpirobust.reducer import reducer as reducer_module
 from mpirobust.reducer.memory import Traffic
 from mpirobust.reducer.reducer import RobustReducer
 from mpirobust.reducer.settings import Mode
@@ -368,3 +371,34 @@ def test_a_hostile_rank_is_outvoted_and_seen(mode: Mode) -> None:
     assert all(aggregate == [1.0, 1.0, 1.0] for aggregate, _ in found)
     told = [kept for _, kept in found if kept is not None]
     assert told == [[True] * 4 + [False]] * (M if mode == "symmetric" else 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "cores", "notes"),
+    [
+        ("symmetric", ("Haswell", "Haswell", "Prescott"), 1),
+        ("symmetric", ("Haswell", "Haswell", "Haswell"), 0),
+        ("center", ("Haswell", "Haswell", "Prescott"), 0),
+    ],
+)
+def test_ranks_on_other_processors_are_told_of(
+    mode: Mode,
+    cores: Sequence[str],
+    notes: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    libraries = iter(f"openblas 0.3.30 {core}" for core in cores)
+
+    class Other(OneThread):
+        def __init__(self) -> None:
+            super().__init__()
+            self.libraries = next(libraries)
+
+    monkeypatch.setattr(reducer_module, "OneThread", Other)
+    together(3, lambda comm: RobustReducer(comm, aggregator="mean", mode=mode))
+    said = capsys.readouterr().err
+    assert (
+        said.count("note: the ranks use different kernels of BLAS, so in symmetric mode their aggregates may") == notes
+    )
+    assert said.count("Prescott") == notes
