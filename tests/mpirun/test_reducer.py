@@ -41,15 +41,21 @@ def final(run: Path) -> Any:
         return file["model/x"][:]
 
 
+_LAYERS = {"compressor": {"kind": "layerwise", "compressor": {"kind": "l1-qsgd"}}}
+_MIXING = {"aggregator": {"kind": "nnm", "beta": 0.3, "rule": {"kind": "median"}}}
+
+
 @pytest.mark.parametrize(
     ("feedback", "changes"),
     [
         ("residual", {}),
-        ("difference", {"compressor": {"kind": "layerwise", "compressor": {"kind": "l1-qsgd"}}}),
-        ("none", {"aggregator": {"kind": "nnm", "beta": 0.3, "rule": {"kind": "median"}}}),
+        pytest.param("difference", _LAYERS, marks=pytest.mark.system),
+        pytest.param("none", _MIXING, marks=pytest.mark.system),
     ],
+    ids=["residual", "difference", "none"],
 )
 def test_both_modes_give_the_bits_of_a_run(feedback: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    """Holds alone that a loop of one's own under mpirun does what `mpirobust run` does; two jobs."""
     plan = reduced_plan(feedback, **changes)
     (tmp_path / "run.toml").write_text(plan.toml())
     wanted = final(run_alone(tmp_path / "run.toml", tmp_path / "out"))
@@ -61,6 +67,7 @@ def test_both_modes_give_the_bits_of_a_run(feedback: str, changes: dict[str, Any
 
 
 def test_a_break_and_a_coded_way_down_change_no_bit(tmp_path: Path) -> None:
+    """Holds alone that states survive a job, and that the coded way down crosses; three jobs."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
@@ -78,16 +85,19 @@ def test_a_break_and_a_coded_way_down_change_no_bit(tmp_path: Path) -> None:
         assert other["round"] == ROUNDS
 
 
+_DEATHS = [  # the first two in the mpi tier
+    ("before the packets", "symmetric", 0, "residual"),
+    ("between lengths and packets", "center", 1, "difference"),
+    ("before the packets", "center", 3, "difference"),
+    ("between lengths and packets", "symmetric", 0, "difference"),
+    ("before the aggregate", "center", 4, "difference"),
+    ("before it confirms", "symmetric", 2, "difference"),
+]
+
+
 @pytest.mark.parametrize(
     ("instant", "mode", "rank", "feedback"),
-    [
-        ("before the packets", "center", 3, "difference"),
-        ("before the packets", "symmetric", 0, "residual"),
-        ("between lengths and packets", "center", 1, "residual"),
-        ("between lengths and packets", "symmetric", 0, "difference"),
-        ("before the aggregate", "center", 4, "difference"),
-        ("before it confirms", "symmetric", 2, "difference"),
-    ],
+    [*_DEATHS[:2], *(pytest.param(*each, marks=pytest.mark.system) for each in _DEATHS[2:])],
 )
 def test_a_rank_that_dies_is_absent_and_the_others_go_on(
     instant: str, mode: str, rank: int, feedback: str, tmp_path: Path
@@ -106,6 +116,7 @@ def test_a_rank_that_dies_is_absent_and_the_others_go_on(
     assert f"mpirobust: rank {rank} died in round " in done.stderr
 
 
+@pytest.mark.system
 def test_one_that_dies_before_the_reducer_is_told_of_on_all_ranks(tmp_path: Path) -> None:
     """A reducer on `comm.Shrink()` is one of fewer workers, none of them absent."""
     done = reducing(reduced_plan("none"), tmp_path, "center", "--die", 1, "before the reducer", 0, ulfm=True)
@@ -116,6 +127,7 @@ def test_one_that_dies_before_the_reducer_is_told_of_on_all_ranks(tmp_path: Path
         assert (each["absent"].tolist(), int(each["round"]), str(each["said"])) == ([], ROUNDS, "")
 
 
+@pytest.mark.system
 def test_one_dies_in_the_recovery_from_the_other(tmp_path: Path) -> None:
     plan = reduced_plan("residual")
     dying = ("--die", 1, "before the packets", 5, "--die", 3, "in the recovery", 5)
@@ -126,13 +138,18 @@ def test_one_dies_in_the_recovery_from_the_other(tmp_path: Path) -> None:
         assert each["absent"].tolist() == [1, 3]
 
 
+_CENTER = "rank 0, the center of the reducer, died; start again from the last state of all ranks"
+_TOO_MANY = "died, and the rule is set for 2 faulty or absent of 5 ranks"
+
+
 @pytest.mark.parametrize(
     ("mode", "ranks", "said"),
     [
-        ("center", [0], "rank 0, the center of the reducer, died; start again from the last state of all ranks"),
-        ("center", [1, 2, 4], "ranks 1-2, 4 died, and the rule is set for 2 faulty or absent of 5 ranks"),
-        ("symmetric", [0, 1, 2], "ranks 0-2 died, and the rule is set for 2 faulty or absent of 5 ranks"),
+        ("center", [0], _CENTER),
+        pytest.param("center", [1, 2, 4], f"ranks 1-2, 4 {_TOO_MANY}", marks=pytest.mark.system),
+        pytest.param("symmetric", [0, 1, 2], f"ranks 0-2 {_TOO_MANY}", marks=pytest.mark.system),
     ],
+    ids=["center", "too many in center", "too many in symmetric"],
 )
 def test_a_death_that_cannot_be_borne_ends_the_call_on_all_ranks(
     mode: str, ranks: list[int], said: str, tmp_path: Path
