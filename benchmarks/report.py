@@ -34,6 +34,9 @@ _COMPARED = """The largest difference from ByzFL's result, over its largest entr
 ByzFL computes in float32. At its defaults its geometric median makes 3 steps from zero, where ours go on until a step
 is less than a millionth of a typical distance; for this comparison it makes 200. Centered clipping makes 10 in both.
 """
+_REDUCER = """`RobustReducer.reduce` with {compressor} and {aggregator} on one machine, where bytes cost next to
+nothing: milliseconds of a call, wall time, and how many times those of Allreduce in float64.
+"""
 
 
 def page() -> str:
@@ -56,6 +59,7 @@ def page() -> str:
         *encoding(files["encoding.json"]),
         *audits(files["audits.json"]),
         *threads(files["threads.json"]),
+        *reducer(files["reducer.json"]),
         "## On a network\n\n[NETWORK.md](NETWORK.md): seconds to a loss against bandwidth, and scaling.\n",
         "## Commands\n",
         "From the root of the repository, in an environment with `pip install -e '.[dev]'`.\n",
@@ -197,6 +201,42 @@ def threads(file: Any) -> list[str]:
     return [
         f"## Threads\n\nWorkers of one process, {file['threads']} threads; seconds of the same rounds.\n",
         table(head, rows),
+    ]
+
+
+def reducer(file: Any) -> list[str]:
+    """Return the time and the bytes of a call of `RobustReducer.reduce` beside those of `Allreduce`."""
+    if file is None:
+        return []
+    sizes = [(job["ranks"], size) for job in file["jobs"] for size in job["sizes"]]
+    names = list(sizes[0][1]["takes"])
+    took = [
+        [
+            str(ranks),
+            f"{size['d']:,}",
+            *(number(size["takes"][name]["wall_ms"]["median"]) for name in names),
+            *(number((wall := size["ratios"][name]["wall"])["median"]) + quartiles(wall) for name in names[2:]),
+        ]
+        for ranks, size in sizes
+    ]
+    sent = [
+        [
+            str(ranks),
+            f"{size['d']:,}",
+            *(f"{each:,}" for each in (size["ring"], size["ring"] // 2)),
+            *(f"{each:,}" for each in (*size["sent"]["center"][:2], size["received"]["center"][1])),
+            f"{size['sent']['symmetric'][0]:,}",
+        ]
+        for ranks, size in sizes
+    ]
+    of_ring = ["ring Allreduce float64", "float32"]
+    of_modes = ["center: rank 0 sends", "others send", "others receive", "symmetric: each sends"]
+    return [
+        "## The reducer\n",
+        _REDUCER.format(**file["settings"]),
+        table(["ranks", "d", *names, *(f"{name} / Allreduce" for name in names[2:])], took),
+        "Bytes of one rank in one call.\n",
+        table(["ranks", "d", *of_ring, *of_modes], sent),
     ]
 
 

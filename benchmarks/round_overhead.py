@@ -32,6 +32,7 @@ from mpirobust.algorithms.first_order import FirstOrder
 from mpirobust.cluster.connect import connect
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.cluster.protocol import HEADER, SECONDS
+from mpirobust.cluster.wire import Wire
 from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.cluster.worker_group import Batch, WorkerGroup
 from mpirobust.cluster.worker_loop import serve
@@ -65,14 +66,10 @@ class _Timed(WorkerGroup):
 def group_of(workers: Sequence[int], dim: int, total: int) -> _Timed:
     """Return workers with 20 rows of random numbers each, of `total` workers."""
     config = WorkerConfig(
-        seed=1,
+        wire=Wire(1, flat(dim), L1QSGD(), Norm(), NoFeedback()),
         loss=LeastSquares(),
         algorithm=FirstOrder(rounds=1, step=0.5),
-        compressor=L1QSGD(),
-        norm=Norm(),
-        feedback=NoFeedback(),
         lengths_vary=False,
-        layout=flat(dim),
         attack=None,
         byzantine=np.arange(0),
         weights=np.ones(total),

@@ -291,6 +291,7 @@ COMMANDS = [
     Command(
         "python benchmarks/round_overhead.py", "round_overhead.json", "m = 200, d = 1000; 2, 3, 21 ranks", "1 minute"
     ),
+    Command("python benchmarks/reducer.py", "reducer.json", "d = 10^4, 10^6, 10^7; 2, 4 ranks", "1 minute"),
     Command("python benchmarks/threads.py", "threads.json", "d = 795,010, m = 200; two cores", "3 minutes"),
     Command(
         "python benchmarks/links.py", "links.json", "d = 1000, 123 and 795,010; m = 200, 20 and 8", "1 hour, resumable"

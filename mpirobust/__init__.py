@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mpirobust.library.runs import Run, open_run, run
     from mpirobust.numerics.norms import q_norm
     from mpirobust.plan import Plan
+    from mpirobust.reducer.reducer import RobustReducer
     from mpirobust.reports.forecast import Forecast
     from mpirobust.types import Layout, Message, Vector
 
@@ -39,6 +40,7 @@ __all__ = [
     "Message",
     "Plan",
     "PlanFault",
+    "RobustReducer",
     "Run",
     "SetupFault",
     "StorageFault",
@@ -72,6 +74,7 @@ _MODULES = {
     "library.runs": ["Run", "open_run", "run"],
     "numerics.norms": ["q_norm"],
     "plan": ["Plan"],
+    "reducer.reducer": ["RobustReducer"],
     "reports.forecast": ["Forecast"],
     "types": ["Layout", "Message", "Vector"],
 }

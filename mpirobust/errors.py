@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 
@@ -39,6 +41,15 @@ class PlanFault(SetupFault, ValueError):
         super().__init__(f"{where}: {reason}" if where else reason)
         self.where = where
         self.reason = reason
+
+
+@contextmanager
+def inside(table: str) -> Iterator[None]:
+    """Add the table to the faults of a component, which has only its own keys."""
+    try:
+        yield
+    except PlanFault as fault:
+        raise PlanFault(f"{table}.{fault.where}", fault.reason) from fault
 
 
 class DataFault(SetupFault):

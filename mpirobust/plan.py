@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import floor
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -15,11 +14,12 @@ from mpirobust import catalog, renames
 from mpirobust.aggregators.base import Aggregator, Weighing, share
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
+from mpirobust.cluster.wire import Wire
 from mpirobust.components import MOST, Field, component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
-from mpirobust.errors import PlanFault, SetupFault
+from mpirobust.errors import PlanFault, SetupFault, inside
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.audit import Audits
@@ -102,7 +102,7 @@ class Plan:
     def _check(self) -> None:
         """Check the rules between tables."""
         self._check_tolerance()
-        with _inside("aggregator"):
+        with inside("aggregator"):
             self.aggregator.admit(self.workers, self.byzantine().size)
         if self.weigh == "rows" and not isinstance(self.aggregator, Weighing):
             room = catalog.ROOMS["aggregator"]
@@ -114,7 +114,7 @@ class Plan:
         if self.downlink is not None and not self.algorithm.steps_every_round():
             kind = self.table()["algorithm"]["kind"]
             raise PlanFault("downlink", f"{kind} jumps in rounds without a step, and its workers would lag; omit it")
-        with _inside("algorithm"):
+        with inside("algorithm"):
             self.algorithm.admit(self.problem, self.feedback)
 
     def _check_tolerance(self) -> None:
@@ -148,20 +148,20 @@ class Plan:
         rows = self._rows_of_workers(facts.rows)
         if self.workers > rows.size:
             raise PlanFault("workers", f"{self.workers} workers for {rows.size} training rows; at most one per row")
-        with _inside("problem"):
+        with inside("problem"):
             self.problem.admit(facts.classes)
         if (dim := self.problem.layout(facts.features).dim) >= 2**48:
             raise PlanFault("problem", f"a model of {dim:.2g} parameters fits into no memory")
-        with _inside("compressor"):
+        with inside("compressor"):
             for compressor in self.feedback.compressors(self.compressor):
                 compressor.admit(self.problem.layout(facts.features))
-        with _inside("downlink"):
+        with inside("downlink"):
             if self.downlink is not None:
                 self.downlink.admit(self.problem.layout(facts.features))
-        with _inside("attack"):
+        with inside("attack"):
             if self.attack is not None:
                 self.attack.admit(facts.classes)
-        with _inside("data.partition"):
+        with inside("data.partition"):
             rng = stream(self.seed, CENTER, 0, Purpose.PARTITION)
             labels = dataset.labels()
             dealt = self.data.partition.deal(rows.size, None if labels is None else labels[rows], self.workers, rng)
@@ -191,11 +191,9 @@ class Plan:
         others = sorted(given.keys() - own.keys())
         return [{**own, **given}[name] for name in (*_CORE, *others, *_LAST)]
 
-    def code_lengths(self, layout: Layout) -> tuple[int, bool]:
-        """Return the length in bytes of the longest code of a message, and whether all codes have this length."""
-        compressors = self.feedback.compressors(self.compressor)
-        lengths = [each.max_nbytes(layout) for each in compressors]
-        return max(lengths), min(lengths) == max(lengths) and all(each.fixed_length() for each in compressors)
+    def wire(self, layout: Layout) -> Wire:
+        """Return the codes and the feedback for vectors of this layout."""
+        return Wire(self.seed, layout, self.compressor, self.algorithm.norm(), self.feedback)
 
     def table(self) -> dict[str, Any]:
         """Return the table from which `of` makes this plan, with all defaults.
@@ -274,15 +272,6 @@ def _expect_table(table: object, where: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise PlanFault(where, "expected a table")
     return table
-
-
-@contextmanager
-def _inside(table: str) -> Iterator[None]:
-    """Add the table to the faults of a component, which has only its own keys."""
-    try:
-        yield
-    except PlanFault as fault:
-        raise PlanFault(f"{table}.{fault.where}", fault.reason) from fault
 
 
 def load_plan(path: Path, overrides: Sequence[str], values: Values = ()) -> tuple[Plan, list[str]]:

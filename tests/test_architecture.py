@@ -32,7 +32,7 @@ _LAYERS = [
     ["records"],
     ["observers"],
     ["catalog"],
-    ["plan"],
+    ["plan", "reducer"],
     ["running"],
     ["reports"],
     ["studies"],
@@ -174,7 +174,8 @@ _OF_A_RANK = {
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
     *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),
-    *("cluster.worker", "cluster.worker_group", "cluster.worker_loop", "records.plan_record", "records.provenance"),
+    *("cluster.wire", "cluster.worker", "cluster.worker_group", "cluster.worker_loop"),
+    *("records.plan_record", "records.provenance"),
     *("running.experiment", "running.ranks", "running.setup", "running.stop_signals", "running.watchdog"),
     *("data.sources.regression", "problems.least_squares", "algorithms.first_order"),  # the kinds of the quickstart
     *("compressors._signs", "compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian"),
@@ -197,10 +198,10 @@ def test_what_every_rank_imports_is_little() -> None:
     assert not loaded & _SLOW
 
 
-def test_only_comm_cluster_and_running_know_of_ranks() -> None:
+def test_only_rooms_of_processes_know_of_ranks() -> None:
     for file in _FILES:
         inside = file.relative_to(_PACKAGE)
-        if inside.parts[0] in ("comm", "cluster", "running"):
+        if inside.parts[0] in ("comm", "cluster", "reducer", "running"):
             continue
         names = {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
         names |= {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}

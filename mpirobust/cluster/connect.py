@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import Placement
-from mpirobust.cluster.protocol import LENGTH
+from mpirobust.cluster.protocol import expect_carried
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.comm.communicator import Communicator
-from mpirobust.errors import SetupFault
-
-_MOST_CODED = 2**31 - 1  # bytes: the header has 32 bits for them
 
 
 def connect(comm: Communicator, group: WorkerGroup, placement: Placement) -> Cluster | None:
@@ -24,9 +21,7 @@ def connect(comm: Communicator, group: WorkerGroup, placement: Placement) -> Clu
         from mpirobust.cluster.local import LocalCluster
 
         return LocalCluster(group)
-    vectors = group.config.algorithm.vectors_down()
-    if group.config.downlink.max_nbytes(vectors) + vectors * LENGTH.itemsize > _MOST_CODED:
-        raise SetupFault(f"[downlink]: the messages of a query may exceed {_MOST_CODED} bytes; leave it out")
+    expect_carried(group.config.downlink, group.config.algorithm.vectors_down())
     if not comm.is_root:
         return None
     from mpirobust.cluster.remote import RemoteCluster

@@ -51,10 +51,10 @@ class LocalCluster(Cluster):
         return measure(*self._group.tested(x, by_row))
 
     def smoothness(self, x: Vector) -> float:
-        return power_iteration(self._hessian(x), x.size, self._group.config.seed)
+        return power_iteration(self._hessian(x), x.size, self._group.config.wire.seed)
 
     def lambda_min(self, x: Vector) -> float:
-        return smallest_eigenvalue(self._hessian(x), x.size, self._group.config.seed)
+        return smallest_eigenvalue(self._hessian(x), x.size, self._group.config.wire.seed)
 
     def _hessian(self, x: Vector) -> Callable[[Vector], Vector]:
         """Return the product with the mean Hessian of the workers at `x`."""

@@ -43,6 +43,7 @@ from numpy.typing import NDArray
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.downlink import Downlink
 from mpirobust.comm.communicator import Communicator
+from mpirobust.errors import SetupFault
 from mpirobust.types import Vector
 
 
@@ -66,6 +67,7 @@ HEADER = np.dtype(
 Header: TypeAlias = np.void  # one HEADER
 SECONDS = np.dtype(("<f8", (2,)))  # compute and encode, after the messages of each rank
 LENGTH = np.dtype("<i4")  # of a message of the center
+_MOST_CODED = 2**31 - 1  # bytes: the header has 32 bits for them
 
 
 def most_up(round_limit: int, ranks: int) -> int:
@@ -77,6 +79,12 @@ def bytes_down(workers: int, query: Query) -> int:
     """Return the bytes of the header and the vectors, once for each worker; of their messages if they are coded."""
     coded = sum(LENGTH.itemsize + len(message) for message in query.coded)
     return workers * (HEADER.itemsize + (coded or sum(v.nbytes for v in query.vectors)))
+
+
+def expect_carried(downlink: Downlink, vectors: int) -> None:
+    """Raise `SetupFault` if the header of a coded query of so many vectors cannot say how long it is."""
+    if downlink.max_nbytes(vectors) + vectors * LENGTH.itemsize > _MOST_CODED:
+        raise SetupFault(f"[downlink]: the messages of a query may exceed {_MOST_CODED} bytes; leave it out")
 
 
 def _packed(coded: Sequence[bytes]) -> bytes:

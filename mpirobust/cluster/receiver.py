@@ -42,8 +42,7 @@ class RoundReceiver:
         self.present = np.ones(workers, dtype=bool)
         self.unreliable = config.byzantine.size
         self.forgotten = np.zeros(workers, dtype=bool)
-        names = [memory.name for memory in config.feedback.memories() if memory.at_center]
-        self.memory: CenterMemory = {name: np.zeros((workers, config.dim)) for name in names}
+        self.memory: CenterMemory = config.wire.center_memory(workers)
         self.attack_memory: Any = None
         self.downlink = config.downlink
         self._told: set[int] | None = None  # the kinds of query asked since ranks may hold others; None: they do not
@@ -60,13 +59,13 @@ class RoundReceiver:
             messages: one per worker, in worker order; empty for an absent worker.
             times: of the phases so far; forge is set here.
         """
-        config, codes = self._config, self._config.codes(round)
+        config, codes = self._config, self._config.wire.codes(round)
         began = perf_counter()
         if isinstance(config.attack, MessageAttack):
             messages = self.forged(config.attack, round, query.scale, judge, codes, messages)
         times.forge = perf_counter() - began
         inbox = self._inbox(codes, messages)
-        answers = config.feedback.receive(self.memory, inbox, query.scale, config.coin(round))
+        answers = config.wire.feedback.receive(self.memory, inbox, query.scale, config.wire.coin(round))
         down = bytes_down(int(self.present.sum()), self.crossing(query))
         if self._told is not None:
             self._told.add(query.kind)
@@ -110,16 +109,17 @@ class RoundReceiver:
 
         The attacker chooses the vectors that the rule will judge. `Feedback.aim` converts each to the vector to encode.
         """
-        config, feedback, coin = self._config, self._config.feedback, self._config.coin(round)
+        config, wire = self._config, self._config.wire
+        feedback, coin = wire.feedback, wire.coin(round)
         answers = feedback.receive(self._copied_memory(), self._inbox(codes, messages), 1.0, coin)
 
         def encode(worker: int, v: Vector, rng: np.random.Generator) -> bytes:
             aimed = feedback.aim(self.memory, worker, v, coin)
-            return config.norm_prefix(aimed) + codes.of(worker).encode(aimed, rng)
+            return wire.norm_prefix(aimed) + codes.of(worker).encode(aimed, rng)
 
         def measure(worker: int, message: bytes) -> float:
             code = codes.of(worker)
-            one = Inbox([message], config.dim, Codes(code, lambda _: code), config.norm)
+            one = wire.inbox(Codes(code, lambda _: code), [message])
             return feedback.measure(self.memory, worker, one, coin)
 
         def judged(sent: Sequence[Message]) -> Vector:
@@ -131,8 +131,8 @@ class RoundReceiver:
         spy = Spy(answers, messages, honest, byzantine, encode, measure, judged, one_code, self.attack_memory)
         sent = list(messages)
         for worker in byzantine.tolist():
-            forgery = attack.forge(worker, spy, stream(config.seed, worker, round, Purpose.FORGE))
-            sent[worker] = forgery[: config.message_limit() + 1]
+            forgery = attack.forge(worker, spy, stream(wire.seed, worker, round, Purpose.FORGE))
+            sent[worker] = forgery[: wire.message_limit() + 1]
         self.attack_memory = attack.remember(spy, sent)
         return sent
 
@@ -140,5 +140,4 @@ class RoundReceiver:
         return {name: rows.copy() for name, rows in self.memory.items()}
 
     def _inbox(self, codes: Codes, messages: Sequence[Message]) -> Inbox:
-        config = self._config
-        return Inbox(messages, config.dim, codes, config.norm, 1.0, config.weights)
+        return self._config.wire.inbox(codes, messages, self._config.weights)

@@ -94,10 +94,10 @@ class RemoteCluster(Cluster):
     def _prepare(self, placement: Placement) -> None:
         """Allocate the buffers for the present ranks."""
         self._placement = placement
-        self._channel = Channel(self._comm, self._config.dim, self._config.downlink)
+        self._channel = Channel(self._comm, self._config.wire.dim, self._config.downlink)
         self._hosted = np.array([len(workers) for workers in placement])
         self._order = [worker for workers in placement for worker in workers]  # in which messages are received
-        self._lengths = np.full(len(self._order), self._config.message_limit(), np.int64)
+        self._lengths = np.full(len(self._order), self._config.wire.message_limit(), np.int64)
         self._scores = np.zeros((len(self._order), SCORES))
         self._sums = np.zeros((len(self._order), SUMS))
         self._received = np.empty(0, np.uint8)
@@ -161,13 +161,13 @@ class RemoteCluster(Cluster):
         return measure(sums, told)
 
     def smoothness(self, x: Vector) -> float:
-        found = self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._config.seed))
+        found = self._of_one_hessian(lambda: power_iteration(self._hessian(x), x.size, self._config.wire.seed))
         if self.depleted:  # a step size derived from it would stay in the state, even with all workers again
             raise RankFault("too many workers were lost before the first round; another start has all of them again")
         return found
 
     def lambda_min(self, x: Vector) -> float:
-        return self._of_one_hessian(lambda: smallest_eigenvalue(self._hessian(x), x.size, self._config.seed))
+        return self._of_one_hessian(lambda: smallest_eigenvalue(self._hessian(x), x.size, self._config.wire.seed))
 
     def _of_one_hessian(self, work: Callable[[], float]) -> float:
         """Return the result of `work`; repeat it until all its products are over the same workers."""
@@ -216,10 +216,10 @@ class RemoteCluster(Cluster):
 
     def _memory_from(self, first: int, name: str, round: int) -> Generator[Vector, None, None]:
         """Yield a memory that the workers keep, beginning with the worker `first`."""
-        names = [memory.name for memory in self._config.feedback.memories()]
+        names = [memory.name for memory in self._config.wire.feedback.memories()]
         self._channel.memory(round, names.index(name), first)
         rank_of = {worker: rank for rank, workers in enumerate(self._placement) for worker in workers}
-        row = np.empty(self._config.dim)
+        row = np.empty(self._config.wire.dim)
         due = list(range(first, self._m))
         try:
             while due:
@@ -258,7 +258,7 @@ class RemoteCluster(Cluster):
                 return self._comm.confirm()
             except CommunicatorRevoked:
                 self._comm.recover()
-                self._channel = Channel(self._comm, self._config.dim, self._config.downlink)
+                self._channel = Channel(self._comm, self._config.wire.dim, self._config.downlink)
 
     def _repeated(self, call: Callable[[], T]) -> T:
         """Return the result of `call`, which is repeated after every rank failure."""
@@ -293,7 +293,7 @@ class RemoteCluster(Cluster):
         moved = [worker for worker in displaced(before, survivors) if worker in here]
         self._receiver.lose(absent, moved)
         if moved:
-            without = ", without what feedback had kept there" if self._config.feedback.memories() else ""
+            without = ", without what feedback had kept there" if self._config.wire.feedback.memories() else ""
             happened.append(f"{named('worker', moved)}: moved to other ranks{without}")
         if absent:
             happened.append(f"{named('worker', absent)}: absent from now on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from time import perf_counter
@@ -11,16 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.algorithms.base import Algorithm, Query
-from mpirobust.answers import NORM_PREFIX
 from mpirobust.attacks.base import Attack, DataAttack, MessageAttack, UpdateAttack, WireAttack
 from mpirobust.cluster.downlink import WHOLE, Downlink
-from mpirobust.compressors.base import Code, Codes, Compressor
-from mpirobust.feedback.base import Coin, Feedback, Half, Outgoing, WorkerMemory, halves
-from mpirobust.numerics.norms import q_norm
+from mpirobust.cluster.wire import Wire
+from mpirobust.feedback.base import Half, Outgoing, WorkerMemory, halves
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
-from mpirobust.streams import CENTER, Purpose, Streams, stream
-from mpirobust.types import Layout, Norm, OnFailure, Rows, Vector
+from mpirobust.streams import Purpose, Streams
+from mpirobust.types import OnFailure, Rows, Vector
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,10 @@ class WorkerConfig:
     """The configuration of all workers of a run, and of the center.
 
     Attributes:
-        seed: the seed of the run.
+        wire: the codes and the feedback.
         loss: the problem; each worker evaluates it on its own shard.
         algorithm: the method whose queries the workers answer.
-        compressor: of the messages, unless the feedback chooses another in some rounds.
-        norm: the norm by which the center sorts messages.
-        feedback: decides what is sent instead of an answer.
         lengths_vary: whether messages may differ in length, so that the lengths have to be sent as well.
-        layout: the parts of the vectors, of total length d.
         attack: the attack of the Byzantine workers; None if all are honest.
         byzantine: the numbers of the Byzantine workers, ascending.
         weights: how often each worker counts in the step and in the audit, shape (m,), float64: the objective is
@@ -46,14 +41,10 @@ class WorkerConfig:
         survives: whether the run continues if a rank fails: a round may then be repeated or discarded.
     """
 
-    seed: int
+    wire: Wire
     loss: Loss
     algorithm: Algorithm[Any]
-    compressor: Compressor
-    norm: Norm
-    feedback: Feedback
     lengths_vary: bool
-    layout: Layout
     attack: Attack | None
     byzantine: Rows
     weights: NDArray[np.float64]
@@ -63,65 +54,18 @@ class WorkerConfig:
     survives: bool = False
 
     @property
-    def dim(self) -> int:
-        """d, the length of the vectors."""
-        return self.layout.dim
-
-    @property
     def saved(self) -> tuple[Half, ...]:
         """The memories of the feedback that a checkpoint contains."""
-        return halves(self.feedback.memories(), forged=isinstance(self.attack, MessageAttack))
-
-    def codes(self, round: int) -> Codes:
-        """Return the codes of the messages of a round, as both ends draw them."""
-        at = self.feedback.choose(self.coin(round))
-        return Codes(self._common_codes[at], lambda worker: self.code(round, self._shared(round, worker)))
-
-    def code(self, round: int, shared: np.random.Generator) -> Code:
-        """Return the code of one message of a round.
-
-        Args:
-            shared: the stream that its worker shares with the center in this round.
-        """
-        at = self.feedback.choose(self.coin(round))
-        common = self._common_codes[at]
-        return self.compressors[at].draw(self.layout, shared) if common is None else common
-
-    @cached_property
-    def compressors(self) -> tuple[Compressor, ...]:
-        """The compressors that a round may use."""
-        return self.feedback.compressors(self.compressor)
-
-    @cached_property
-    def _common_codes(self) -> list[Code | None]:
-        """For each compressor its only code; None if it draws one for each message."""
-        layout, shared = self.layout, self._shared(0, 0)
-        return [None if each.draws_for_each() else each.draw(layout, shared) for each in self.compressors]
-
-    def _shared(self, round: int, worker: int) -> np.random.Generator:
-        return stream(self.seed, worker, round, Purpose.SHARED)
-
-    def coin(self, round: int) -> Coin:
-        """Return a function that makes the stream that all workers and the center share in a round."""
-        return lambda: stream(self.seed, CENTER, round, Purpose.COIN)
-
-    def norm_prefix(self, answer: Vector) -> bytes:
-        """Return the first bytes of a message: under Option I the norm of the answer (P1 Alg. 1 l. 1), else none."""
-        return np.array(q_norm(answer, self.norm.q), NORM_PREFIX).tobytes() if self.norm.claimed else b""
+        return halves(self.wire.feedback.memories(), forged=isinstance(self.attack, MessageAttack))
 
     def weight(self) -> float:
         """Return Σ w_i."""
         return float(self.weights.sum())
 
-    def message_limit(self) -> int:
-        """Return the length of the longest honest message in bytes."""
-        longest = max(each.max_nbytes(self.layout) for each in self.compressors)
-        return longest + (NORM_PREFIX.itemsize if self.norm.claimed else 0)
-
     @cached_property
     def round_limit(self) -> int:
         """The bytes of a round's messages at most: a tampered one may be a byte longer than the longest honest one."""
-        return self.weights.size * (self.message_limit() + 1)
+        return self.weights.size * (self.wire.message_limit() + 1)
 
 
 class Worker:
@@ -137,8 +81,7 @@ class Worker:
         self.index = index
         self.clean = clean
         self.test = test
-        names = [memory.name for memory in config.feedback.memories() if memory.at_worker]
-        self.memory: WorkerMemory = {name: np.zeros(config.dim) for name in names}
+        self.memory = config.wire.worker_memory()
         self._config = config
         self._streams: dict[Purpose, Streams] = {}
         self._last: tuple[int, bytes, WorkerMemory] | None = None  # a round, its message, the memory before it
@@ -190,26 +133,28 @@ class Worker:
         return answer
 
     def _encode(self, round: int, query: Query, answer: Vector) -> bytes:
-        """Encode, tamper if the attack says so, absorb what is sent: in this order for every feedback."""
         config = self._config
         outgoing = Outgoing(
             answer=answer,
             point=query.vectors[0],
             scale=query.scale,
-            code=config.code(round, self._stream(round, Purpose.SHARED)),
+            code=config.wire.code(round, self._stream(round, Purpose.SHARED)),
             rng=self._stream(round, Purpose.ENCODE),
-            q=config.norm.q,
+            q=config.wire.norm.q,
             again=lambda point: self._answer(round, replace(query, vectors=(point, *query.vectors[1:]))),
-            coin=config.coin(round),
+            coin=config.wire.coin(round),
         )
-        message, memory = config.feedback.encode(self.memory, outgoing)
-        message = config.norm_prefix(answer) + message
-        if isinstance(self._attack, WireAttack):
-            message = self._attack.tamper(message, self._stream(round, Purpose.TAMPER))[: config.message_limit() + 1]
-        self.memory = config.feedback.absorb(memory, message, outgoing)
+        message, self.memory = config.wire.encoded(self.memory, outgoing, self._tampering(round))
         return message
+
+    def _tampering(self, round: int) -> Callable[[bytes], bytes] | None:
+        """Return what the attack does with the message of a round; None if it leaves it alone."""
+        attack = self._attack
+        if not isinstance(attack, WireAttack):
+            return None
+        return lambda message: attack.tamper(message, self._stream(round, Purpose.TAMPER))
 
     def _stream(self, round: int, purpose: Purpose) -> np.random.Generator:
         if purpose not in self._streams:
-            self._streams[purpose] = Streams(self._config.seed, self.index, purpose)
+            self._streams[purpose] = Streams(self._config.wire.seed, self.index, purpose)
         return self._streams[purpose].of(round)

@@ -100,7 +100,7 @@ class WorkerGroup:
             return False
         X = worker.clean.X
         entries = X.nnz if hasattr(X, "nnz") else X.size
-        return bool(entries * self.config.dim > _MUCH * X.shape[1])
+        return bool(entries * self.config.wire.dim > _MUCH * X.shape[1])
 
     def set_workers(self, workers: Sequence[int]) -> None:
         """Host these workers and no others.

@@ -45,7 +45,7 @@ def serve(comm: Communicator, group: WorkerGroup, placement: Placement, feed: Ca
 
 
 def _until_dismissed(comm: Communicator, group: WorkerGroup, feed: Callable[[], None]) -> int:
-    channel = Channel(comm, group.config.dim, group.config.downlink)
+    channel = Channel(comm, group.config.wire.dim, group.config.downlink)
     while True:
         header, vectors = channel.receive()
         feed()
@@ -72,7 +72,7 @@ def _obey(comm: Communicator, group: WorkerGroup, header: Header, vectors: tuple
         case Command.CURVATURE:
             comm.sum_to_root(group.hessian_products(*vectors).parts)
         case Command.MEMORY:
-            name = group.config.feedback.memories()[int(header["kind"])].name
+            name = group.config.wire.feedback.memories()[int(header["kind"])].name
             for worker in group.workers:
                 if worker.index >= header["number"]:
                     comm.send(worker.memory_before(int(header["round"]))[name])

@@ -42,8 +42,9 @@ class Survivors:
 
 
 class Communicator(ABC):
-    """The processes of one job, numbered from 0, the root. Collective calls: all ranks make them in the same order.
+    """The processes of one job, or of a communicator of another program, numbered from 0, the root.
 
+    Collective calls: all ranks make them in the same order.
     There are two layers. The *buffer calls* are those of a round. If a rank fails, each of them but
     `report_failed_worker` and `recover` raises `CommunicatorRevoked`: not always on all ranks in the same call, but on
     each in this or a later one, so that all ranks reach `recover`. The calls on *bytes and faults* are for set-up and
@@ -54,7 +55,7 @@ class Communicator(ABC):
     Attributes:
         rank: the number of this process; recovery changes it.
         size: the number of processes; recovery changes it.
-        number: the launcher's number of this process; never changes.
+        number: the launcher's number of this process, or that in the program's communicator; never changes.
         numbers: the same of all ranks, in rank order; recovery changes it.
         survives: whether the MPI library survives a rank failure.
     """
@@ -85,6 +86,15 @@ class Communicator(ABC):
             mine: what this rank sends.
             into, counts: the receive buffer and the number of items that each rank sends; ignored but on the root.
             most: a bound on the items of all ranks together, the same on all, if they may be too many for one call.
+        """
+
+    @abstractmethod
+    def gather_to_all(self, mine: NDArray[Any], into: NDArray[Any], counts: NDArray[Any]) -> None:
+        """Collect the items of all ranks on every rank, in rank order.
+
+        Args:
+            mine: what this rank sends.
+            into, counts: the receive buffer and the number of items that each rank sends, the same on all.
         """
 
     @abstractmethod
@@ -122,7 +132,7 @@ class Communicator(ABC):
         Never reuse the buffers of the call that failed: the library may still write to them.
 
         Raises:
-            RankFault: the root failed; on one survivor, `ReportedFault` on the others.
+            RankFault: the root of a job failed; on one survivor, `ReportedFault` on the others.
             ReportedFault: the root is ending, with its exit code.
         """
 
@@ -228,3 +238,9 @@ def named(noun: str, numbers: Sequence[int]) -> str:
     ends = [number for number in numbers if number + 1 not in numbers]
     spans = (f"{start}" if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True))
     return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(spans)}"
+
+
+def by_rank(texts: Sequence[str]) -> str:
+    """Return what each rank says, in rank order, as one text that has each thing once, with the ranks that say it."""
+    speakers = {text: [rank for rank, own in enumerate(texts) if own == text] for text in dict.fromkeys(texts)}
+    return "; ".join(f"{named('rank', ranks)}: {text}" for text, ranks in speakers.items())

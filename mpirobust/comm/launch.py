@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.local import LocalCommunicator
-from mpirobust.errors import ReportedFault, SetupFault
+from mpirobust.errors import RankFault, ReportedFault, SetupFault
 
 # (size, rank) as set by Open MPI, MPICH and derivatives, MVAPICH, PALS, Flux and srun; the first that is set counts.
 _LAUNCHERS = [
@@ -112,6 +112,30 @@ def open_communicator() -> Communicator:
             f"the right --mpi"
         )
     return comm
+
+
+def communicator_of(comm: object) -> Communicator:
+    """Return a communicator of the same processes whose messages meet no others. Collective; theirs is left as it is.
+
+    Args:
+        comm: an intracommunicator of mpi4py, or a `Communicator`, which is returned.
+
+    Raises:
+        TypeError: it is neither.
+        RankFault: a rank of it has died; on all survivors.
+    """
+    if isinstance(comm, Communicator):
+        return comm
+    from mpi4py import MPI
+
+    if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
+        raise TypeError(f"expected an intracommunicator of mpi4py, not {comm!r}")
+    from mpirobust.comm.mpi import MpiCommunicator
+
+    made = MpiCommunicator(comm)
+    if made.size < comm.Get_size():
+        raise RankFault("a rank of the communicator has died; give comm.Shrink() in place of comm")
+    return made
 
 
 def meet(comm: Communicator) -> None:

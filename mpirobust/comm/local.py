@@ -32,6 +32,9 @@ class LocalCommunicator(Communicator):
         if into is not None:
             into[:] = mine
 
+    def gather_to_all(self, mine: NDArray[Any], into: NDArray[Any], counts: NDArray[Any]) -> None:
+        into[:] = mine
+
     def sum_to_root(self, parts: NDArray[np.int64]) -> None:
         pass
 

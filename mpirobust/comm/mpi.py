@@ -1,4 +1,4 @@
-"""The processes that mpirun or srun started."""
+"""The processes that mpirun or srun started, or those of a communicator of the program that calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ _LAST_SECONDS = 60  # for the other ranks to learn that the root ends
 
 
 class MpiCommunicator(Communicator):
-    """The surviving ranks of MPI_COMM_WORLD.
+    """The surviving ranks of MPI_COMM_WORLD, or of the communicator of another program.
+
+    Args:
+        comm: the other program's. Nothing is done with it but to make another from it, collectively. If its rank 0
+            fails, `recover` returns as for any other.
 
     Attributes:
         largest: bytes of one call. Counts are 32-bit in MPI-3, and mpi4py refuses what does not fit; some transports
@@ -35,10 +39,10 @@ class MpiCommunicator(Communicator):
 
     largest = 2**30
 
-    def __init__(self) -> None:
+    def __init__(self, comm: MPI.Intracomm | None = None) -> None:
         # The launcher decides: the ULFM calls exist, and return, even in libraries without fault tolerance.
         self.survives = survives_rank_failure()
-        self._recovery = Recovery(self.survives)
+        self._recovery = Recovery(self.survives, comm)
         self._renumber()
         self.number = self.rank
 
@@ -72,6 +76,20 @@ class MpiCommunicator(Communicator):
         into[: ends[0]] = mine
         for rank in range(1, self.size):
             self._receive(into[ends[rank - 1] : ends[rank]], rank)
+
+    def gather_to_all(self, mine: NDArray[Any], into: NDArray[Any], counts: NDArray[Any]) -> None:
+        with self._recovery.guard(mine, into, counts):
+            # Under ULFM, Open MPI's Allgatherv returns success and leaves the buffer as it is if rank 0 has failed.
+            if into.nbytes <= self.largest and not self.survives:
+                self._recovery.comm.Allgatherv(mine, [into, (counts, None)])
+                return
+            ends = np.cumsum(counts)
+            for rank, end in enumerate(ends.tolist()):
+                theirs = into.reshape(-1)[end - int(counts[rank]) : end]
+                if rank == self.rank:
+                    theirs[:] = mine
+                for part in self._parts(theirs):
+                    self._recovery.comm.Bcast(part, root=rank)
 
     def sum_to_root(self, parts: NDArray[np.int64]) -> None:
         with self._recovery.guard(parts):

@@ -54,6 +54,9 @@ _NO_WORKER = 2**31  # in a report, in place of a worker
 class Recovery:
     """The communicator of the surviving ranks, which each recovery replaces.
 
+    Args:
+        comm: of a program whose messages are not ours and which has no root; None for MPI_COMM_WORLD.
+
     Attributes:
         comm: the current communicator. Without survival (`mpirun` without `--with-ft ulfm`) it is never replaced.
         survives: whether the MPI library survives a rank failure.
@@ -61,11 +64,18 @@ class Recovery:
         numbers: the launcher's numbers of the surviving ranks.
     """
 
-    def __init__(self, survives: bool) -> None:
+    def __init__(self, survives: bool, comm: MPI.Intracomm | None = None) -> None:
         self.survives = survives
         self.active = True
+        self._rooted = comm is None
         # A duplicate separates our messages from all others; under ULFM there is none, because a rank may fail in Dup.
-        self.comm: MPI.Comm = MPI.COMM_WORLD if survives else MPI.COMM_WORLD.Dup()
+        # Another program's communicator must not be revoked: Shrink copies it, but for ranks that have failed.
+        if not survives:
+            self.comm: MPI.Comm = (comm or MPI.COMM_WORLD).Dup()
+        else:
+            self.comm = MPI.COMM_WORLD if comm is None else comm.Shrink()
+        if comm is not None:
+            self.comm.Set_errhandler(MPI.ERRORS_RETURN)
         self.numbers = list(range(self.comm.Get_size()))
         self._reports_follow = False
         self._failed_worker, self._exit_code = _NO_WORKER, 0  # the report of this rank
@@ -125,7 +135,7 @@ class Recovery:
         ranks = list(MPI.Group.Translate_ranks(self.comm.Get_group(), range(size), former))
         failed_ranks = [number for at, number in enumerate(self.numbers) if at not in ranks]
         self.numbers = [self.numbers[at] for at in ranks]
-        if ranks[0] != 0:
+        if self._rooted and ranks[0] != 0:
             if rank:
                 raise ReportedFault(Exit.LOST)
             raise RankFault("rank 0, the center, died; another start goes on from the newest checkpoint")

@@ -52,7 +52,7 @@ def loaded(module: str) -> Any:
     """
     if module not in sys.modules:
         import_module(module)
-        limit_threads()
+        ThreadpoolController().select(user_api="blas").limit(limits=1)
     return sys.modules[module]
 
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import chain
 from operator import index
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 
 from mpirobust.algorithms.base import State
 from mpirobust.errors import SetupFault, StorageFault
 from mpirobust.hdf5 import write_sealed
+from mpirobust.records.fields import arrays_of, read_fields
 from mpirobust.records.layout import FORMAT, KEPT, checkpoint_path, checkpoints, open_record
 from mpirobust.records.tables import expect_tables
 from mpirobust.records.trace import Tail
 from mpirobust.types import Held, Vector
 
-_NUMBERS: dict[Any, tuple[int, str]] = {int: (0, "i"), float: (0, "f"), bool: (0, "b")}
-_STORED = [np.dtype(each) for each in ("<f8", "<f4", "<i8", "?")]
 _OLD_MEMORY = "residuals"  # in earlier files, the one memory of the feedback
 
 
@@ -94,14 +93,14 @@ def save(
 
     def fill(file: Any) -> None:
         file.attrs.update(round=snapshot.round, plan_id=plan_id, workers=snapshot.tail["rounds"]["norms"].shape[1])
-        _write_fields(file, "state", snapshot.state)
+        _write(file, "state", snapshot.state)
         for table, columns in snapshot.tail.items():
             for column, rows in columns.items():
                 file.create_dataset(f"tail/{table}/{column}", data=rows)
         for kind, memory in snapshot.rule.items():
-            _write_fields(file, f"rule/{kind}", memory)
+            _write(file, f"rule/{kind}", memory)
         if snapshot.attack is not None:
-            _write_fields(file, "attack", snapshot.attack)
+            _write(file, "attack", snapshot.attack)
         for kind, held in snapshot.held.items():
             for number, w in enumerate(held):
                 file.create_dataset(f"downlink/{kind}/{number}", data=w)
@@ -184,14 +183,14 @@ def load(path: Path, schema: Schema, dim: int | None = None, *, verify: bool = T
         if path != checkpoint_path(path.parent, round):
             raise SetupFault(f"{path}: is the checkpoint of round {round}")
         length = file["state/x"].size if dim is None else dim
-        state = _read_fields(file, "state", schema.state, length)
+        state = read_fields(file, "state", schema.state, length)
         if not np.isfinite(state.x).all():
             raise ValueError("state/x is not finite")
         kinds = list(file["rule"]) if schema.rule is not None and "rule" in file else []
-        rule = {int(kind): _read_fields(file, f"rule/{kind}", schema.rule, length) for kind in kinds}
+        rule = {int(kind): read_fields(file, f"rule/{kind}", schema.rule, length) for kind in kinds}
         attack = None
         if schema.attack is not None and "attack" in file:
-            attack = _read_fields(file, "attack", schema.attack, length)
+            attack = read_fields(file, "attack", schema.attack, length)
         held = _read_held(file, length) if schema.holds else {}
         tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
         workers = int(file.attrs.get("workers", tail["rounds"]["norms"].shape[1]))
@@ -230,38 +229,9 @@ def _expect_memory(rows: Any, workers: int, byzantine: Collection[int]) -> None:
             raise ValueError(f"{rows.name} of worker {worker} is not finite")
 
 
-def expect_storable(cls: type) -> None:
-    """Raise `ValueError` unless every field of the dataclass is declared as a vector or a number."""
-    for name, hint in get_type_hints(cls).items():
-        if _declared_as(hint) is None:
-            raise ValueError(f"{cls.__name__}.{name} is neither a vector, nor an int, a float or a bool")
-
-
-def _declared_as(hint: Any) -> tuple[int, str] | None:
-    """Return the number of dimensions and the kind of dtype in which a field is stored; None if it cannot be."""
-    if (get_origin(hint) or hint) is np.ndarray:
-        return 1, "f"
-    return _NUMBERS.get(hint)
-
-
-def _write_fields(file: Any, group: str, value: Any) -> None:
-    hints = get_type_hints(type(value))
-    for each in fields(value):
-        data, declared = np.asarray(getattr(value, each.name)), hints[each.name]
-        file.create_dataset(f"{group}/{each.name}", data=data.astype(declared) if declared in _NUMBERS else data)
-
-
-def _read_fields(file: Any, group: str, cls: Any, length: int) -> Any:
-    """Return an instance of the dataclass `cls`, whose vectors are of this length, or empty but for `x`."""
-    values, hints = {}, get_type_hints(cls)
-    for each in fields(cls):
-        name, value = f"{group}/{each.name}", file[f"{group}/{each.name}"][()]
-        if (np.ndim(value), value.dtype.kind) != _declared_as(hints[each.name]) or value.dtype not in _STORED:
-            raise ValueError(f"{name} is not of type {each.type}")
-        if value.ndim and value.size != length and (value.size or each.name == "x"):
-            raise ValueError(f"{name} is not of length {length}")
-        values[each.name] = value if value.ndim else value.item()
-    return cls(**values)
+def _write(file: Any, group: str, value: Any) -> None:
+    for name, data in arrays_of(value).items():
+        file.create_dataset(f"{group}/{name}", data=data)
 
 
 def _read_held(file: Any, length: int) -> Held:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from mpirobust import kernels
 from mpirobust.aggregators.base import share
-from mpirobust.answers import NORM_PREFIX
 from mpirobust.catalog import Origin
 from mpirobust.cluster.protocol import HEADER, LENGTH
 from mpirobust.cluster.worker_group import MOST_KEPT
@@ -104,8 +103,8 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
     m, facts = plan.workers, dataset.facts
     layout = plan.problem.layout(facts.features)
     dim = layout.dim
-    longest, fixed_length = plan.code_lengths(layout)
-    up = longest + (NORM_PREFIX.itemsize if plan.algorithm.norm().claimed else 0)
+    wire = plan.wire(layout)
+    up, fixed_length = wire.message_limit(), wire.fixed_length()
     start = Start(plan, dataset, dealt)
     delta = contraction(start)
     beta = plan.aggregator.tolerates()

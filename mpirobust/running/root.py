@@ -13,13 +13,14 @@ from mpirobust.aggregators.base import Oracle
 from mpirobust.attacks.base import MessageAttack
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
-from mpirobust.comm.communicator import named
+from mpirobust.comm.communicator import by_rank, named
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import DataFault, Exit, Fault, PlanFault, SetupFault
 from mpirobust.numerics import blas
 from mpirobust.observers.base import RunContext, Status, Watch
 from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, run_folder
+from mpirobust.records.fields import expect_storable
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
 from mpirobust.records.tables import open_trace
@@ -147,7 +148,7 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
     if not facts["blas"] and not setup.quiet:
         say("note: no BLAS is recognised, so its threads are not limited: set OMP_NUM_THREADS=1, or the bits may vary")
     if blas.mixed(facts["blas"]) and not setup.quiet:
-        say(f"note: the ranks use different kernels of BLAS, so the bits depend on who hosts whom: {_by_rank(kernels)}")
+        say(f"note: the ranks use different kernels of BLAS, so the bits depend on who hosts whom: {by_rank(kernels)}")
     if sources := plan.record().sources:
         facts["sources"] = "\n".join(f"{table} {digest}" for table, digest in sources.items())
     trace = Trace(plan.workers, plan.byzantine(), facts)
@@ -170,12 +171,6 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)
     run_folder.prune(folder, after=found.round)  # the damaged ones, which `prepare` passed over
     return Start(lock, found, trace)
-
-
-def _by_rank(kernels: Sequence[str]) -> str:
-    """Return the kernels, each with the ranks that use them, as text."""
-    users = {text: [rank for rank, own in enumerate(kernels) if own == text] for text in dict.fromkeys(kernels)}
-    return "; ".join(f"{named('rank', ranks)}: {text}" for text, ranks in users.items())
 
 
 def run_rounds(
@@ -258,7 +253,7 @@ def _schema(plan: Plan) -> checkpoint.Schema:
     ]:
         if kept is not None:
             try:
-                checkpoint.expect_storable(kept)
+                expect_storable(kept)
             except (NameError, TypeError, ValueError) as error:
                 raise PlanFault(f"{table}.kind", f"what it keeps between rounds cannot be stored: {error}") from error
     plan_id = hashlib.sha256(plan.record().identity().encode()).hexdigest()

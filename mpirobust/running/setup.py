@@ -153,16 +153,12 @@ def worker_config(
 ) -> WorkerConfig:
     """Return the configuration of every worker of the plan; see `WorkerConfig` and `Downlink` for the arguments."""
     bad = plan.byzantine()
-    _, fixed_length = plan.code_lengths(layout)
+    wire = plan.wire(layout)
     return WorkerConfig(
-        seed=plan.seed,
+        wire=wire,
         loss=plan.problem,
         algorithm=plan.algorithm,
-        compressor=plan.compressor,
-        norm=plan.algorithm.norm(),
-        feedback=plan.feedback,
-        lengths_vary=isinstance(plan.attack, WireAttack) or not fixed_length,
-        layout=layout,
+        lengths_vary=isinstance(plan.attack, WireAttack) or not wire.fixed_length(),
         attack=plan.attack,
         byzantine=bad,
         weights=weights,
@@ -192,9 +188,9 @@ def _restore_memories(path: Path, config: WorkerConfig, workers: Sequence[Worker
     from mpirobust.records.checkpoint import load_memory  # h5py: only ranks that resume need it
 
     indices = [worker.index for worker in workers]
-    for memory in config.feedback.memories():
+    for memory in config.wire.feedback.memories():
         if memory.at_worker:
             labels = [half.label for half in config.saved if half.name == memory.name]
-            rows = load_memory(path, labels[::-1], indices, config.dim)  # the workers' own half, if there is one
+            rows = load_memory(path, labels[::-1], indices, config.wire.dim)  # the workers' own half, if there is one
             for worker, row in zip(workers, rows, strict=True):
                 worker.memory = {**worker.memory, memory.name: row}

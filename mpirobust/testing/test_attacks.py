@@ -111,7 +111,7 @@ def honest_round(attack: Attack, compressor: Compressor, size: float = 1.0, **fi
 def sent_by_the_rules(game: Round) -> list[Message]:
     """The center receives own bytes of the Byzantine, of a length that may be, the same every time."""
     before = list(map(bytes, game.due))
-    sent, limit = game.forged(), game.config.message_limit()
+    sent, limit = game.forged(), game.config.wire.message_limit()
     assert list(map(bytes, game.due)) == before
     assert sent == game.forged()
     for worker, message in enumerate(sent):
@@ -201,7 +201,7 @@ class Flood(MessageAttack):
 def test_what_is_forged_is_cut_one_byte_above_the_longest_honest_message() -> None:
     game = honest_round(Flood(alpha=0.2), L1QSGD())
     sent = game.forged()
-    assert [len(sent[worker]) for worker in game.config.byzantine] == [game.config.message_limit() + 1] * 2
+    assert [len(sent[worker]) for worker in game.config.byzantine] == [game.config.wire.message_limit() + 1] * 2
     assert not game.inbox(sent).sound[game.config.byzantine].any()
 
 

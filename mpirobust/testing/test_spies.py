@@ -164,7 +164,7 @@ def test_who_adheres_sends_the_code_of_some_vector(attack: Attack) -> None:
         local = LocalRun(plan)
         assert local.byzantine.any()
         for t in range(3):
-            answers = local.ask(t, Query((np.ones(local.config.dim),))).answers
+            answers = local.ask(t, Query((np.ones(local.config.wire.dim),))).answers
             assert answers.sound.all(), plan.compressor
 
 
@@ -175,7 +175,7 @@ def test_every_kind_that_does_not_adhere_is_caught_at_it() -> None:
         for plan in plans(attack):
             local = LocalRun(plan)
             for t in range(3):
-                answers = local.ask(t, Query((np.ones(local.config.dim),))).answers
+                answers = local.ask(t, Query((np.ones(local.config.wire.dim),))).answers
                 if not answers.sound.all():
                     assert answers.sound[~local.byzantine].all()
                     caught.add(type(attack))

@@ -19,9 +19,11 @@ from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.connect import connect
 from mpirobust.cluster.local import LocalCluster
 from mpirobust.cluster.placement import assign_workers
+from mpirobust.cluster.wire import Wire
 from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.cluster.worker_loop import serve
+from mpirobust.comm.launch import communicator_of
 from mpirobust.compressors.topk import TopK
 from mpirobust.errors import ReportedFault, SetupFault
 from mpirobust.feedback.residual import Residual
@@ -44,13 +46,13 @@ class _Narrow:
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._comm, name)
-        if name not in ("Bcast", "Gatherv", "Reduce", "Send", "Recv"):
+        if name not in ("Bcast", "Gatherv", "Allgatherv", "Reduce", "Send", "Recv"):
             return call
 
         def checked(*given: Any, **where: Any) -> None:
             buffers = [part for each in given for part in (each if isinstance(each, list) else [each])]
             for buffer in buffers:
-                if isinstance(buffer, np.ndarray) and (name != "Gatherv" or buffer.dtype == np.uint8):
+                if isinstance(buffer, np.ndarray) and (not name.endswith("atherv") or buffer.dtype == np.uint8):
                     assert buffer.nbytes <= self._most, (name, buffer.shape)
             call(*given, **where)
 
@@ -72,14 +74,10 @@ def comm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mpi
 def group_of(workers: Sequence[int]) -> WorkerGroup:
     algorithm = FirstOrder(rounds=3, step=0.1)
     config = WorkerConfig(
-        seed=5,
+        wire=Wire(5, flat(_DIM), TopK(k=4), Norm(), Residual()),
         loss=RobustRegression(),
         algorithm=algorithm,
-        compressor=TopK(k=4),
-        norm=Norm(),
-        feedback=Residual(),
         lengths_vary=True,
-        layout=flat(_DIM),
         attack=Garbage(alpha=0.2),
         byzantine=np.array([3]),
         weights=np.arange(1.0, 1 + _WORKERS),
@@ -108,6 +106,44 @@ def test_bytes_reach_every_rank_and_come_back_by_rank(comm: MpiCommunicator) -> 
     gathered = comm.gather_bytes(b"x" * comm.rank)
     if comm.rank == 0:
         assert gathered == [b"x" * rank for rank in range(comm.size)]
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("longest", [3, 50])
+def test_every_rank_gets_the_items_of_all(comm: MpiCommunicator, longest: int) -> None:
+    counts = np.array([(rank + 1) % longest for rank in range(comm.size)])
+    mine, into = np.full(counts[comm.rank], comm.rank, np.uint8), np.zeros(counts.sum(), np.uint8)
+    comm.gather_to_all(mine, into, counts)
+    np.testing.assert_array_equal(into, np.repeat(np.arange(comm.size), counts))
+
+
+@pytest.mark.mpi
+def test_the_communicator_of_a_program_is_left_as_it_is() -> None:
+    """Ours is another one on the same ranks, in their order, and leaves other ranks and messages alone."""
+    from mpi4py import MPI
+
+    world = MPI.COMM_WORLD
+    theirs = world.Split(world.rank % 2, key=-world.rank)
+    handler = theirs.Get_errhandler()
+    ours = communicator_of(theirs)
+    assert (ours.rank, ours.size, ours.number) == (theirs.rank, theirs.size, theirs.rank)
+    pending = theirs.Irecv(np.zeros(1), source=MPI.ANY_SOURCE, tag=MPI.ANY_TAG)
+    into = np.zeros(ours.size, np.int64)
+    ours.gather_to_all(np.array([world.rank]), into, np.ones(ours.size, np.int64))
+    np.testing.assert_array_equal(into, np.arange(world.size)[world.rank % 2 :: 2][::-1])
+    assert not pending.Test()
+    pending.Cancel()
+    pending.Wait()
+    assert theirs.Get_errhandler() == handler
+
+
+@pytest.mark.mpi
+def test_what_is_no_intracommunicator_is_refused() -> None:
+    from mpi4py import MPI
+
+    for other in (None, MPI.COMM_NULL, MPI.GROUP_EMPTY, 3):
+        with pytest.raises(TypeError, match="expected an intracommunicator of mpi4py"):
+            communicator_of(other)
 
 
 @pytest.mark.mpi

@@ -38,7 +38,7 @@ def test_both_ends_keep_the_same_state_and_it_nears_the_answer(compressor: dict[
 def test_what_crosses_is_counted_not_what_is_judged() -> None:
     local = LocalRun(regression_plan(feedback="difference", compressor={"kind": "topk", "k": 2}))
     exchange = local.ask(0, Query((local.x0,)))
-    assert exchange.bytes_up == 6 * local.config.message_limit()
+    assert exchange.bytes_up == 6 * local.config.wire.message_limit()
 
 
 def test_garbage_leaves_the_state_where_it_is_and_is_not_judged() -> None:

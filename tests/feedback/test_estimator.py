@@ -36,7 +36,7 @@ def test_workers_and_center_toss_the_same_coin() -> None:
     lengths = [local.ask(t, Query((x,))).bytes_up // 6 for t, x in enumerate(points(20))]
     assert lengths == [64 if in_full(t) else 9 for t in range(20)]
     assert set(lengths) == {9, 64}
-    assert local.config.message_limit() == 64
+    assert local.config.wire.message_limit() == 64
     assert local.config.lengths_vary
 
 

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.wire import Wire
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.compressors.base import Compressor
 from mpirobust.feedback.base import Feedback
@@ -17,11 +18,8 @@ from mpirobust.types import Norm, flat
 
 def receiver(compressor: Compressor, dim: int, m: int, feedback: Feedback, norm: Norm) -> RoundReceiver:
     """What receives the messages of `m` workers, of whom the plan says that all are honest."""
-    weights = np.ones(m)
-    changed = replace(
-        _config(), seed=1, compressor=compressor, norm=norm, layout=flat(dim), feedback=feedback, weights=weights
-    )
-    return RoundReceiver(changed, m)
+    wire = Wire(1, flat(dim), compressor, norm, feedback)
+    return RoundReceiver(replace(_config(), wire=wire, weights=np.ones(m)), m)
 
 
 @cache

@@ -18,6 +18,7 @@ from mpirobust.errors import Malformed
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.difference import Difference
 from mpirobust.feedback.none import NoFeedback
+from mpirobust.reducer.settings import Mode as ReducerMode
 from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
 from mpirobust.testing.examples import EXAMPLES, components, fitting
@@ -25,6 +26,7 @@ from mpirobust.testing.support.attack_rounds import vectors
 from mpirobust.testing.support.codes import drawn, inbox_of, length
 from mpirobust.testing.support.judging import judged
 from mpirobust.types import Message, Norm, Vector
+from tests.fuzz import reducers
 from tests.fuzz.config import receiver
 
 ORDERS = (1.0, 2.0, np.inf, 1.5)
@@ -189,6 +191,15 @@ def _honest(case: Case, v: NDArray[np.float64], worker: int, round: int, norm: N
     return claim + code.encode(v, stream(1, worker, round, Purpose.ENCODE))
 
 
+_REDUCERS: list[tuple[ReducerMode, Feedback]] = [("center", NoFeedback()), ("symmetric", Difference())]
+
+
+def reducers_take(case: Case, message: bytes, mode: ReducerMode, feedback: Feedback) -> None:
+    """A reducer that gets the message, and one that takes its last byte for what tells of a failure."""
+    for packet in (message + b"\1", message):
+        reducers.reducer_takes(case.compressor, case.dim, packet, feedback, mode)
+
+
 @dataclass(frozen=True)
 class Mode:
     """One thing that is done with a message."""
@@ -203,4 +214,5 @@ MODES = [
     *(Mode(partial(rounds_take, feedback=feedback, norm=Norm())) for feedback in components("feedback").values()),
     Mode(partial(rounds_take, feedback=NoFeedback(), norm=Norm(2.0, claimed=True)), claimed=True),
     Mode(partial(rounds_take, feedback=Difference(), norm=Norm(np.inf))),
+    *(Mode(partial(reducers_take, mode=mode, feedback=feedback)) for mode, feedback in _REDUCERS),
 ]

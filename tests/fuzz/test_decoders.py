@@ -12,8 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpirobust.compressors.qsgd import QSGD
+from mpirobust.feedback.none import NoFeedback
+from mpirobust.reducer.settings import Mode as ReducerMode
 from mpirobust.testing.examples import EXAMPLES
 from mpirobust.types import flat
+from tests.fuzz import reducers
 from tests.fuzz.decoders import MODES, Case, Mode, cases, vector_or_malformed
 from tests.fuzz.mutations import mutated
 from tests.fuzz.targets import TARGETS
@@ -44,6 +48,13 @@ def test_memory_and_steps_are_bounded(name: str) -> None:
         memory, steps = _cost(case, mutated(rng.choice(honest), rng))
         assert memory <= 2 * most[0] + 40 * room + 2**16
         assert steps <= 4 * most[1] + 500
+
+
+@pytest.mark.parametrize("mode", ["center", "symmetric"])
+@pytest.mark.parametrize("claim", [0, -1, 1, 2**31, 2**62, -(2**63), 7])
+def test_no_claimed_length_takes_memory_or_stops_a_reducer(claim: int, mode: ReducerMode) -> None:
+    packet = bytes(range(1, 9))
+    reducers.reducer_takes(QSGD(levels=4), 9, packet, NoFeedback(), mode, claim)
 
 
 def _cost(case: Case, message: bytes) -> tuple[int, int]:

@@ -69,3 +69,21 @@ after = [each["num_threads"] for each in threadpool_info()]
 assert len(after) > before and set(after) == {{1}}, after
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
+
+
+def test_in_a_program_of_others_a_blas_has_one_thread_for_a_while_only() -> None:
+    """And nothing else changes: not even OpenMP, which a program may use in its own libraries."""
+    code = """
+import numpy as np
+from threadpoolctl import threadpool_info
+from mpirobust.numerics.blas import OneThread
+from mpirobust.numerics.eigenvalues import gram_norm
+def threads():
+    return [each["num_threads"] for each in threadpool_info()]
+before, one = threads(), OneThread()
+with one.held():
+    assert set(threads()) == {1}
+    gram_norm(np.eye(600), np.eye(600))  # loads the BLAS of SciPy
+assert set(before) == {2} and threads()[: len(before)] == before, (before, threads())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})

@@ -15,6 +15,7 @@ from mpirobust.aggregators.mean import Mean
 from mpirobust.answers import Inbox
 from mpirobust.attacks.base import Attack, MessageAttack
 from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.wire import Wire
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.compressors.base import Code, Compressor
 from mpirobust.compressors.identity import Identity
@@ -60,11 +61,13 @@ class Round:
         m, dim = vectors.shape
         self.config = replace(
             _config(),
-            seed=SEED,
-            compressor=compressor or Identity(),
-            norm=norm or Norm(),
-            layout=flat(dim),
-            feedback=NoFeedback() if states is None else Difference(),
+            wire=Wire(
+                SEED,
+                flat(dim),
+                compressor or Identity(),
+                norm or Norm(),
+                NoFeedback() if states is None else Difference(),
+            ),
             attack=attack,
             byzantine=byzantine(attack, m, SEED),
             weights=np.ones(m),
@@ -75,12 +78,12 @@ class Round:
             self.receiver.restore("state", states)
         self.judge = bound(Mean(), None, Context())
         self.attack_memory: Any = None
-        self._codes = self.config.codes(ROUND)
+        self._codes = self.config.wire.codes(ROUND)
         self.honest = np.setdiff1d(np.arange(m), self.config.byzantine)
         self.due: list[Message] = []
         for worker, v in enumerate(vectors):
             step = v if states is None else v - states[worker]
-            message = self.config.norm_prefix(v) + self._code(worker).encode(
+            message = self.config.wire.norm_prefix(v) + self._code(worker).encode(
                 step, stream(SEED, worker, ROUND, Purpose.ENCODE)
             )
             self.due.append(memoryview(bytearray((instead or {}).get(worker, message))))  # as cut from a buffer
@@ -89,19 +92,19 @@ class Round:
         """Return the messages that the center receives."""
         assert isinstance(self.config.attack, MessageAttack)
         self.receiver.attack_memory = self.attack_memory
-        codes = self.config.codes(ROUND)
+        codes = self.config.wire.codes(ROUND)
         return self.receiver.forged(self.config.attack, ROUND, 1.0, self.judge, codes, self.due)
 
     def inbox(self, messages: list[Message]) -> Inbox:
         """Return the answers that the rule judges when these are sent."""
-        crossed = Inbox(messages, self.config.dim, self._codes, self.config.norm)
+        crossed = self.config.wire.inbox(self._codes, messages)
         if self.states is None:
             return crossed
         moved: list[Message] = [b""] * len(messages)
         for worker in np.flatnonzero(crossed.sound).tolist():
             step = self._code(worker).decode(messages[worker])
             moved[worker] = (self.states[worker] + step).tobytes()
-        return inbox_of(moved, self.config.dim, Identity(), self.config.norm)
+        return inbox_of(moved, self.config.wire.dim, Identity(), self.config.wire.norm)
 
     def _code(self, worker: int) -> Code:
         return self._codes.of(worker)

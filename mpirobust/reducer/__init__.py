@@ -1,0 +1,1 @@
+"""The robust compressed collective for training loops of other programs."""

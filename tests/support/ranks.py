@@ -1,0 +1,124 @@
+"""Ranks that are threads of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.comm.communicator import Communicator, Survivors
+
+T = TypeVar("T")
+
+
+def together(size: int, program: Callable[[Communicator], T]) -> list[T]:
+    """Run `program` on so many ranks and return what it returns on each; raise if it raises on one."""
+    board = _Board(size)
+
+    def of(rank: int) -> T:
+        try:
+            return program(ThreadCommunicator(rank, board))
+        except BaseException:
+            board.barrier.abort()  # nobody waits for this rank
+            raise
+
+    with ThreadPoolExecutor(size) as pool:
+        return [each.result() for each in [pool.submit(of, rank) for rank in range(size)]]
+
+
+class _Board:
+    """Where each rank lays down what it sends in a collective call."""
+
+    def __init__(self, size: int) -> None:
+        self.barrier = Barrier(size)
+        self.slots: list[Any] = [None] * size
+
+
+class ThreadCommunicator(Communicator):
+    """One of the ranks; none of them fails."""
+
+    survives = False
+
+    def __init__(self, rank: int, board: _Board) -> None:
+        self.rank = self.number = rank
+        self.size = len(board.slots)
+        self.numbers = range(self.size)
+        self._board = board
+
+    def _all(self, mine: T) -> list[T]:
+        self._board.slots[self.rank] = mine
+        self._board.barrier.wait()
+        everything = list(self._board.slots)
+        self._board.barrier.wait()
+        return everything
+
+    def broadcast(self, buffer: NDArray[Any]) -> None:
+        buffer[...] = self._all(buffer.copy())[0]
+
+    def gather(
+        self,
+        mine: NDArray[Any],
+        into: NDArray[Any] | None = None,
+        counts: NDArray[Any] | None = None,
+        most: int = 0,
+    ) -> None:
+        everything = self._all(mine)
+        if self.is_root and into is not None and counts is not None:
+            assert [each.size for each in everything] == list(counts)
+            into[...] = np.concatenate(everything).reshape(into.shape)
+
+    def gather_to_all(self, mine: NDArray[Any], into: NDArray[Any], counts: NDArray[Any]) -> None:
+        everything = self._all(mine)
+        assert [each.size for each in everything] == list(counts)
+        into[...] = np.concatenate(everything).reshape(into.shape)
+
+    def sum_to_root(self, parts: NDArray[np.int64]) -> None:
+        total = sum(self._all(parts.copy()))
+        if self.is_root:
+            parts[...] = total
+
+    def minimum(self, value: int) -> int:
+        return min(self._all(value))
+
+    def confirm(self) -> None:
+        self._all(None)
+
+    def send(self, vector: NDArray[Any]) -> None:
+        raise NotImplementedError
+
+    def receive(self, vector: NDArray[Any], rank: int) -> None:
+        raise NotImplementedError
+
+    def report_failed_worker(self, worker: int) -> None:
+        raise NotImplementedError
+
+    def recover(self) -> Survivors:
+        raise NotImplementedError
+
+    def abort(self, code: int) -> None:
+        raise NotImplementedError
+
+    def leave(self, code: int) -> NoReturn:
+        raise NotImplementedError
+
+    def versions(self) -> dict[str, str]:
+        return {}
+
+
+def raised(work: Callable[[], object]) -> Exception:
+    """Return what `work` raises."""
+    try:
+        work()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def one_of_all(values: Sequence[T]) -> T:
+    """Return the one value that all ranks have."""
+    assert all(value == values[0] for value in values), values
+    return values[0]
