@@ -25,6 +25,7 @@ from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.audit import Audits
 from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
+from mpirobust.outside import Origin
 from mpirobust.problems.base import Loss
 from mpirobust.records.plan_record import PlanRecord
 from mpirobust.records.provenance import Records
@@ -142,6 +143,7 @@ class Plan:
             raise PlanFault("workers", f"{self.workers} workers for {rows.size} training rows; at most one per row")
         with _inside("problem"):
             self.problem.admit(facts.classes)
+            self.problem.admit_rows(facts.features, facts.classes)
         if (dim := self.problem.layout(facts.features).dim) >= 2**48:
             raise PlanFault("problem", f"a model of {dim:.2g} parameters fits into no memory")
         with _inside("compressor"):
@@ -200,7 +202,7 @@ class Plan:
         observers = {name: catalog.with_kind(each) for name, each in table.pop(_OBSERVERS).items()}
         return {**table, **({_OBSERVERS: observers} if observers else {})}
 
-    def origins(self) -> dict[str, catalog.Origin]:
+    def origins(self) -> dict[str, Origin]:
         """Return where the kinds from outside the package come from, by their table."""
         return catalog.origins(self)
 

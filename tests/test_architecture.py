@@ -19,7 +19,19 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
+    [
+        "types",
+        "errors",
+        "components",
+        "outside",
+        "files",
+        "hdf5",
+        "round_times",
+        "stop_rules",
+        "terminal",
+        "time_limit",
+        "toml",
+    ],
     ["streams", "comm"],
     ["kernels", "numerics"],
     ["shard"],
@@ -155,7 +167,19 @@ print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name],
 """
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
-    *("answers", "catalog", "cli", "components", "errors", "files", "options", "plan", "round_times", "shard"),
+    *(
+        "answers",
+        "catalog",
+        "cli",
+        "components",
+        "errors",
+        "files",
+        "options",
+        "outside",
+        "plan",
+        "round_times",
+        "shard",
+    ),
     *("stop_rules", "streams", "terminal", "time_limit", "types", "kernels", "numerics", "comm"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan

@@ -60,6 +60,10 @@ class Loss(ABC):
         """Raise `PlanFault` if data with that many classes (0: real targets) do not fit."""
         return
 
+    def admit_rows(self, features: int, classes: int) -> None:
+        """Raise `PlanFault` if rows of so many numbers do not fit; called after `admit`."""
+        return
+
     @abstractmethod
     def value(self, x: Vector, shard: Shard) -> float:
         """Return `F_i(x)`."""

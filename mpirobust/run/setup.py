@@ -37,7 +37,7 @@ class RunRequest:
         quiet: whether to print no notes and no progress.
         ends: when the job must have ended, on `time.monotonic` of the center's machine; None for never.
         limit: where `ends` comes from, for messages.
-        allowed: the kinds from outside the package that may be imported if `plan` is None; see `catalog.only`.
+        allowed: the kinds from outside the package that may be imported if `plan` is None; see `outside.only`.
         threads: of each rank; None for its share of the cores, or one if its workers have little work.
     """
 
@@ -177,7 +177,7 @@ def _expect_same_sources(plan: Plan, sources: dict[str, str]) -> None:
     """Raise `SetupFault` if the source of a kind from outside is not the same here as at the center."""
     for table, origin in plan.origins().items():
         if origin.sha256 != sources[table]:
-            raise SetupFault(f"{table}.kind: {origin.file} on {platform.node()} is not the file that the center has")
+            raise SetupFault(f"{table}: {origin.file} on {platform.node()} is not the file that the center has")
 
 
 def _held(setup: RunSetup, plan: Plan, dim: int) -> Held:

@@ -30,7 +30,7 @@ def test_another_source_on_a_rank_than_at_the_center_is_refused(plan: Path) -> N
     setup = root.prepare(RunRequest(plan, out=plan.parent / "out", quiet=True), 1)
     assert [*setup.sources] == ["aggregator"]
     assert build_rank(setup, range(6), survives=False).plan.workers == 6
-    with pytest.raises(SetupFault, match=r"aggregator\.kind: .*rules\.py on .* is not the file that the center"):
+    with pytest.raises(SetupFault, match=r"aggregator: .*rules\.py on .* is not the file that the center"):
         build_rank(replace(setup, sources={"aggregator": "0" * 64}), range(6), survives=False)
 
 
