@@ -54,6 +54,7 @@ class Plan:
     weigh: Literal["equal", "rows"] = "equal"
     on_failure: OnFailure = "drop"
     center_rows: Annotated[int, Field(ge=0, le=MOST)] = 0
+    start: str | None = None
     data: Source
     problem: Loss
     algorithm: Algorithm[Any]

@@ -22,6 +22,7 @@ from mpirobust.reports.constants import Start, contraction
 from mpirobust.reports.cubic_check import cubic_regime
 from mpirobust.reports.rate_check import rates
 from mpirobust.reports.theorem_check import regime
+from mpirobust.run import starting
 from mpirobust.types import Layout, Rows
 
 
@@ -49,7 +50,8 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
     longest, fixed_length = plan.code_lengths(layout)
     up = longest + (NORM_PREFIX.itemsize if plan.algorithm.norm().claimed else 0)
     at_most = "" if fixed_length else "at most "
-    start = Start(plan, dataset, dealt)
+    file = None if plan.start is None else starting.file_of(plan.start, str(path))
+    start = Start(plan, dataset, dealt, None if file is None else starting.taken(file, layout))
     delta = contraction(start)
     said = cubic_regime(start, dealt, delta) or [*regime(plan, dealt, delta), *rates(start, dealt, delta)]
     bad = plan.byzantine()
@@ -71,6 +73,7 @@ def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) ->
         f"{path}: a sound plan",
         f"  data        {_sizes(dataset)}; {min(shards)} to {max(shards)} rows a worker",
         f"  dimension   {dim}",
+        *([] if file is None else [f"  start       {file}"]),
         f"  workers     {m}, {bad.size} of them Byzantine",
         *([] if plan.weigh == "equal" else [_weighing(shares, bad)]),
         f"  rule        {rule}",
