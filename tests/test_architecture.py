@@ -185,7 +185,7 @@ _OF_A_RANK = {
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
     *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),
     *("cluster.worker", "cluster.worker_group", "cluster.worker_loop", "records.plan_record", "records.provenance"),
-    *("run.experiment", "run.ranks", "run.setup", "run.stop_signals", "run.watchdog"),
+    *("run.experiment", "run.ranks", "run.setup", "run.starting", "run.stop_signals", "run.watchdog"),
     *("data.sources.regression", "problems.least_squares", "algorithms.first_order"),  # the kinds of the quickstart
     *("compressors._signs", "compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian"),
 }

@@ -23,7 +23,7 @@ def export(run: Path, to: str, out: Path | None, overwrite: bool) -> Path:
 
     Args:
         run: the folder of the run, or its run.h5.
-        to: `npz`, with the plan and the provenance beside the parts; or `pt`, a state_dict of PyTorch.
+        to: the suffix of the file: `npz`, with plan and provenance beside the parts; or `pt`, a state_dict of PyTorch.
         out: the file; None for `model.npz` or `model.pt` in the folder of the run.
         overwrite: whether it may replace a file.
 
@@ -43,10 +43,10 @@ def export(run: Path, to: str, out: Path | None, overwrite: bool) -> Path:
         say(f"note: the run is {status}: exported is its iterate after {rounds} rounds")
     elif status == Status.DIVERGED:
         say(f"note: the run has diverged after {rounds} rounds")
-    if to == "npz":
-        model.write(path, found)
-    else:
+    if path.suffix == ".pt":
         _write_state_dict(path, found)
+    else:
+        model.write(path, found)
     return path
 
 
