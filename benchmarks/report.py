@@ -56,6 +56,7 @@ def page() -> str:
         *encoding(files["encoding.json"]),
         *audits(files["audits.json"]),
         *threads(files["threads.json"]),
+        *torch(files["torch_problem.json"]),
         "## On a network\n\n[NETWORK.md](NETWORK.md): seconds to a loss against bandwidth, and scaling.\n",
         "## Commands\n",
         "From the root of the repository, in an environment with `pip install -e '.[dev]'`.\n",
@@ -196,6 +197,28 @@ def threads(file: Any) -> list[str]:
     head = ["plan", "seconds on one thread", f"on {file['threads']}", "times faster", "threads by default"]
     return [
         f"## Threads\n\nWorkers of one process, {file['threads']} threads; seconds of the same rounds.\n",
+        table(head, rows),
+    ]
+
+
+def torch(file: Any) -> list[str]:
+    """Return the rate of the kind `torch` against that of plain PyTorch."""
+    if file is None:
+        return []
+    rows = [
+        [
+            each["module"],
+            f"{each['d']:,}",
+            number(each["rows"]),
+            *times(each["ours_takes"]),
+            *times(each["plain_takes"]),
+            number(each["rate"]["cpu"]["median"]) + quartiles(each["rate"]["cpu"]),
+        ]
+        for each in file["pairs"]
+    ]
+    head = ["module", "d", "rows", "ms", "CPU ms", "plain PyTorch's ms", "its CPU ms", "of its rows/s, by CPU time"]
+    return [
+        f'## PyTorch\n\nA gradient of `problem.kind = "torch"`, float32, one thread, torch {file["torch"]}.\n',
         table(head, rows),
     ]
 

@@ -60,6 +60,7 @@ class Autograd:
         """Raise `PlanFault` if the module cannot be made, fails on such rows, or does not compute the same twice."""
         blas.limit_threads()  # before a run does so for all that its kinds have loaded
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # it takes time, and no kernel reads such memory
         self._settings = settings
         self._dtype: torch.dtype = getattr(torch, settings.dtype)
         self._features = features
@@ -68,6 +69,9 @@ class Autograd:
         trained = self._trained(self._module)
         self.layout = Layout(tuple((name, tuple(each.shape)) for name, each in trained.items()))
         self._sizes = [each.numel() for each in trained.values()]
+        places = {id(each): at for at, each in enumerate(trained.values())}
+        named = self._module.named_parameters(remove_duplicate=False)  # a parameter may have several names
+        self._places = {name: places[id(each)] for name, each in named if id(each) in places}
         if not self.layout.dim or any(each.is_complex() for each in trained.values()):
             raise PlanFault("model", f"{settings.model.name!r} makes a module without real parameters to train")
 
@@ -105,16 +109,17 @@ class Autograd:
         with torch.no_grad():
             return sum(_total(self._losses(parameters, rows)) for rows in self._chunks(shard)) / shard.rows
 
-    def value_and_gradient(self, x: Vector, shard: Shard) -> tuple[float, Vector]:
-        """Return the mean loss and its gradient, shape (dim,)."""
+    def gradient(self, x: Vector, shard: Shard, values: list[float] | None = None) -> Vector:
+        """Return the gradient of the mean loss, shape (dim,); append to `values` the loss of each chunk of rows."""
         parameters = self._parameters(x, trained=True)
-        value, gradient = 0.0, _NOTHING
+        gradient = _NOTHING
         for number, rows in enumerate(self._chunks(shard)):
             losses = self._losses(parameters, rows)
-            value += _total(losses.detach())
+            if values is not None:
+                values.append(_total(losses.detach()))
             part = _joined(self._slopes(losses, parameters, shard.rows))
             gradient = gradient + part if number else part
-        return value / shard.rows, gradient
+        return gradient
 
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         """Return `v -> Hv`; the graph of the gradient is kept if all rows are one chunk."""
@@ -177,8 +182,8 @@ class Autograd:
     def _outputs(self, parameters: Sequence[Tensor], X: Tensor) -> Tensor:
         if not hasattr(self._copies, "module"):
             self._copies.module = deepcopy(self._module)
-        named = {name: each for (name, _), each in zip(self.layout.parts, parameters, strict=True)}
-        return functional_call(self._copies.module, named, (X,))
+        named = {name: parameters[at] for name, at in self._places.items()}
+        return functional_call(self._copies.module, named, (X,), tie_weights=False)
 
     def _losses(self, parameters: Sequence[Tensor], rows: tuple[Tensor, Tensor]) -> Tensor:
         """Return the loss of each row, shape (n,)."""

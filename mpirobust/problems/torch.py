@@ -69,10 +69,12 @@ class Torch(Loss):
         return self._of(shard).value(x, shard)
 
     def gradient(self, x: Vector, shard: Shard) -> Vector:
-        return self._of(shard).value_and_gradient(x, shard)[1]
+        return self._of(shard).gradient(x, shard)
 
     def value_and_gradient(self, x: Vector, shard: Shard) -> tuple[float, Vector]:
-        return self._of(shard).value_and_gradient(x, shard)
+        values: list[float] = []
+        gradient = self._of(shard).gradient(x, shard, values)
+        return sum(values) / shard.rows, gradient
 
     def hessian(self, x: Vector, shard: Shard) -> Callable[[Vector], Vector]:
         return self._of(shard).hessian(x, shard)
