@@ -16,12 +16,11 @@ def test_every_kind_has_examples(table: str) -> None:
     assert not gone, f"remove {gone} from EXAMPLES[{table!r}] in mpirobust/testing/examples.py: there is no such file"
 
 
-_NEEDING = [
-    (table, kind)
-    for table in ROOMS
-    for kind in EXAMPLES[table]
-    if hasattr(catalog.load(ROOMS[table], kind, ""), "needs")
-]
+def _needs(table: str, kind: str) -> bool:
+    return hasattr(catalog.load(ROOMS[table], kind, table), "needs")
+
+
+_NEEDING = [(table, kind) for table in ROOMS for kind in EXAMPLES[table] if _needs(table, kind)]
 
 
 @pytest.mark.parametrize(("table", "kind"), _NEEDING)

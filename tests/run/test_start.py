@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from mpirobust.errors import Exit
+from mpirobust.errors import Exit, PlanFault
+from mpirobust.run import root
+from mpirobust.run.setup import RunRequest, build_rank
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import command_alone
 from tests.support.sealing import resealed
@@ -107,6 +109,18 @@ def test_what_cannot_be_a_start_is_one_message(
     assert said.startswith("mpirobust: plan: start: ")
     assert message in said
     assert not Path("second").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_every_rank_begins_where_the_center_does() -> None:
+    """The other run may go on between the two, or its folder may be another on this host."""
+    request = RunRequest(Path("plan.toml"), ["start=first"], Path("second"), quiet=True)
+    setup = root.prepare(request, 1)
+    with h5py.File("first/run.h5") as file:
+        assert np.array_equal(build_rank(setup, range(6), survives=False).x0, file["model/x"])
+    assert _run("first", "algorithm.rounds=11", resume=True) == Exit.OK
+    with pytest.raises(PlanFault, match=r"start: .*first has changed since the center read it"):
+        build_rank(setup, range(6), survives=False)
 
 
 @pytest.mark.usefixtures("folder")
