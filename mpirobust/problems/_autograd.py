@@ -1,8 +1,7 @@
 """A PyTorch module as a function of one flat vector of parameters and of rows; for the kind `torch` alone.
 
-Sums do not depend on the machine's load: torch has one thread, its deterministic algorithms are on, and every array
-that enters a computation is a copy in torch's memory, because kernels may sum differently where memory is aligned
-differently.
+The number of ranks and threads changes no bit: torch has one thread, its deterministic algorithms are on, and all that
+enters a computation is copied into torch's memory, because MKL promises the same sums only if memory is aligned alike.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from mpirobust.errors import PlanFault
 from mpirobust.numerics import threads
 from mpirobust.problems.base import Loss
 from mpirobust.problems.network import Network
-from mpirobust.shard import Shard
 from mpirobust.testing.support.shards import made_shard
 from mpirobust.types import Vector
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'mpirobust[torch]'")
+torch_modules = pytest.importorskip("tests.support.torch_modules")
 
 _MODULES = "tests.support.torch_modules:"
 
@@ -106,17 +107,34 @@ def test_what_cannot_be_trained_is_one_message(model: str, keys: dict[str, Any],
         ("with_batch_norm", {"arguments": {"training": False}}),
         ("lazy", {}),
         ("half_frozen", {}),
+        ("with_shared_weights", {}),
         ("linear", {"loss": _MODULES + "sum_of_squares"}),
     ],
 )
 def test_what_computes_the_same_each_time_is_trained(model: str, keys: dict[str, Any]) -> None:
+    """Loss and gradient are those of PyTorch's own loop, and of another object of the plan."""
     loss, other = (_admitted(model, {**keys, "dtype": "float64"}, 2) for _ in range(2))
     shard, x = made_shard(11, 6, 2), loss.start(6, np.random.default_rng(4))
-    one, two = (each.value_and_gradient(x, shard) for each in (loss, other))
-    assert one[0] == two[0]
-    assert one[1].tobytes() == two[1].tobytes()
-    assert loss.value(x - 0.1 * one[1], shard) < one[0]
-    assert x.size == loss.dim(6)
+    value, gradient = loss.value_and_gradient(x, shard)
+    assert (value, gradient.tobytes()) == (other.value(x, shard), other.gradient(x, shard).tobytes())
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = getattr(torch_modules, model)(**keys.get("arguments", {})).to(torch.float64)
+        X, y = torch.tensor(shard.X), torch.tensor(shard.y).long()
+        module(X)
+    trained = [each for each in module.parameters() if each.requires_grad]
+    torch.nn.utils.vector_to_parameters(torch.tensor(x), trained)
+    outputs = module(X)
+    expected = (
+        torch_modules.sum_of_squares(outputs, y).mean()
+        if "loss" in keys
+        else torch.nn.functional.cross_entropy(outputs, y)
+    )
+    expected.backward()
+    assert value == pytest.approx(expected.item(), rel=1e-12)
+    slopes = torch.cat([each.grad.flatten() for each in trained]).numpy()
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-12, atol=1e-14)
 
 
 def test_the_start_is_the_modules_own_under_the_seed_of_the_plan() -> None:
@@ -134,29 +152,13 @@ def test_the_start_is_the_modules_own_under_the_seed_of_the_plan() -> None:
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_workers_side_by_side_have_the_bits_of_one_after_another() -> None:
+def test_workers_side_by_side_have_the_bits_of_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """`functional_call` changes the module while it computes; each thread has its own."""
-    loss = _relu_network(784, 50)
-    shard = made_shard(60, 784, 10)
-    points = np.random.default_rng(1).standard_normal((40, loss.dim(784))) / 20
-    alone = [loss.value_and_gradient(x, shard) for x in points]
-    together = threads.each(lambda x: loss.value_and_gradient(x, shard), list(points))
-    for one, other in zip(alone, together, strict=True):
-        assert one[0] == other[0]
-        assert one[1].tobytes() == other[1].tobytes()
-
-
-def test_where_rows_lie_in_memory_changes_no_bit() -> None:
-    loss = _relu_network(101, 33)
-    rng = np.random.default_rng(1)
-    x, X, y = rng.standard_normal(loss.dim(101)), rng.random((37, 101), np.float32), rng.integers(10, size=37)
-    found = set()
-    for shift in range(8):
-        room, line = np.empty(X.size + 16, np.float32), np.empty(x.size + 16)
-        moved, point = room[shift : shift + X.size].reshape(X.shape), line[shift : shift + x.size]
-        moved[:], point[:] = X, x
-        found.add(loss.gradient(point, Shard.of(moved, y.astype(np.float64), 10, 37)).tobytes())
-    assert len(found) == 1
+    loss, shard = _loss("that_meets"), made_shard(11, 6, 2)
+    points = [*np.random.default_rng(1).standard_normal((2, loss.dim(6)))]
+    alone = [loss.gradient(x, shard).tobytes() for x in points]
+    monkeypatch.setattr(torch_modules, "meeting", Barrier(2, timeout=60))
+    assert threads.each(lambda x: loss.gradient(x, shard).tobytes(), points) == alone
 
 
 def test_a_file_beside_the_plan_and_its_digest(tmp_path: Path) -> None:

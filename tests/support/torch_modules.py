@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Barrier
 from typing import Any
 
 import torch
@@ -38,6 +39,27 @@ def complex_numbers() -> Any:
 
 def half_frozen() -> Any:
     return nn.Sequential(nn.Linear(6, 4).requires_grad_(False), nn.Linear(4, 2))
+
+
+def with_shared_weights() -> Any:
+    one, other = nn.Linear(6, 6), nn.Linear(6, 6)
+    other.weight = one.weight
+    return nn.Sequential(one, nn.Tanh(), other, nn.Tanh(), nn.Linear(6, 2))
+
+
+meeting: Barrier | None = None  # at which the threads that compute wait for each other
+
+
+def that_meets() -> Any:
+    """A module in which all threads are at once."""
+
+    def meet(*_: Any) -> None:
+        if meeting is not None:
+            meeting.wait()
+
+    module = linear()
+    module.register_forward_pre_hook(meet)
+    return module
 
 
 def text() -> str:

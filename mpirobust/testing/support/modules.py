@@ -9,10 +9,8 @@ from torch.nn import functional
 
 
 def perceptron(outputs: int = 1, features: int = 6) -> Any:
-    """Three layers, one of them twice, so that its parameters have two names; and a parameter that is not used."""
-    nn = torch.nn
-    twice = nn.Linear(4, 4)
-    module = nn.Sequential(nn.Linear(features, 4), nn.Tanh(), twice, nn.Tanh(), twice, nn.Tanh(), nn.Linear(4, outputs))
+    """Two layers, and a parameter without use."""
+    module = torch.nn.Sequential(torch.nn.Linear(features, 4), torch.nn.Tanh(), torch.nn.Linear(4, outputs))
     module.register_parameter("unused", torch.nn.Parameter(torch.ones(3)))
     return module
 
