@@ -184,19 +184,19 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
         raise PlanFault(where, f"{_without(room, table)}expected a table with a kind, one of: {', '.join(kinds(room))}")
     cls = load(room, table.get("kind"), where, beside)
     values = {key: value for key, value in table.items() if key != "kind"}
-    if package := missing(cls):
+    if package := missing_package(cls):
         reason = f"{table['kind']!r} needs the package {package}, which is not installed"
         raise PlanFault(f"{where}.kind", f"{reason}: pip install 'mpirobust[{package}]'")
     for key, inner in inner_rooms(cls).items():
         if key in values:
             values[key] = build(inner, values[key], f"{where}.{key}", beside)
     for key, options in _declared(cls).items():
-        if Function in options and ":" in str(values.get(key)):
-            values[key] = outside.function(str(values[key]), f"{where}.{key}", beside)
+        if Function in options and isinstance(name := values.get(key), str) and ":" in name:
+            values[key] = outside.function(name, f"{where}.{key}", beside)
     return validated(cls, values, where)
 
 
-def missing(cls: type) -> str:
+def missing_package(cls: type) -> str:
     """Return the package that a kind needs (`needs`) if it is not installed; else ''."""
     package = str(getattr(cls, "needs", ""))
     return package if package and find_spec(package) is None else ""

@@ -19,19 +19,8 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    [
-        "types",
-        "errors",
-        "components",
-        "outside",
-        "files",
-        "hdf5",
-        "round_times",
-        "stop_rules",
-        "terminal",
-        "time_limit",
-        "toml",
-    ],
+    ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
+    ["outside"],
     ["streams", "comm"],
     ["kernels", "numerics"],
     ["shard"],
@@ -167,20 +156,8 @@ print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name],
 """
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
-    *(
-        "answers",
-        "catalog",
-        "cli",
-        "components",
-        "errors",
-        "files",
-        "options",
-        "outside",
-        "plan",
-        "round_times",
-        "shard",
-    ),
-    *("stop_rules", "streams", "terminal", "time_limit", "types", "kernels", "numerics", "comm"),
+    *("answers", "catalog", "cli", "components", "errors", "files", "options", "plan", "round_times", "shard"),
+    *("outside", "stop_rules", "streams", "terminal", "time_limit", "types", "kernels", "numerics", "comm"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
     *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),

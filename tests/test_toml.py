@@ -143,7 +143,7 @@ def _whole_numbers() -> Iterator[tuple[str, str, str]]:
     for room, kinds in EXAMPLES.items():
         for kind in kinds:
             cls = catalog.load(ROOMS[room], kind, room)
-            for each in fields(cls) if not catalog.missing(cls) else ():
+            for each in fields(cls) if not catalog.missing_package(cls) else ():
                 if "int" in str(each.type) or "Count" in str(each.type):
                     yield room, kind, each.name
 

@@ -80,13 +80,13 @@ class Autograd:
         return _joined([each.to(torch.float64) for each in trained])
 
     def expect_fitting(self, classes: int) -> None:
-        """Raise `PlanFault` unless the outputs fit data of that many classes, and are the same each time."""
+        """Raise `PlanFault` unless outputs and loss fit data of that many classes, and nothing changes in between."""
         loss, name = self._settings.loss, self._settings.model.name
         X = torch.zeros(_PROBES, self._features, dtype=self._dtype)
-        y = torch.zeros(_PROBES, dtype=torch.int64 if classes and loss != "mse" else self._dtype)
+        y = torch.zeros(_PROBES, dtype=self._target_type(classes))
         buffers = {key: each.clone() for key, each in self._module.named_buffers()}
         drawn = torch.get_rng_state()
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):
             outputs = self._module(X)
             wanted = {"cross-entropy": ((_PROBES, classes),), "mse": ((_PROBES,), (_PROBES, 1))}
             if not isinstance(loss, Function) and outputs.shape not in wanted[loss]:
@@ -101,6 +101,8 @@ class Autograd:
             what = "draws random numbers, as dropout does," if random else "changes its buffers, as BatchNorm does,"
             advice = "return it in evaluation mode, model.eval(), or leave such layers out"
             raise PlanFault("model", f"{name!r} makes a module that {what} when it computes; {advice}")
+        trained = [*self._trained(self._module).values()]
+        _tried("model", lambda: self._slopes(losses, trained, _PROBES), " in the gradient of the loss")
 
     def value(self, x: Vector, shard: Shard) -> float:
         """Return the mean loss."""
@@ -149,13 +151,16 @@ class Autograd:
         settings = self._settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            made = _tried("model", lambda: settings.model.call(**settings.arguments))
+            made = _tried("model", lambda: settings.model.call(**deepcopy(settings.arguments)))
             if not isinstance(made, torch.nn.Module):
                 raise PlanFault("model", f"{settings.model.name!r} returns a {type(made).__name__}, not an nn.Module")
             made = made.to(device="cpu", dtype=self._dtype)
             probe = torch.zeros(_PROBES, self._features, dtype=self._dtype)
-            with torch.no_grad():
-                _tried("model", lambda: made(probe), f" on rows of {self._features} numbers")  # lazy modules as well
+            with torch.no_grad():  # the first call: lazy modules make their parameters
+                outputs = _tried("model", lambda: made(probe), f" on rows of {self._features} numbers")
+        if not torch.is_tensor(outputs):
+            reason = f"makes a module that returns a {type(outputs).__name__}, not a tensor"
+            raise PlanFault("model", f"{settings.model.name!r} {reason}")
         return made
 
     def _trained(self, module: Any) -> dict[str, Tensor]:
@@ -168,15 +173,16 @@ class Autograd:
         return [part.view(shape).requires_grad_(trained) for part, (_, shape) in shaped]
 
     def _chunks(self, shard: Shard) -> Iterator[tuple[Tensor, Tensor]]:
-        whole = shard.classes and self._settings.loss != "mse"
+        """Yield rows and targets, some at a time, copied."""
+        of_targets = self._target_type(shard.classes)
         for first in range(0, shard.rows, self._settings.chunk):
             X = shard.X[first : first + self._settings.chunk]
             y = shard.y[first : first + self._settings.chunk]
             dense = X.toarray() if hasattr(X, "toarray") else X
-            yield (
-                torch.tensor(dense, dtype=self._dtype),
-                torch.tensor(y, dtype=torch.int64 if whole else self._dtype),
-            )
+            yield torch.tensor(dense, dtype=self._dtype), torch.tensor(y, dtype=of_targets)
+
+    def _target_type(self, classes: int) -> torch.dtype:
+        return torch.int64 if classes and self._settings.loss != "mse" else self._dtype
 
     def _outputs(self, parameters: Sequence[Tensor], X: Tensor) -> Tensor:
         if not hasattr(self._copies, "module"):

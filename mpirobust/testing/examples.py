@@ -250,7 +250,7 @@ def admits_rows(loss: Any, features: int, classes: int) -> bool:
 
 def _named(table: str) -> Iterator[tuple[str, Any]]:
     for kind, settings in EXAMPLES[table].items():
-        tried = [] if catalog.missing(catalog.load(ROOMS[table], kind, table)) else settings
+        tried = [] if catalog.missing_package(catalog.load(ROOMS[table], kind, table)) else settings
         for fields in tried:
             name = "-".join([kind, *(f"{key}={value}" for key, value in fields.items())])
             yield name, catalog.build(ROOMS[table], {"kind": kind, **fields}, table)

@@ -26,6 +26,6 @@ _NEEDING = [(table, kind) for table in ROOMS for kind in EXAMPLES[table] if _nee
 @pytest.mark.parametrize(("table", "kind"), _NEEDING)
 def test_a_kind_that_needs_a_package_is_tried_where_it_is_installed(table: str, kind: str) -> None:
     cls = catalog.load(ROOMS[table], kind, table)
-    if package := catalog.missing(cls):
+    if package := catalog.missing_package(cls):
         pytest.skip(f"{kind} needs {package}, so the contract tests leave it out: pip install 'mpirobust[{package}]'")
     assert any(isinstance(each, cls) for each in components(table).values())

@@ -20,5 +20,6 @@ def test_without_the_package_the_kind_is_one_message(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(catalog, "find_spec", found)
     room = catalog.ROOMS["problem"]
     assert "model" in catalog.defaults(catalog.load(room, "torch", "problem"))
-    with pytest.raises(PlanFault, match=r"problem\.kind: 'torch' needs .* pip install 'mpirobust\[torch\]'"):
+    advice = r"needs the package torch, which is not installed: pip install 'mpirobust\[torch\]'"
+    with pytest.raises(PlanFault, match=r"problem\.kind: 'torch' " + advice):
         catalog.build(room, {"kind": "torch", "model": "nowhere:nothing"}, "problem")

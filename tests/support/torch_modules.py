@@ -62,6 +62,14 @@ def that_meets() -> Any:
     return module
 
 
+def that_returns_two() -> Any:
+    return nn.LSTM(6, 2)
+
+
+def detached(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return (outputs[:, 0].detach() - targets) ** 2
+
+
 def text() -> str:
     return "no module"
 
