@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -75,8 +76,10 @@ def of_run(path: Path) -> Model:
         raise SetupFault(f"no run at {path}")
     with open_trace(path) as file:
         facts = {name: value for name, value in file.attrs.items() if name not in _NO_FACTS}
-        x, rounds = file["model/x"][:], int(facts["rounds"])
-        model = Model(x, _stored_layout(file, x.size), {**facts, "status": str(facts["status"]), "rounds": rounds})
+        x, rounds, plan = file["model/x"][:], int(facts["rounds"]), str(facts["plan"])
+        tomllib.loads(plan)  # raises if it is none
+        facts |= {"status": str(facts["status"]), "rounds": rounds, "plan": plan}
+        model = Model(x, _stored_layout(file, x.size), facts)
     for round, later in reversed(checkpoints(path.parent).items() if path.name == TRACE else ()):
         if round <= rounds:
             break
@@ -97,9 +100,8 @@ def started_from(folder: Path, dim: int) -> Vector:
 
 def write(path: Path, model: Model) -> None:
     """Write the parts of a model as an npz file, with the plan and provenance of its run; raises as `write_whole`."""
-    about = {"plan": str(model.facts["plan"])}
     others = {name: value for name, value in model.facts.items() if name != "plan"}
-    about["provenance"] = json.dumps(others, default=str, indent=1)
+    about = {"plan": model.facts["plan"], "provenance": json.dumps(others, default=str, indent=1)}
     arrays = {**model.parts(), **{_ABOUT + name: np.array(text) for name, text in about.items()}}
 
     def fill(scratch: Path) -> None:

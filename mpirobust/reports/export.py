@@ -55,9 +55,15 @@ def _write_state_dict(path: Path, found: model.Model) -> None:
         import torch
     except ImportError as error:
         raise SetupFault(f"a .pt file needs PyTorch ({error}): pip install 'mpirobust[torch]'") from error
-    problem = tomllib.loads(str(found.facts["plan"])).get("problem", {})
-    arrays = _class_of(problem).as_state_dict(found.parts())
-    dtype = problem.get("dtype", "float64")
+    problem = tomllib.loads(found.facts["plan"]).get("problem", {})
+    try:
+        arrays = _class_of(problem).as_state_dict(found.parts())
+    except ValueError as error:
+        reason = (
+            "its parts are not those of its problem, as in files of earlier versions; --to npz writes what there is"
+        )
+        raise SetupFault(f"the model cannot be a state_dict: {reason}") from error
+    dtype = np.float32 if problem.get("dtype") == "float32" else np.float64
     tensors = {name: torch.from_numpy(np.array(values, dtype)) for name, values in arrays.items()}
     write_whole(path, lambda scratch: torch.save(tensors, scratch))
 

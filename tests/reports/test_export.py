@@ -158,10 +158,13 @@ def test_without_torch_npz_is_the_way(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "a .pt file needs PyTorch" in capsys.readouterr().err
 
 
-def test_a_run_of_an_earlier_version_is_one_part(run: Path) -> None:
-    with resealed(run / "run.h5") as file:
+def test_a_run_of_an_earlier_version_is_one_part(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with resealed(network / "run.h5") as file:
         del file["model/layout"]
-    assert [*model.of_run(run).parts()] == ["x"]
+    assert [*model.of_run(network).parts()] == ["x"]
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'mpirobust[torch]'")
+    assert command_alone("export", "run", "--to", "pt") == Exit.SETUP
+    assert "its parts are not those of its problem, as in files of earlier versions" in capsys.readouterr().err
 
 
 def test_a_layout_that_does_not_fit_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
