@@ -65,6 +65,7 @@ _TIERS = {
             "mpirun/test_resources.py::test_a_second_job_in_the_same_folder_leaves_the_first_alone",
             "mpirun/test_resources.py::test_damaged_checkpoints_under_several_ranks",
             "mpirun/test_own_files.py::test_a_file_system_without_locks",
+            "mpirun/test_torch.py",
             "mpirun/test_other_processor.py",
             "observers/test_deadline.py::test_a_job_of_several_ranks_ends_by_itself",
             "slurm/test_run_alone.py",

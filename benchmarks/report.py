@@ -60,6 +60,7 @@ def page() -> str:
         *audits(files["audits.json"]),
         *threads(files["threads.json"]),
         *reducer(files["reducer.json"]),
+        *torch(files["torch_problem.json"]),
         "## On a network\n\n[NETWORK.md](NETWORK.md): seconds to a loss against bandwidth, and scaling.\n",
         "## Commands\n",
         "From the root of the repository, in an environment with `pip install -e '.[dev]'`.\n",
@@ -237,6 +238,28 @@ def reducer(file: Any) -> list[str]:
         table(["ranks", "d", *names, *(f"{name} / Allreduce" for name in names[2:])], took),
         "Bytes of one rank in one call.\n",
         table(["ranks", "d", *of_ring, *of_modes], sent),
+    ]
+
+
+def torch(file: Any) -> list[str]:
+    """Return the rate of the kind `torch` against that of plain PyTorch."""
+    if file is None:
+        return []
+    rows = [
+        [
+            each["module"],
+            f"{each['d']:,}",
+            number(each["rows"]),
+            *times(each["ours_takes"]),
+            *times(each["plain_takes"]),
+            number(each["rate"]["cpu"]["median"]) + quartiles(each["rate"]["cpu"]),
+        ]
+        for each in file["pairs"]
+    ]
+    head = ["module", "d", "rows", "ms", "CPU ms", "plain PyTorch's ms", "its CPU ms", "of its rows/s, by CPU time"]
+    return [
+        f'## PyTorch\n\nA gradient of `problem.kind = "torch"`, float32, one thread, torch {file["torch"]}.\n',
+        table(head, rows),
     ]
 
 

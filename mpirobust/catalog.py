@@ -7,24 +7,22 @@ kinds that a plan names are imported. Reading a trace or a checkpoint never lead
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import pkgutil
 import re
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from mpirobust.components import is_component
+from mpirobust import outside
+from mpirobust.components import Function, is_component
 from mpirobust.errors import PlanFault
+from mpirobust.outside import Origin
 from mpirobust.renames import current, former_keys
 
 if TYPE_CHECKING:
@@ -75,43 +73,7 @@ NESTED = {
 _BY_PACKAGE = {room.package: room for room in [*ROOMS.values(), *NESTED.values()]}
 
 
-@dataclass(frozen=True)
-class Origin:
-    """The origin of a kind from outside the package.
-
-    Attributes:
-        kind: as the plan writes it.
-        file: of its source.
-        sha256: of that file.
-    """
-
-    kind: str
-    file: str
-    sha256: str
-
-
-_allowed: ContextVar[Set[str] | None] = ContextVar("allowed", default=None)  # None: all
 _origins: dict[type, Origin] = {}  # of the classes that were loaded from outside
-
-
-@contextmanager
-def only(allowed: Iterable[str]) -> Iterator[None]:
-    """Refuse to import, inside, any kind from outside the package but these.
-
-    Args:
-        allowed: as a plan writes them, but with files relative to the working directory: who allows a file names it.
-    """
-    token = _allowed.set({_absolute(kind, None) for kind in allowed})
-    try:
-        yield
-    finally:
-        _allowed.reset(token)
-
-
-def _absolute(kind: str, beside: Path | None) -> str:
-    """Return the kind with its file, if it is in one, as an absolute path."""
-    module, _, name = kind.rpartition(":")
-    return f"{((beside or Path()) / module).resolve()}:{name}" if module.endswith(".py") else kind
 
 
 def kinds(room: Room) -> list[str]:
@@ -171,16 +133,10 @@ def _only_component(module: ModuleType, where: str) -> type:
 
 def _outside(room: Room, kind: str, module_name: str, name: str, where: str, beside: Path | None) -> type:
     """Return the class `name` of a module that is not of this package."""
-    allowed = _allowed.get()
-    if allowed is not None and (own := _absolute(kind, beside)) not in allowed:
-        raise PlanFault(f"{where}.kind", f"{kind!r} is code from outside mpirobust; to run it, give --allow-kind {own}")
-    try:
-        module = _module_beside(module_name, beside) if module_name.endswith(".py") else import_module(module_name)
-        cls = getattr(module, name)
+    with outside.loading(kind, f"{where}.kind", beside):
+        cls = getattr(outside.module(module_name, beside), name)
         if is_component(cls):
             _declared(cls)  # its hints have to be known names
-    except (Exception, SystemExit) as error:  # the module may do anything
-        raise PlanFault(f"{where}.kind", f"{kind!r} cannot be loaded: {type(error).__name__}: {error}") from error
     if not (inspect.isclass(cls) and issubclass(cls, room.base()) and is_component(cls)):
         raise PlanFault(
             f"{where}.kind", f"{kind!r} is no component that is derived from {room.package}.base.{room.contract}"
@@ -190,32 +146,14 @@ def _outside(room: Room, kind: str, module_name: str, name: str, where: str, bes
         raise PlanFault(f"{where}.kind", f"{kind!r} is abstract; it lacks: {missing}")
     if cls.__module__.rpartition(".")[0] in _BY_PACKAGE:
         return cls  # a kind of the package by another name
-    file = Path(inspect.getfile(cls))
-    _origins[cls] = Origin(kind, str(file), hashlib.sha256(file.read_bytes()).hexdigest())
+    _origins[cls] = outside.origin_of(kind, cls)
     return cls
 
 
-def _module_beside(name: str, beside: Path | None) -> ModuleType:
-    """Return the module in the file `name`, which is relative to the folder of the plan; executed once."""
-    file = ((beside or Path()) / name).resolve()
-    unique = f"mpirobust_outside_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
-    if unique not in sys.modules:
-        spec = spec_from_file_location(unique, file)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{file} is no Python file")
-        module = module_from_spec(spec)
-        sys.modules[unique] = module  # before it is executed, as `import` does: classes are looked up there
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[unique]
-            raise
-    return sys.modules[unique]
-
-
 def origins(component: Any) -> dict[str, Origin]:
-    """Return the origins of the kinds from outside that `component` holds, by their place in its table."""
-    found = {}
+    """Return the origins of what `component` holds from outside, kinds and functions, by the place in its table."""
+    functions = ((each.name, getattr(component, each.name)) for each in fields(component))
+    found = {name: Origin(it.name, it.file, it.sha256) for name, it in functions if isinstance(it, Function)}
     for place, inner in _parts(component):
         if type(inner) in _origins:
             found[place] = _origins[type(inner)]
@@ -248,11 +186,23 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
     if not isinstance(table, Mapping):
         raise PlanFault(where, f"{_without(room, table)}expected a table with a kind, one of: {', '.join(kinds(room))}")
     cls = load(room, table.get("kind"), where, beside)
+    if package := missing_package(cls):
+        reason = f"{table['kind']!r} needs the package {package}, which is not installed"
+        raise PlanFault(f"{where}.kind", f"{reason}: pip install 'mpirobust[{package}]'")
     values = current(cls, {key: value for key, value in table.items() if key != "kind"}, where)
     for key, inner in inner_rooms(cls).items():
         if key in values:
             values[key] = build(inner, values[key], f"{where}.{key}", beside)
+    for key, options in _declared(cls).items():
+        if Function in options and isinstance(name := values.get(key), str) and ":" in name:
+            values[key] = outside.function(name, f"{where}.{key}", beside)
     return validated(cls, values, where)
+
+
+def missing_package(cls: type) -> str:
+    """Return the package that a kind needs (`needs`) if it is not installed; else ''."""
+    package = str(getattr(cls, "needs", ""))
+    return package if package and find_spec(package) is None else ""
 
 
 def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
@@ -287,6 +237,8 @@ def table_of(component: Any) -> dict[str, Any]:
             inner = with_kind(value) if each.name in rooms else table_of(value)
             short = each.name in rooms and rooms[each.name].short and len(inner) == 1
             table[each.name] = inner["kind"] if short else inner
+        elif isinstance(value, Function):
+            table[each.name] = value.name
         elif value is not None:
             table[each.name] = value
     return table

@@ -161,6 +161,19 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
 
 
 @cli.command()
+@click.argument("path", type=PATH)
+@click.option("--to", type=click.Choice(["npz", "pt"]), default="npz", show_default=True)
+@click.option("--out", type=PATH, help="The file (default: model.npz or model.pt in the folder of the run).")
+@click.option("--overwrite", is_flag=True, help="Replace the file.")
+def export(path: Path, to: str, out: Path | None, overwrite: bool) -> int:
+    """Write the model of the run at PATH (a run.h5 or its folder) for other programs: NumPy or PyTorch."""
+    from mpirobust.reports.export import export
+
+    show(f"wrote {export(path, to, out, overwrite)}")
+    return Exit.OK
+
+
+@cli.command()
 @click.argument("paths", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
 @click.option("--metric", type=click.Choice(get_args(Audited)), default="loss")

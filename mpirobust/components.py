@@ -16,11 +16,35 @@ import msgspec
 
 from mpirobust.errors import PlanFault
 
-__all__ = ["MOST", "Count", "Field", "component", "is_component"]
+__all__ = ["MOST", "Count", "Field", "Function", "component", "is_component"]
 
 T = TypeVar("T")
 
-_WORDS = {float: "a finite number", int: "a whole number", str: "a string", bool: "true or false"}
+
+@dataclasses.dataclass(frozen=True)
+class Function:
+    """A function, or a class to be called, that a key of the plan names: `module:name`, or `./file.py:name`.
+
+    Attributes:
+        name: as the plan writes it.
+        call: the function.
+        file, sha256: of its source.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    file: str
+    sha256: str
+
+
+_WORDS = {
+    float: "a finite number",
+    int: "a whole number",
+    str: "a string",
+    bool: "true or false",
+    dict: "a table",
+    Function: "module:function",
+}
 _BOUNDS = {
     "gt": "greater than",
     "ge": "at least",
@@ -156,4 +180,4 @@ def _wanted(hint: Any) -> str:
         return " or ".join(_wanted(each) for each in args if each is not NoneType)
     if kind in (tuple, list):
         return f"a list, each {_wanted(args[0])}"
-    return _WORDS.get(hint) or str(getattr(kind or hint, "__name__", hint))
+    return _WORDS.get(kind or hint) or str(getattr(kind or hint, "__name__", hint))

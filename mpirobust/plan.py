@@ -25,6 +25,7 @@ from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.audit import Audits
 from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
+from mpirobust.outside import Origin
 from mpirobust.problems.base import Loss
 from mpirobust.records.plan_record import PlanRecord, flat
 from mpirobust.records.provenance import Records
@@ -61,6 +62,7 @@ class Plan:
     weigh: Literal["equal", "rows"] = "equal"
     on_failure: OnFailure = "drop"
     center_rows: Annotated[int, Field(ge=0, le=MOST)] = 0
+    start: str | None = None
     data: Source
     problem: Loss
     algorithm: Algorithm[Any]
@@ -150,6 +152,7 @@ class Plan:
             raise PlanFault("workers", f"{self.workers} workers for {rows.size} training rows; at most one per row")
         with inside("problem"):
             self.problem.admit(facts.classes)
+            self.problem.admit_rows(facts.features, facts.classes)
         if (dim := self.problem.layout(facts.features).dim) >= 2**48:
             raise PlanFault("problem", f"a model of {dim:.2g} parameters fits into no memory")
         with inside("compressor"):
@@ -206,7 +209,7 @@ class Plan:
         observers = {name: catalog.with_kind(each) for name, each in table.pop(_OBSERVERS).items()}
         return {**table, **({_OBSERVERS: observers} if observers else {})}
 
-    def origins(self) -> dict[str, catalog.Origin]:
+    def origins(self) -> dict[str, Origin]:
         """Return where the kinds from outside the package come from, by their table."""
         return catalog.origins(self)
 

@@ -21,6 +21,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 _LAYERS = [
     ["types", "errors", "components", "files", "hdf5"],
     ["renames", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
+    ["outside"],
     ["streams", "comm"],
     ["kernels", "numerics"],
     ["shard"],
@@ -157,26 +158,26 @@ print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name],
 """
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
+    *("answers", "catalog", "cli", "components", "errors", "files", "options", "outside", "plan", "renames"),
     *(
-        "answers",
-        "catalog",
-        "cli",
-        "components",
-        "errors",
-        "files",
-        "options",
-        "plan",
-        "renames",
         "round_times",
         "shard",
+        "stop_rules",
+        "streams",
+        "terminal",
+        "time_limit",
+        "types",
+        "kernels",
+        "numerics",
+        "comm",
     ),
-    *("stop_rules", "streams", "terminal", "time_limit", "types", "kernels", "numerics", "comm"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
     *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),
     *("cluster.wire", "cluster.worker", "cluster.worker_group", "cluster.worker_loop"),
     *("records.plan_record", "records.provenance"),
-    *("running.experiment", "running.ranks", "running.setup", "running.stop_signals", "running.watchdog"),
+    *("running.experiment", "running.ranks", "running.setup", "running.starting", "running.stop_signals"),
+    "running.watchdog",
     *("data.sources.regression", "problems.least_squares", "algorithms.first_order"),  # the kinds of the quickstart
     *("compressors._signs", "compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian"),
 }

@@ -142,7 +142,8 @@ def _whole_numbers() -> Iterator[tuple[str, str, str]]:
     """Yield room, kind and key of all fields that hold whole numbers."""
     for room, kinds in EXAMPLES.items():
         for kind in kinds:
-            for each in fields(catalog.load(ROOMS[room], kind, room)):
+            cls = catalog.load(ROOMS[room], kind, room)
+            for each in fields(cls) if not catalog.missing_package(cls) else ():
                 if "int" in str(each.type) or "Count" in str(each.type):
                     yield room, kind, each.name
 

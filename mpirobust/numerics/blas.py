@@ -14,6 +14,8 @@ from threadpoolctl import ThreadpoolController
 def limit_threads() -> str:
     """Limit every BLAS that is loaded to one thread, because sums must not depend on how many threads share them.
 
+    PyTorch, if it is loaded, has kernels and threads of its own.
+
     Returns:
         each library with its version and the core type whose kernels it uses, as
         `openblas 0.3.30 Haswell, openblas 0.3.31 Haswell`.
@@ -42,7 +44,11 @@ class OneThread:
 
 def _text(controller: ThreadpoolController) -> str:
     blas = (library for library in controller.info() if library["user_api"] == "blas")
-    return merged(f"{each['internal_api']} {each['version']} {each.get('architecture', '-')}" for each in blas)
+    found = [f"{each['internal_api']} {each['version']} {each.get('architecture', '-')}" for each in blas]
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)  # of the calling thread
+        found.append(f"torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()}")
+    return merged(found)
 
 
 def loaded(module: str) -> Any:

@@ -52,12 +52,24 @@ class Loss(ABC):
         """Return the parts of the parameter vector, for compressors that work part by part; by default one part."""
         return flat(self.dim(features))
 
+    @staticmethod
+    def as_state_dict(parts: Mapping[str, Vector]) -> dict[str, Vector]:
+        """Return the parts of the layout, by name, as the state_dict of a PyTorch module has them.
+
+        By default as they are; a problem that is a module of `torch.nn` has its names and shapes.
+        """
+        return {**parts}
+
     @abstractmethod
     def start(self, features: int, rng: np.random.Generator) -> Vector:
         """Return the default starting point, shape (dim,)."""
 
     def admit(self, classes: int) -> None:
         """Raise `PlanFault` if data with that many classes (0: real targets) do not fit."""
+        return
+
+    def admit_rows(self, features: int, classes: int) -> None:
+        """Raise `PlanFault` if rows of so many numbers do not fit; called after `admit`."""
         return
 
     @abstractmethod

@@ -41,6 +41,15 @@ class Network(Loss):
             parts += [(f"weights {number}", (inputs, outputs)), (f"biases {number}", (outputs,))]
         return Layout(tuple(parts))
 
+    @staticmethod
+    def as_state_dict(parts: Mapping[str, Vector]) -> dict[str, Vector]:
+        """Return the layers as `nn.Sequential(Linear, ReLU, Linear, ...)` has them, weights as (outputs, inputs)."""
+        named = {}
+        for name, values in parts.items():
+            what, layer = name.split()
+            named[f"{2 * int(layer)}.{'weight' if what == 'weights' else 'bias'}"] = values.T
+        return named
+
     def start(self, features: int, rng: np.random.Generator) -> Vector:
         parts = [
             [np.sqrt(2 / inputs) * rng.standard_normal(inputs * outputs), np.zeros(outputs)]

@@ -186,6 +186,7 @@ class Former:
         plan: the effective plan.
         sources: as in `PlanRecord`.
         plan_file: the file of the plan, absolute; '' if that is not recorded.
+        start_digest: of its starting point, if that came from a file; else ''.
     """
 
     status: str
@@ -193,6 +194,7 @@ class Former:
     plan: Mapping[str, Any]
     sources: Mapping[str, str]
     plan_file: str
+    start_digest: str = ""
 
     def begun_with(self) -> int:
         """Return the rounds that the plan asked for."""
@@ -210,7 +212,8 @@ def former_run(folder: Path) -> Former:
         plan_file = str(file.attrs.get("plan_file", ""))
         if "\0" in plan_file:
             raise ValueError("plan_file is no path")
-        return Former(str(file.attrs["status"]), int(file.attrs["rounds"]), plan, sources, plan_file)
+        start_digest = str(file.attrs.get("start_digest", ""))
+        return Former(str(file.attrs["status"]), int(file.attrs["rounds"]), plan, sources, plan_file, start_digest)
 
 
 def check_continues(folder: Path, former: Former, plan: PlanRecord) -> None:

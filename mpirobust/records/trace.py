@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from mpirobust.hdf5 import write_sealed
 from mpirobust.records.layout import FORMAT, PHASES
 from mpirobust.records.tables import LATER, expect_tables, open_trace, types
 from mpirobust.round_times import RoundTimes
-from mpirobust.types import Rows, Vector
+from mpirobust.types import Layout, Rows, Vector, flat
 
 Tail: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]  # table -> column -> rows
 
@@ -103,6 +104,8 @@ class Trace:
         workers: m.
         byzantine: numbers of the Byzantine workers.
         facts: attributes of the file: plan, versions, hosts and so on.
+        layout: the parts of the iterate; None for one part.
+        start: the starting point, if it is not the problem's own; shape (d,).
         written: the last round in the file on disk; later rows are the tail. -1 if there is no file.
         seconds_writing: seconds that this session has spent in `write`. It is not a column: the rows are in the file
             before the time of a write is known.
@@ -111,6 +114,8 @@ class Trace:
     workers: int
     byzantine: Rows
     facts: dict[str, Any]
+    layout: Layout | None = None
+    start: Vector | None = None
     rounds: RoundTable = field(init=False)
     audits: GrowingTable = field(init=False)
     written: int = field(init=False, default=-1)
@@ -136,6 +141,9 @@ class Trace:
                     file.create_dataset(f"{name}/{column}", data=table.rows[column])
             file.create_dataset("workers/byzantine", data=self.byzantine)
             file.create_dataset("model/x", data=x)
+            file.create_dataset("model/layout", data=_as_bytes(self.layout or flat(x.size)))
+            if self.start is not None:
+                file.create_dataset("model/start", data=self.start)
 
         began = perf_counter()
         write_sealed(path, "run", FORMAT, fill)
@@ -171,3 +179,8 @@ class Trace:
 
     def _tables(self) -> list[tuple[str, GrowingTable]]:
         return [("rounds", self.rounds), ("audits", self.audits)]
+
+
+def _as_bytes(layout: Layout) -> NDArray[np.uint8]:
+    """Return a layout as the bytes of JSON: a file holds only arrays of numbers, and an attribute is at most 64 KiB."""
+    return np.frombuffer(json.dumps(layout.parts).encode(), np.uint8)

@@ -16,6 +16,7 @@ from mpirobust.errors import Malformed
 from mpirobust.numerics.eigenvalues import leading, power_iteration
 from mpirobust.numerics.norms import q_norm
 from mpirobust.plan import Plan
+from mpirobust.running import starting
 from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Layout, Rows, Vector
@@ -81,10 +82,14 @@ class Start:
     mean over those. A maximum over workers, rounds or points is measured from below, over honest workers only.
     """
 
-    def __init__(self, plan: Plan, dataset: Dataset, dealt: Sequence[Rows]) -> None:
+    def __init__(self, plan: Plan, dataset: Dataset, dealt: Sequence[Rows], x: Vector | None = None) -> None:
+        """
+        Args:
+            x: the starting point; None for the problem's own.
+        """
         features = dataset.facts.features
         self.plan, self.layout = plan, plan.problem.layout(features)
-        self.x = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START))
+        self.x = starting.own(plan, features) if x is None else x
         each = sum(rows.size for rows in dealt) / plan.workers * self.layout.dim
         self.workers = _spaced(plan.workers, max(_WORKERS, int(_WORK / max(each, 1))))
         self.shards = [dataset.train(dealt[worker]) for worker in self.workers]

@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 
 from mpirobust import kernels
 from mpirobust.aggregators.base import share
-from mpirobust.catalog import Origin
 from mpirobust.cluster.protocol import HEADER, LENGTH
 from mpirobust.cluster.worker_group import MOST_KEPT
 from mpirobust.data.sources.base import Dataset, Facts, Places
 from mpirobust.numerics.exact_sum import LIMBS
+from mpirobust.outside import Origin
 from mpirobust.plan import Plan, load_plan
 from mpirobust.reports.audit_cost import audit_cost
 from mpirobust.reports.constants import Contraction, Start, contraction
 from mpirobust.reports.cubic_check import cubic_regime
 from mpirobust.reports.rate_check import rates
 from mpirobust.reports.theorem_check import regime
+from mpirobust.running import starting
 from mpirobust.types import Layout, Rows
 
 
@@ -40,6 +41,7 @@ class Forecast:
 
     Attributes:
         data: sizes of the data set.
+        start: the file that the run begins from; None if it begins at the problem's own point.
         rows: the fewest and the most rows of a worker.
         dim: d, the number of parameters.
         workers, byzantine, rounds: of the plan; up to `workers` + 1 ranks can share the work.
@@ -58,6 +60,7 @@ class Forecast:
     """
 
     data: Facts
+    start: Path | None
     rows: tuple[int, int]
     dim: int
     workers: int
@@ -105,7 +108,8 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
     dim = layout.dim
     wire = plan.wire(layout)
     up, fixed_length = wire.message_limit(), wire.fixed_length()
-    start = Start(plan, dataset, dealt)
+    file = None if plan.start is None else starting.file_of(plan.start, str(plan.file or ""))
+    start = Start(plan, dataset, dealt, None if file is None else starting.taken(file, layout))
     delta = contraction(start)
     beta = plan.aggregator.tolerates()
     at_worker, at_center = (
@@ -117,6 +121,7 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
     down, exact = _down(plan, layout)
     return Forecast(
         data=facts,
+        start=file,
         rows=(min(shards), max(shards)),
         dim=dim,
         workers=m,
@@ -153,6 +158,7 @@ def _as_text(path: Path, plan: Plan, notes: Sequence[str], seen: Forecast) -> st
         f"{path}: a sound plan",
         f"  data        {_sizes(seen.data)}; {seen.rows[0]} to {seen.rows[1]} rows a worker",
         f"  dimension   {seen.dim}",
+        *([] if seen.start is None else [f"  start       {seen.start}"]),
         f"  workers     {seen.workers}, {seen.byzantine} of them Byzantine",
         *([] if plan.weigh == "equal" else [_weighing(seen.weights, plan.byzantine())]),
         f"  rule        {rule}",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mpirobust import catalog
+from mpirobust import outside
 from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.observers.base import Status
 from mpirobust.plan import Plan, with_overrides
@@ -30,7 +30,7 @@ def stored_plan(
     """
     beside = Path(former.plan_file).parent
     try:
-        with catalog.only(allowed):
+        with outside.only(allowed):
             table, notes = with_overrides(dict(former.plan), overrides, beside)
             for key, value in Plan.of(table, beside).record().added.items():
                 _set_default(table, key.split("."), value)

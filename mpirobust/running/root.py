@@ -25,7 +25,7 @@ from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
 from mpirobust.records.tables import open_trace
 from mpirobust.records.trace import Trace
-from mpirobust.running import resuming, rounds
+from mpirobust.running import resuming, rounds, starting
 from mpirobust.running.ranks import RankFacts, expect_same_arguments
 from mpirobust.running.setup import RankSetup, RunRequest, RunSetup
 from mpirobust.terminal import say
@@ -65,6 +65,7 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
     if resumes:
         former = former or run_folder.former_run(folder)
         run_folder.check_continues(folder, former, plan.record())
+    start, start_digest = _start(plan, plan_file, former if resumes else None, folder, stored=request.plan is None)
     stores = _stores(plan, plan_file, request, check)
     found = None
     if former and resumes:
@@ -92,6 +93,8 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
         ends=request.ends,
         limit=request.limit,
         threads=request.threads,
+        start=start,
+        start_digest=start_digest,
     )
 
 
@@ -115,6 +118,33 @@ def _requested(request: RunRequest, former: run_folder.Former | None) -> tuple[P
         raise SetupFault(f"{request.plan} is a run and no plan; mpirobust resume {request.plan} continues it")
     plan, notes = load_plan(request.plan, request.overrides)
     return plan, notes, str(request.plan.absolute())
+
+
+def _start(plan: Plan, plan_file: str, former: run_folder.Former | None, folder: Path, stored: bool) -> tuple[str, str]:
+    """Return the file and the digest of the starting point, as `RunSetup` has them.
+
+    A run that continues has its own copy; the file that it came from may be gone.
+
+    Args:
+        former: the run that continues, in `folder`.
+        stored: whether its plan is the one in its trace, so that nobody asks for another start.
+
+    Raises:
+        PlanFault: there is no such file, or it is no longer what the run began with.
+    """
+    if plan.start is None:
+        return "", ""
+    if former is None:
+        file = starting.file_of(plan.start, plan_file)
+        return str(file), starting.digest_of(file)
+    try:
+        now = former.start_digest if stored else starting.digest_of(starting.file_of(plan.start, plan_file))
+    except PlanFault:  # gone, or another kind of file: this run needs it no more
+        now = former.start_digest
+    if now != former.start_digest:
+        changed = f"{plan.start} has changed since the run in {folder} began"
+        raise PlanFault("start", f"{changed}; choose another --out, or continue with mpirobust resume {folder}")
+    return "", former.start_digest
 
 
 def _stores(plan: Plan, plan_file: str, request: RunRequest, check: Callable[[], None]) -> list[Path]:
@@ -151,7 +181,10 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
         say(f"note: the ranks use different kernels of BLAS, so the bits depend on who hosts whom: {by_rank(kernels)}")
     if sources := plan.record().sources:
         facts["sources"] = "\n".join(f"{table} {digest}" for table, digest in sources.items())
-    trace = Trace(plan.workers, plan.byzantine(), facts)
+    if setup.start_digest:
+        facts["start_digest"] = setup.start_digest
+    own_start = rank_setup.x0 if setup.start_digest else None
+    trace = Trace(plan.workers, plan.byzantine(), facts, rank_setup.group.config.wire.layout, own_start)
     if not setup.checkpoint:
         run_folder.prune(folder, after=0 if setup.resumes else -1)
         return Start(lock, None, trace)

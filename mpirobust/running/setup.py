@@ -20,8 +20,8 @@ from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.data.sources.base import Dataset, Facts
 from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan
+from mpirobust.running import starting
 from mpirobust.shard import Shard
-from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Held, Layout, Rows, Vector
 
 
@@ -37,7 +37,7 @@ class RunRequest:
         quiet: whether to print no notes and no progress.
         ends: when the job must have ended, on `time.monotonic` of the center's machine; None for never.
         limit: where `ends` comes from, for messages.
-        allowed: the kinds from outside the package that may be imported if `plan` is None; see `catalog.only`.
+        allowed: the kinds from outside the package that may be imported if `plan` is None; see `outside.only`.
         threads: of each rank; None for its share of the cores, or one if its workers have little work.
     """
 
@@ -66,6 +66,8 @@ class RunSetup:
         plan_file: the plan, absolute, for files beside it; '' if it is not known: they are in the working directory.
         sources: the SHA-256 of the source of each kind from outside, by its table.
         quiet, ends, limit, threads: as in the request.
+        start: the file of the starting point, absolute; '' if it is the problem's own, or in the run that continues.
+        start_digest: of the starting point; '' if it is the problem's own.
     """
 
     plan: dict[str, Any]
@@ -79,6 +81,8 @@ class RunSetup:
     ends: float | None
     limit: str
     threads: int | None = None
+    start: str = ""
+    start_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,8 @@ def build_rank(
     with closing(plan.data.open(stores, plan.seed)) as dataset:
         facts = dataset.facts
         dealt = plan.deal(dataset)
-        x0 = plan.problem.start(facts.features, stream(plan.seed, CENTER, 0, Purpose.START))
-        layout, held = plan.problem.layout(facts.features), _held(setup, plan, x0.size)
+        layout = plan.problem.layout(facts.features)
+        x0, held = _starting_point(setup, plan, facts.features), _held(setup, plan, layout.dim)
         config = worker_config(plan, layout, plan.weights(dealt), x0, held, survives)
         workers = []
         for worker in _build_workers(mine, config, dataset, dealt):
@@ -173,7 +177,17 @@ def _expect_same_sources(plan: Plan, sources: dict[str, str]) -> None:
     """Raise `SetupFault` if the source of a kind from outside is not the same here as at the center."""
     for table, origin in plan.origins().items():
         if origin.sha256 != sources[table]:
-            raise SetupFault(f"{table}.kind: {origin.file} on {platform.node()} is not the file that the center has")
+            raise SetupFault(f"{table}: {origin.file} on {platform.node()} is not the file that the center has")
+
+
+def _starting_point(setup: RunSetup, plan: Plan, features: int) -> Vector:
+    if not setup.start_digest:
+        return starting.own(plan, features)
+    if setup.start:
+        return starting.taken(Path(setup.start), plan.problem.layout(features), setup.start_digest)
+    from mpirobust.records.model import started_from  # h5py
+
+    return started_from(Path(setup.folder), plan.problem.dim(features))
 
 
 def _held(setup: RunSetup, plan: Plan, dim: int) -> Held:

@@ -20,6 +20,8 @@ ROOMS = {
     "algorithm.solver": catalog.NESTED["algorithm.solver"],
 }
 
+_MODULES = "mpirobust.testing.support.modules:"
+
 EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "data": {  # the files are those of tests/support/data_files.py
         "csv": [
@@ -61,6 +63,12 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "double-well": [{}, {"start_norm": 0.0}],
         "matrix-factorisation": [{}, {"columns": 3}, {"columns": 2, "start_norm": 0.0}],
         "phase-retrieval": [{}, {"start_norm": 1.0}],
+        "torch": [  # for the six features of the tests of losses
+            {"model": _MODULES + "perceptron", "arguments": {"outputs": 2}, "dtype": "float64", "chunk": 4},
+            {"model": _MODULES + "perceptron", "arguments": {"outputs": 10}, "dtype": "float64"},
+            {"model": _MODULES + "perceptron", "loss": "mse", "dtype": "float64"},
+            {"model": _MODULES + "perceptron", "loss": _MODULES + "huber", "dtype": "float64", "chunk": 4},
+        ],
     },
     "compressor": {
         "atomo": [{"budget": 1}, {"budget": 2}, {"budget": 20}],
@@ -230,9 +238,20 @@ def _admits(component: Any, what: int | Layout) -> bool:
     return True
 
 
+def admits_rows(loss: Any, features: int, classes: int) -> bool:
+    """Return whether a loss takes rows of so many numbers, of that many classes."""
+    try:
+        loss.admit(classes)
+        loss.admit_rows(features, classes)
+    except PlanFault:
+        return False
+    return True
+
+
 def _named(table: str) -> Iterator[tuple[str, Any]]:
     for kind, settings in EXAMPLES[table].items():
-        for fields in settings:
+        tried = [] if catalog.missing_package(catalog.load(ROOMS[table], kind, table)) else settings
+        for fields in tried:
             name = "-".join([kind, *(f"{key}={value}" for key, value in fields.items())])
             yield name, catalog.build(ROOMS[table], {"kind": kind, **fields}, table)
     if chosen is not None and chosen.table == table:

@@ -15,7 +15,7 @@ from mpirobust.problems.logistic import Logistic
 from mpirobust.problems.network import Network
 from mpirobust.problems.robust_regression import RobustRegression
 from mpirobust.shard import Shard
-from mpirobust.testing.examples import admits, components
+from mpirobust.testing.examples import admits_rows, components
 from mpirobust.testing.support.shards import contents, dense, made_shard
 from mpirobust.types import Vector
 
@@ -35,7 +35,7 @@ def _cases() -> dict[str, Case]:
     for name, loss in components("problem").items():
         for classes in (0, 2, 10):
             for sparsely in (False, True):
-                if admits(loss, classes):
+                if admits_rows(loss, FEATURES, classes):
                     shard = made_shard(ROWS, FEATURES, classes, sparsely=sparsely)
                     x = np.random.default_rng(1).standard_normal(loss.dim(FEATURES))
                     cases[f"{name}-{classes or 'real'}-{'sparse' if sparsely else 'dense'}"] = Case(loss, shard, x)

@@ -28,7 +28,7 @@ from mpirobust.data.store import Store, write_csr_store, write_pixel_store
 from mpirobust.errors import SetupFault
 from mpirobust.library.runs import open_run
 from mpirobust.plan import Plan, load_plan
-from mpirobust.records import checkpoint, run_folder
+from mpirobust.records import checkpoint, model, run_folder
 from mpirobust.records.layout import TRACE, checkpoint_path
 from mpirobust.records.trace import Trace
 from mpirobust.reports.curves import curve
@@ -115,6 +115,9 @@ def npz(data: bytes, folder: Path) -> None:
     path.write_bytes(data)
     with or_one_fault(path):
         NPZ(path=path.name).prepare(Places(folder, None, folder / "cache"))
+    with or_one_fault(path):
+        found = model.read(path)
+        assert found.x.size == found.layout.dim
     shutil.rmtree(folder / "cache", ignore_errors=True)
 
 
@@ -190,6 +193,7 @@ def trace(path: Path) -> None:
         lambda: open_run(path),
         lambda: Trace(M, np.array([1]), {}).restore(path, Trace(M, np.array([1]), {}).tail(), 5),
         lambda: run_folder.check_continues(path.parent, run_folder.former_run(path.parent), _plan().record()),
+        lambda: model.write(path.with_name("model.npz"), model.of_run(path)),
         lambda: curve(path.parent, "loss", "bytes"),
         lambda: curve(path.parent, "loss", "seconds"),
     ]

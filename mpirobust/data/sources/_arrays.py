@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
+from pathlib import Path
 from tokenize import TokenError
-from typing import BinaryIO
+from typing import BinaryIO, cast
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.data.reading import Check, Progress
+from mpirobust.data.reading import MOST_DEFLATED, Check, Progress, opened
 from mpirobust.data.table import RowFault
 from mpirobust.errors import DataFault
 
@@ -49,6 +54,33 @@ def read_array(file: BinaryIO, where: str, nbytes: int, check: Check) -> NDArray
             raise DataFault(f"{where}: cut short; the array has the shape {shape}")
         part[:] = np.frombuffer(content, dtype)
     return numbers.reshape(shape, order="F" if by_columns else "C")
+
+
+def member_names(path: Path) -> list[str]:
+    """Return the names of the arrays of an npz file, in its order; raise `DataFault` if it is none."""
+    with _archive(path) as archive:
+        return [each.removesuffix(".npy") for each in archive.namelist()]
+
+
+def read_member(path: Path, name: str, check: Check) -> NDArray[np.float64]:
+    """Return the array `name` of an npz file; raise `DataFault`."""
+    names = member_names(path)
+    if name not in names:
+        raise DataFault(f"{path}: no array {name!r}; it has: {', '.join(names)}")
+    with _archive(path) as archive:
+        info = archive.infolist()[names.index(name)]
+        with archive.open(info) as member:
+            nbytes = min(info.file_size, MOST_DEFLATED * info.compress_size)
+            return read_array(cast(BinaryIO, member), f"{path}, {name}", nbytes, check)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[ZipFile]:
+    try:
+        with opened(path) as (content, *_), ZipFile(content) as archive:
+            yield archive
+    except (BadZipFile, struct.error, NotImplementedError, RuntimeError, ValueError) as error:
+        raise DataFault(f"{path}: not a whole npz file ({error})") from error
 
 
 def as_rows(

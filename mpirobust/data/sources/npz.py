@@ -1,19 +1,13 @@
 from __future__ import annotations
 
-import struct
 from pathlib import Path
-from typing import BinaryIO, ClassVar, cast
-from zipfile import BadZipFile, ZipFile
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import ClassVar
 
 from mpirobust.components import component
-from mpirobust.data.reading import MOST_DEFLATED, Check, opened
-from mpirobust.data.sources._arrays import as_rows, read_array
+from mpirobust.data.reading import Check
+from mpirobust.data.sources._arrays import as_rows, read_member
 from mpirobust.data.sources._files import FileSource
 from mpirobust.data.store import write_dense_store
-from mpirobust.errors import DataFault
 
 
 @component
@@ -48,24 +42,9 @@ class NPZ(FileSource):
 
     def _write_store(self, store: Path, files: list[Path], width: int, check: Check) -> None:
         path = files[0]
-        X, y = (_member(path, name, check) for name in self._names(width))
+        X, y = (read_member(path, name, check) for name in self._names(width))
         write_dense_store(store, *as_rows(X, y, str(path)), str(path))
 
     def _names(self, width: int) -> tuple[str, str]:
         """Return the names of the arrays: those of the training rows if `width` is 0."""
         return (self.X_test or self.X, self.y_test or self.y) if width else (self.X, self.y)
-
-
-def _member(path: Path, name: str, check: Check) -> NDArray[np.float64]:
-    """Return the array `name` of an npz file; raise `DataFault`."""
-    try:
-        with opened(path) as (content, *_), ZipFile(content) as archive:
-            names = [each.removesuffix(".npy") for each in archive.namelist()]
-            if name not in names:
-                raise DataFault(f"{path}: no array {name!r}; it has: {', '.join(names)}")
-            info = archive.infolist()[names.index(name)]
-            with archive.open(info) as member:
-                nbytes = min(info.file_size, MOST_DEFLATED * info.compress_size)
-                return read_array(cast(BinaryIO, member), f"{path}, {name}", nbytes, check)
-    except (BadZipFile, struct.error, NotImplementedError, RuntimeError, ValueError) as error:
-        raise DataFault(f"{path}: not a whole npz file ({error})") from error
