@@ -55,7 +55,7 @@ class Recovery:
     """The communicator of the surviving ranks, which each recovery replaces.
 
     Args:
-        comm: of a program whose messages are not ours and which has no root; None for MPI_COMM_WORLD.
+        comm: that of another program, to be copied; any of its ranks may fail, the first as well. None: MPI_COMM_WORLD.
 
     Attributes:
         comm: the current communicator. Without survival (`mpirun` without `--with-ft ulfm`) it is never replaced.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Fault, RankFault, SetupFault
@@ -22,30 +23,43 @@ def agreed(comm: Communicator, work: Callable[[], T], described: Callable[[T], M
     error: Exception | None = None
     try:
         result = work()
-        mine = {"is": dict(described(result))}
+        mine: dict[str, Any] = {"result": dict(described(result))}
     except Exception as caught:  # whatever it is, the other ranks must not wait for this one
         error = caught
-        mine = {"fault": {"": str(caught) if isinstance(caught, Fault) else f"{type(caught).__name__}: {caught}"}}
-    try:
+        mine = {"fault": str(caught) if isinstance(caught, Fault) else f"{type(caught).__name__}: {caught}"}
+    with _survivors_told():
         told = comm.gather_bytes(json.dumps(mine).encode())
-        problem = comm.broadcast_bytes(_problem([*map(json.loads, told)]).encode() if comm.is_root else b"").decode()
-    except Fault as fault:
-        raise RankFault("a rank died while the reducer was set up") from fault
+        problem = comm.broadcast_bytes(_problem(told).encode() if comm.is_root else b"").decode()
     if problem:
         raise SetupFault(problem) from (None if isinstance(error, Fault) else error)
     return result
 
 
-def _problem(told: list[dict[str, dict[str, str]]]) -> str:
+def told_to_root(comm: Communicator, text: str) -> list[str]:
+    """Return the texts of all ranks, in rank order; meaningful on the root only. Raise `RankFault` as `agreed`."""
+    with _survivors_told():
+        return [each.decode() for each in comm.gather_bytes(text.encode())]
+
+
+@contextmanager
+def _survivors_told() -> Iterator[None]:
+    """Turn the fault of a rank that has died, which is told on one survivor only, into one on each of them."""
+    try:
+        yield
+    except Fault as fault:
+        raise RankFault("a rank died while the reducer was set up") from fault
+
+
+def _problem(texts: Sequence[bytes]) -> str:
     """Return why the ranks, in rank order, cannot go on; '' if they can."""
-    faults = {rank: each["fault"][""] for rank, each in enumerate(told) if "fault" in each}
-    if faults:
-        rank, fault = next(iter(faults.items()))
-        return fault if len(faults) == len(told) else f"rank {rank}: {fault}"
-    first = told[0]["is"]
+    told = [json.loads(text) for text in texts]
+    faults = {rank: each["fault"] for rank, each in enumerate(told) if "fault" in each}
+    for rank, fault in faults.items():
+        return str(fault) if len(faults) == len(told) else f"rank {rank}: {fault}"
+    first = told[0]["result"]
     for rank, each in enumerate(told):
-        for name in first | each["is"]:
-            theirs, ours = (text.get(name, "none") for text in (each["is"], first))
+        for name in first | each["result"]:
+            theirs, ours = (text.get(name, "none") for text in (each["result"], first))
             if theirs != ours:
                 return f"{name}: rank {rank} has {theirs}, rank 0 has {ours}; it must be the same on all ranks"
     return ""

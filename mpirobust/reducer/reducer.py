@@ -11,12 +11,11 @@ from mpirobust.aggregators.base import Aggregator
 from mpirobust.comm.communicator import Communicator, by_rank
 from mpirobust.comm.launch import communicator_of
 from mpirobust.compressors.base import Compressor
-from mpirobust.errors import Fault, RankFault
 from mpirobust.feedback.base import Feedback
 from mpirobust.numerics.blas import OneThread, merged, mixed
-from mpirobust.reducer.agreement import agreed
+from mpirobust.reducer.agreement import agreed, told_to_root
 from mpirobust.reducer.memory import State, Traffic
-from mpirobust.reducer.session import Session
+from mpirobust.reducer.session import Session, absent
 from mpirobust.reducer.settings import Given, Mode, Settings
 from mpirobust.reducer.trees import Form, Tree, flattened, unflattened
 from mpirobust.terminal import say
@@ -134,12 +133,12 @@ class RobustReducer:
     @property
     def round(self) -> int:
         """The number of calls of `reduce` that were done, those before a restored state included."""
-        return 0 if self._session is None else self._session.memory.round
+        return int(self.state().get("round", 0)) if self._session is None else self._session.memory.round
 
     @property
     def absent(self) -> tuple[int, ...]:
         """The ranks that have died, by their numbers in the program's communicator; none of them comes back."""
-        return tuple(sorted({*range(self._m)} - {*self._comm.numbers}))
+        return tuple(absent(self._comm, self._m))
 
     @property
     def kept(self) -> NDArray[np.bool_] | None:
@@ -148,7 +147,7 @@ class RobustReducer:
 
     @property
     def traffic(self) -> Traffic:
-        """The bytes that this rank has sent and received in all calls, those before a restored state included."""
+        """The bytes of this rank in all calls, those before a restored state included as soon as it is in use."""
         return Traffic() if self._session is None else self._session.memory.traffic
 
 
@@ -164,10 +163,7 @@ def _vector(gradients: Tree, form: Form) -> Vector:
 
 def _tell_of_other_processors(comm: Communicator, libraries: str) -> None:
     """Print a note on rank 0 if the ranks use different kernels of BLAS."""
-    try:
-        told = [each.decode() for each in comm.gather_bytes(libraries.encode())]
-    except Fault as fault:
-        raise RankFault("a rank died while the reducer was set up") from fault
+    told = told_to_root(comm, libraries)
     if comm.is_root and mixed(merged(told)):
         say(
             f"note: the ranks use different kernels of BLAS, so in symmetric mode their aggregates may differ in the "

@@ -56,10 +56,6 @@ class Session:
         self._shared, self._draws = (Streams(settings.seed, comm.number, of) for of in (Purpose.SHARED, Purpose.ENCODE))
         self._exchange: Exchange | None = None  # of the present ranks; None if they are others than in the last round
 
-    def absent(self) -> list[int]:
-        """Return the numbers of the ranks that have died, ascending."""
-        return sorted({*range(self._m)} - {*self._comm.numbers})
-
     def reduce(self, answer: Callable[[], Vector], step: float) -> Vector:
         """Do one round and return the aggregate, shape (d,), which is valid until the next.
 
@@ -154,10 +150,11 @@ class Session:
 
     def _connected(self) -> Exchange:
         """Return an exchange between the present ranks; raise `RankFault` if they are too few."""
-        absent, most = self.absent(), max_faulty(self._settings.aggregator, self._m, 0)
-        if len(absent) > most:
-            dead = named("rank", absent)
-            raise RankFault(f"{dead} died, and the rule is set for {most} faulty or absent of {self._m} ranks")
+        dead, most = absent(self._comm, self._m), max_faulty(self._settings.aggregator, self._m, 0)
+        if len(dead) > most:
+            raise RankFault(
+                f"{named('rank', dead)} died, and the rule is set for {most} faulty or absent of {self._m} ranks"
+            )
         wire, of_mode = self._wire, _EXCHANGES[self._settings.mode]
         return of_mode(self._comm, wire.message_limit(), wire.fixed_length(), self.memory.downlink)
 
@@ -166,6 +163,11 @@ class Session:
         if self._comm.is_root and died:
             when = f"in round {self.memory.round + 1} of the reducer"
             say(f"mpirobust: {named('rank', died)} died {when}: absent from now on")
+
+
+def absent(comm: Communicator, workers: int) -> list[int]:
+    """Return the workers whose rank has died, ascending."""
+    return sorted({*range(workers)} - {*comm.numbers})
 
 
 def _refuse(_: Vector) -> Vector:

@@ -52,7 +52,7 @@ class Settings:
         """Return the settings for so many workers; raise `PlanFault` with the argument that is wrong."""
         if mode not in get_args(Mode):
             raise PlanFault("mode", f"expected {' or '.join(map(repr, get_args(Mode)))}, not {mode!r}")
-        if not 0 <= seed < 2**63:
+        if not (isinstance(seed, int) and 0 <= seed < 2**63):
             raise PlanFault("seed", f"expected a whole number of 63 bits, not {seed!r}")
         if downlink is not None and mode == "symmetric":
             raise PlanFault("downlink", 'nothing goes down in mode "symmetric"; leave it out')

@@ -124,17 +124,22 @@ def test_the_communicator_of_a_program_is_left_as_it_is() -> None:
 
     world = MPI.COMM_WORLD
     theirs = world.Split(world.rank % 2, key=-world.rank)
-    handler = theirs.Get_errhandler()
+    theirs.Set_errhandler(MPI.ERRORS_ARE_FATAL)
     ours = communicator_of(theirs)
     assert (ours.rank, ours.size, ours.number) == (theirs.rank, theirs.size, theirs.rank)
     pending = theirs.Irecv(np.zeros(1), source=MPI.ANY_SOURCE, tag=MPI.ANY_TAG)
     into = np.zeros(ours.size, np.int64)
     ours.gather_to_all(np.array([world.rank]), into, np.ones(ours.size, np.int64))
     np.testing.assert_array_equal(into, np.arange(world.size)[world.rank % 2 :: 2][::-1])
+    if not ours.is_root:
+        ours.send(np.ones(1))
+    theirs.Barrier()
     assert not pending.Test()
+    for rank in range(1, ours.size) if ours.is_root else ():
+        ours.receive(np.zeros(1), rank)
     pending.Cancel()
     pending.Wait()
-    assert theirs.Get_errhandler() == handler
+    assert theirs.Get_errhandler() == MPI.ERRORS_ARE_FATAL
 
 
 @pytest.mark.mpi

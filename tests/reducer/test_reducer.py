@@ -167,7 +167,7 @@ def test_a_restored_state_gives_the_bits_of_a_run_without_a_break(kept: str, mod
         second = RobustReducer(comm, mode=mode, seed=SEED, **_KEEPING[kept])
         with np.load(tmp_path / f"{comm.rank}.npz") as state:
             second.restore(state)
-        assert second.state().keys() == first.state().keys()
+        assert (second.state().keys(), second.round) == (first.state().keys(), stop)
         rest = [second.reduce(gradients(t)[comm.rank], STEP) for t in range(stop, 6)]
         np.testing.assert_array_equal(rest, made[stop:])
         assert (second.round, second.traffic) == (6, whole.traffic)
@@ -221,6 +221,7 @@ _SAME: dict[str, Any] = {"aggregator": {"kind": "norm-trim", "beta": 0.2}, "comp
         ({"aggregator": {"kind": "krum", "beta": 0.45}}, None, "aggregator.*5"),
         ({"mode": "ring"}, None, "mode: expected 'center' or 'symmetric', not 'ring'"),
         ({"seed": -1}, None, "seed: expected"),
+        ({"seed": 1.5}, None, "seed: expected"),
         ({"mode": "symmetric", "downlink": "sign"}, None, 'downlink: nothing goes down in mode "symmetric"'),
         ({"seed": 2}, {}, "seed: rank 2 has 2, rank 0 has 0; it must be the same on all ranks"),
         ({"compressor": "sign"}, {}, "compressor: rank 2 has .*sign.*, rank 0 has .*l1-qsgd"),

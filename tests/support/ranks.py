@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -27,7 +27,12 @@ def together(size: int, program: Callable[[Communicator], T]) -> list[T]:
             raise
 
     with ThreadPoolExecutor(size) as pool:
-        return [each.result() for each in [pool.submit(of, rank) for rank in range(size)]]
+        ranks = [pool.submit(of, rank) for rank in range(size)]
+    errors = [each.exception() for each in ranks]
+    for error in errors:
+        if error is not None and not isinstance(error, BrokenBarrierError):  # which those raise that waited for it
+            raise error
+    return [each.result() for each in ranks]
 
 
 class _Board:
