@@ -51,7 +51,7 @@ meeting: Barrier | None = None  # at which the threads that compute wait for eac
 
 
 def that_meets() -> Any:
-    """A module in which all threads are at once."""
+    """A module in which all threads are at once: none computes before all are in it, none leaves before all have."""
 
     def meet(*_: Any) -> None:
         if meeting is not None:
@@ -59,6 +59,7 @@ def that_meets() -> Any:
 
     module = linear()
     module.register_forward_pre_hook(meet)
+    module.register_forward_hook(meet)
     return module
 
 
