@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(
     scope="module",
-    params=["numpy-1", "compiled-2", *(pytest.param(way, marks=pytest.mark.system) for way in ("ranks-2", "numpy-2"))],
+    params=["numpy-1", "compiled-2", "ranks-2", "numpy-2"],
 )
 def way(request: pytest.FixtureRequest, folder: Path) -> str:
     """How every plan was run, in one start of Python."""
