@@ -30,10 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(
-    scope="module",
-    params=["numpy-1", "compiled-2", "ranks-2", "numpy-2"],
-)
+@pytest.fixture(scope="module", params=["numpy-1", "compiled-2", "ranks-2", "numpy-2"])
 def way(request: pytest.FixtureRequest, folder: Path) -> str:
     """How every plan was run, in one start of Python."""
     run_all(folder, request.param, *_WAYS[request.param])
