@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mpirobust import kernels
+from mpirobust.records.provenance import processor
 
-_CPU = Path("/proc/cpuinfo")
 _WRITTEN = ("benchmarks/*.json", "benchmarks/*.csv", "docs/PERFORMANCE.md")
 
 
@@ -29,14 +29,8 @@ def _git(*arguments: str) -> str:
 def about() -> dict[str, object]:
     """Return machine, commit, date and versions; called before a measurement, as the load is of the last minute."""
     return {
-        "machine": f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
         "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "versions": f"Python {platform.python_version()}, numpy {version('numpy')}, kernels {kernels.in_use()}",
     }
-
-
-def _processor() -> str:
-    lines = _CPU.read_text().splitlines() if _CPU.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{platform.machine()} {models[0]}" if models else platform.machine()

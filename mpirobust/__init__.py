@@ -1,20 +1,96 @@
-"""Byzantine-robust, communication-efficient distributed optimisation over MPI."""
+"""Byzantine-robust, communication-efficient distributed optimisation over MPI. The names of `__all__` are public.
+
+docs/LIBRARY.md describes them. They are imported when they are first used: every rank of a job imports this file.
+"""
+
+from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mpirobust.components import Field, component
 
 if TYPE_CHECKING:
+    from mpirobust.aggregators.base import Aggregator, Context, Verdict
+    from mpirobust.answers import Answers
+    from mpirobust.compressors.base import Code, Compressor, expect_length
+    from mpirobust.errors import DataFault, Exit, Fault, Malformed, PlanFault, RankFault, SetupFault, StorageFault
+    from mpirobust.library.arrays import aggregate, aggregator, compressor, decode, encode, judge, max_nbytes
+    from mpirobust.library.plans import check, load_plan
+    from mpirobust.library.runs import Run, open_run, run
+    from mpirobust.numerics.norms import q_norm
+    from mpirobust.plan import Plan
+    from mpirobust.reducer.memory import Traffic
     from mpirobust.reducer.reducer import RobustReducer
+    from mpirobust.reports.forecast import Forecast
+    from mpirobust.types import Layout, Message, Vector
 
-__all__ = ["Field", "RobustReducer", "component"]
+__all__ = [
+    "Aggregator",
+    "Answers",
+    "Code",
+    "Compressor",
+    "Context",
+    "DataFault",
+    "Exit",
+    "Fault",
+    "Field",
+    "Forecast",
+    "Layout",
+    "Malformed",
+    "Message",
+    "Plan",
+    "PlanFault",
+    "RankFault",
+    "RobustReducer",
+    "Run",
+    "SetupFault",
+    "StorageFault",
+    "Traffic",
+    "Vector",
+    "Verdict",
+    "aggregate",
+    "aggregator",
+    "check",
+    "component",
+    "compressor",
+    "decode",
+    "encode",
+    "expect_length",
+    "judge",
+    "load_plan",
+    "max_nbytes",
+    "open_run",
+    "q_norm",
+    "run",
+]
 __version__ = "0.1.0"
 
-_MODULES = {"RobustReducer": "mpirobust.reducer.reducer"}  # of what is imported when it is asked for
+# The modules of the public names.
+_MODULES = {
+    "aggregators.base": ["Aggregator", "Context", "Verdict"],
+    "answers": ["Answers"],
+    "compressors.base": ["Code", "Compressor", "expect_length"],
+    "errors": ["DataFault", "Exit", "Fault", "Malformed", "PlanFault", "RankFault", "SetupFault", "StorageFault"],
+    "library.arrays": ["aggregate", "aggregator", "compressor", "decode", "encode", "judge", "max_nbytes"],
+    "library.plans": ["check", "load_plan"],
+    "library.runs": ["Run", "open_run", "run"],
+    "numerics.norms": ["q_norm"],
+    "plan": ["Plan"],
+    "reducer.memory": ["Traffic"],
+    "reducer.reducer": ["RobustReducer"],
+    "reports.forecast": ["Forecast"],
+    "types": ["Layout", "Message", "Vector"],
+}
 
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            globals()[name] = getattr(import_module(f"mpirobust.{module}"), name)
+            return globals()[name]
+    raise AttributeError(f"module 'mpirobust' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hin
 
 from mpirobust.components import is_component
 from mpirobust.errors import PlanFault
+from mpirobust.renames import current, former_keys
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -232,7 +233,7 @@ def _parts(component: Any) -> Iterator[tuple[str, Any]]:
 
 
 def build(room: Room, table: object, where: str, beside: Path | None = None) -> Any:
-    """Return the component that `table` describes.
+    """Return the component that `table` describes; or `table`, if it is one already, as from Python.
 
     Args:
         where, beside: as in `load`.
@@ -240,12 +241,14 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
     Raises:
         PlanFault: with the dotted key, and the choices if there are any.
     """
+    if is_component(table) and isinstance(table, room.base()):
+        return table
     if room.short and isinstance(table, str):
         table = {"kind": table}
     if not isinstance(table, Mapping):
         raise PlanFault(where, f"{_without(room, table)}expected a table with a kind, one of: {', '.join(kinds(room))}")
     cls = load(room, table.get("kind"), where, beside)
-    values = {key: value for key, value in table.items() if key != "kind"}
+    values = current(cls, {key: value for key, value in table.items() if key != "kind"}, where)
     for key, inner in inner_rooms(cls).items():
         if key in values:
             values[key] = build(inner, values[key], f"{where}.{key}", beside)
@@ -255,6 +258,7 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
 def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
     """Return `cls(**values)`; raise `PlanFault` for the first wrong key."""
     names = [each.name for each in fields(cls)]
+    values = current(cls, values, where)
     for key in values:
         if key not in names:
             choices = ", ".join(names) or "none"
@@ -309,6 +313,14 @@ def added(component: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def former_names(component: Any, prefix: str = "") -> dict[str, str]:
+    """Return the dotted keys of a component that were renamed, each with its former name, dotted as well."""
+    found = {prefix + name: prefix + former for name, former in former_keys(type(component)).items()}
+    for place, inner in _parts(component):
+        found |= former_names(inner, f"{prefix}{place}.")
+    return found
+
+
 def free_keys(part: Any, prefix: str = "") -> Iterator[str]:
     """Yield the dotted keys of a component that may differ between a run and its continuation.
 
@@ -347,12 +359,13 @@ def _declared(cls: type) -> dict[str, list[type]]:
 
 
 def excluded_by(cls: type, key: str) -> frozenset[str]:
-    """Return the keys of a component that must not be given together with `key`.
+    """Return the keys of a component that must not be given together with `key`, such as its other name.
 
     A component whose keys fall into two groups that exclude each other declares these groups in `either`.
     """
     one, other = getattr(cls, "either", (frozenset(), frozenset()))
-    return frozenset(other if key in one else one if key in other else ())
+    names = frozenset(name for pair in former_keys(cls).items() if key in pair for name in pair) - {key}
+    return names | frozenset(other if key in one else one if key in other else ())
 
 
 def defaults(cls: type) -> dict[str, str]:

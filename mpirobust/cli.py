@@ -91,17 +91,12 @@ def _carried_out(
     **how: Any,
 ) -> int:
     comm = _comm()
-    from mpirobust.run import experiment
-    from mpirobust.run.setup import RunRequest
-    from mpirobust.run.stop_signals import StopSignals
-    from mpirobust.run.watchdog import Watchdog
-    from mpirobust.time_limit import expect_time
+    from mpirobust.running import experiment
+    from mpirobust.running.setup import RunRequest
 
     ends, limit = time_limit
-    comm.all_or_fail(lambda: expect_time(ends, limit) if comm.is_root else None)
-    with StopSignals() as signals, Watchdog(comm, signals, ends, patience) as watchdog:
-        request = RunRequest(plan, overrides, out, ends=ends, limit=limit, **how)
-        code, folder = experiment.run(request, comm, signals, watchdog)
+    request = RunRequest(plan, overrides, out, ends=ends, limit=limit, **how)
+    code, folder = experiment.run_in_time(request, comm, patience)
     if comm.is_root:
         from mpirobust.records.layout import TRACE
         from mpirobust.reports.summary import as_text, summary

@@ -34,8 +34,8 @@ class SetupFault(Fault):
     code = Exit.SETUP
 
 
-class PlanFault(SetupFault):
-    """A key of the plan is wrong. `where` is the dotted key, as `--set` spells it."""
+class PlanFault(SetupFault, ValueError):
+    """A key of the plan, or of a component, is wrong. `where` is the dotted key, as `--set` spells it."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}" if where else reason)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import floor
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust import catalog
+from mpirobust import catalog, renames
 from mpirobust.aggregators.base import Aggregator, Weighing, share
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
@@ -26,11 +26,13 @@ from mpirobust.observers.audit import Audits
 from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
 from mpirobust.problems.base import Loss
-from mpirobust.records.plan_record import PlanRecord
+from mpirobust.records.plan_record import PlanRecord, flat
 from mpirobust.records.provenance import Records
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Layout, OnFailure, Rows
+
+Values: TypeAlias = Sequence[tuple[list[str], Any]]
 
 _OBSERVERS = "observers"
 
@@ -42,8 +44,14 @@ _LAST = ("deadline",)
 
 @component
 class Plan:
-    """An experiment; docs/PLANS.md describes the tables."""
+    """An experiment; docs/PLANS.md describes the tables.
 
+    Attributes:
+        file: that the plan was read from, absolute; None for a table. It is no key: files beside the plan, of data and
+            of kinds, are looked up there, and otherwise in the working directory.
+    """
+
+    file: ClassVar[Path | None] = None
     added_keys: ClassVar = {"weigh": "equal", "on_failure": "drop", "center_rows": 0}
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"on_failure"})
 
@@ -73,7 +81,7 @@ class Plan:
         Args:
             beside: the folder of the document, for kinds in files beside it.
         """
-        values = dict(table)
+        values = renames.current(cls, table, "")
         for name, room in catalog.inner_rooms(cls).items():
             if name in values:
                 values[name] = catalog.build(room, values[name], name, beside)
@@ -205,13 +213,19 @@ class Plan:
     def record(self) -> PlanRecord:
         """Return the record that a run stores of the plan, and that a resume compares."""
         sources = {table: origin.sha256 for table, origin in self.origins().items()}
-        return PlanRecord(self.table(), free_keys(self), catalog.added(self), sources)
+        return PlanRecord(self.table(), free_keys(self), catalog.added(self), sources, catalog.former_names(self))
 
     def toml(self) -> str:
         """Return `table` as text."""
         import tomli_w  # as of `toml`, only the center needs it
 
         return tomli_w.dumps(self.table())
+
+    def former_toml(self) -> str:
+        """Return `toml` with the former names of keys that were renamed, as the release before would."""
+        import tomli_w
+
+        return tomli_w.dumps(renames.renamed(self.table(), catalog.former_names(self)))
 
 
 # Tables of one class. `[observers.audit]` and `[observers.checkpoint]` are other names of two of them.
@@ -260,33 +274,50 @@ def _expect_table(table: object, where: str) -> dict[str, Any]:
     return table
 
 
-def load_plan(path: Path, overrides: Sequence[str]) -> tuple[Plan, list[str]]:
-    """Return the plan at `path` with overrides, and notes; raise `SetupFault` with the name of the file."""
-    from mpirobust.toml import read_table
+def load_plan(path: Path, overrides: Sequence[str], values: Values = ()) -> tuple[Plan, list[str]]:
+    """Return the plan at `path` with overrides, and with `values`, and notes; raise `SetupFault` with the file."""
+    from mpirobust.toml import read_assignment, read_table
 
     try:
-        table, notes = with_overrides(read_table(path), overrides, path.parent)
-        plan = Plan.of(table, path.parent)
-        return plan, notes + plan.surprises()
+        assigned = [read_assignment(each) for each in overrides]
+        plan, notes = planned(read_table(path), [*assigned, *values], path.parent)
     except PlanFault as fault:
         raise SetupFault(f"{path}: {fault}") from fault
+    object.__setattr__(plan, "file", path.absolute())
+    return plan, notes
+
+
+def planned(table: dict[str, Any], values: Values, beside: Path | None = None) -> tuple[Plan, list[str]]:
+    """Return the plan that a TOML document describes, with other values for some keys, and notes; raise `PlanFault`.
+
+    Args:
+        values: for each key its parts, and the value.
+        beside: as in `Plan.of`.
+    """
+    table, notes = with_values(table, values, beside)
+    plan = Plan.of(table, beside)
+    former = renames.notes((key for key, _ in flat(table)), catalog.former_names(plan))
+    return plan, notes + former + plan.surprises()
 
 
 def with_overrides(
     table: dict[str, Any], assignments: Sequence[str], beside: Path | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return `table` with `key=value` assignments applied, and notes on dropped keys.
-
-    A value that is not TOML is a string. A new `kind` keeps the keys that the new kind also has and drops
-    the others, each with a note. Kinds are set before other keys. Of two keys that exclude each other the one
-    assigned last stays, and the other is dropped with a note.
-    """
+    """Return `table` with `key=value` assignments applied, and notes; a value that is not TOML is a string."""
     from mpirobust.toml import read_assignment
 
+    return with_values(table, [read_assignment(each) for each in assignments], beside)
+
+
+def with_values(table: dict[str, Any], values: Values, beside: Path | None = None) -> tuple[dict[str, Any], list[str]]:
+    """Return `table` with other values for some keys, and notes on dropped keys; arguments as of `planned`.
+
+    A new `kind` keeps the keys that the new kind also has and drops the others, each with a note. Kinds are set before
+    other keys. Of two keys that exclude each other the one assigned last stays, and the other is dropped with a note.
+    """
     table = _copied(table)
     notes: list[str] = []
-    parsed = [read_assignment(each) for each in assignments]
-    for path, value in sorted(parsed, key=lambda each: each[0][-1] != "kind"):
+    for path, value in sorted(values, key=lambda each: each[0][-1] != "kind"):
         inner = table
         for at, part in enumerate(path[:-1]):
             if isinstance(inner.get(part), str) and part in catalog.ROOMS and catalog.ROOMS[part].short:
@@ -306,8 +337,9 @@ def _drop_foreign_keys(
     table: dict[str, Any], path: list[str], inner: dict[str, Any], kind: Any, notes: list[str], beside: Path | None
 ) -> None:
     where = ".".join(path)
-    names = catalog.defaults(catalog.load(_room_at(table, path, beside), kind, where, beside))
-    foreign = [key for key in inner if key != "kind" and key not in names]
+    cls = catalog.load(_room_at(table, path, beside), kind, where, beside)
+    names = catalog.defaults(cls)
+    foreign = [key for key in renames.current(cls, inner, where) if key != "kind" and key not in names]
     for key in foreign:
         dropped = inner.pop(key)
         notes.append(f"{where}.kind={kind} has no key {key!r}: {where}.{key} = {dropped!r} is dropped")

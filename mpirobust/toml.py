@@ -31,7 +31,7 @@ def read_table(path: Path) -> dict[str, Any]:
         table = tomllib.loads(_text(content))
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise PlanFault("", f"not TOML: {error}") from error
-    _expect_sound(table, ())
+    expect_sound(table)
     return table
 
 
@@ -50,7 +50,7 @@ def read_assignment(text: str) -> tuple[list[str], Any]:
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # for bytes of the command line that are no letters
         raise PlanFault("", f"--set {printable(text)}: not UTF-8, as a plan is; a link can have another name")
     parsed = _value(value)
-    _expect_sound(parsed, path)
+    expect_sound(parsed, path)
     return path, parsed
 
 
@@ -73,7 +73,7 @@ def _text(content: bytes) -> str:
         raise ValueError(f"line {line} is not {error.encoding.upper()}: byte {byte:#04x}") from error
 
 
-def _expect_sound(value: Any, path: Sequence[str]) -> None:
+def expect_sound(value: Any, path: Sequence[str] = ()) -> None:
     """Raise `PlanFault` for what the parser takes and nothing after it bears: deep keys, and integers above 64 bits.
 
     Args:
@@ -83,9 +83,9 @@ def _expect_sound(value: Any, path: Sequence[str]) -> None:
         raise PlanFault(".".join(path[:_DEEPEST]), f"a key has at most {_DEEPEST} parts")
     if isinstance(value, dict):
         for key, inner in value.items():
-            _expect_sound(inner, (*path, key))
+            expect_sound(inner, (*path, key))
     elif isinstance(value, list):
         for at, inner in enumerate(value, start=1):
-            _expect_sound(inner, (*path[:-1], f"{path[-1]}[{at}]"))
+            expect_sound(inner, (*path[:-1], f"{path[-1]}[{at}]"))
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise PlanFault(".".join(path), "a whole number of TOML has 64 bits, and this one has more")

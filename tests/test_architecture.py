@@ -19,7 +19,8 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 
 # From the bottom up; a room may import from rooms below it, and from the bases of any room.
 _LAYERS = [
-    ["types", "errors", "components", "files", "hdf5", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
+    ["types", "errors", "components", "files", "hdf5"],
+    ["renames", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
     ["streams", "comm"],
     ["kernels", "numerics"],
     ["shard"],
@@ -32,9 +33,10 @@ _LAYERS = [
     ["observers"],
     ["catalog"],
     ["plan", "reducer"],
-    ["run"],
+    ["running"],
     ["reports"],
     ["studies"],
+    ["library"],
     ["options"],
     ["cli"],
     ["testing"],
@@ -88,7 +90,7 @@ def test_kinds_of_a_room_do_not_import_each_other(room: str) -> None:
 
 
 def test_the_round_loop_sees_only_bases() -> None:
-    for module in _imports(_PACKAGE / "run" / "rounds.py"):
+    for module in _imports(_PACKAGE / "running" / "rounds.py"):
         if module.startswith("mpirobust."):
             assert module.endswith(".base") or module == "mpirobust.streams", module
 
@@ -133,7 +135,7 @@ _NAMES_OF_KINDS = {kind for room in [*catalog.ROOMS.values(), *catalog.NESTED.va
 _PHASES = {"audit", "checkpoint"}  # of a round, and so columns of the trace, as well as names of observers
 
 
-@pytest.mark.parametrize("room", ["reports", "run", "cluster"])
+@pytest.mark.parametrize("room", ["reports", "running", "cluster"])
 def test_no_kind_is_known_by_name(room: str) -> None:
     """Law 6: what these rooms have to know of a kind, the kind says."""
     packages = tuple(f"{each.package}." for each in [*catalog.ROOMS.values(), *catalog.NESTED.values()])
@@ -148,27 +150,33 @@ def test_no_kind_is_known_by_name(room: str) -> None:
 _RANK_OF_WORKERS = """
 import sys, numpy
 before = set(sys.modules)
-import mpirobust.cli, mpirobust.run.experiment, mpirobust.run.watchdog
-from mpirobust.run.setup import RunSetup, build_rank
+import mpirobust.cli, mpirobust.running.experiment, mpirobust.running.watchdog
+from mpirobust.running.setup import RunSetup, build_rank
 build_rank(RunSetup(table, [], "", False, "", "", {}, True, None, ""), [3, 4], False)
 print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name], "__spec__", None)))
 """
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
-    *("answers", "catalog", "cli", "components", "errors", "files", "options", "plan", "round_times", "shard"),
+    *(
+        "answers",
+        "catalog",
+        "cli",
+        "components",
+        "errors",
+        "files",
+        "options",
+        "plan",
+        "renames",
+        "round_times",
+        "shard",
+    ),
     *("stop_rules", "streams", "terminal", "time_limit", "types", "kernels", "numerics", "comm"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
     *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),
-    *(
-        "cluster.wire",
-        "cluster.worker",
-        "cluster.worker_group",
-        "cluster.worker_loop",
-        "records.plan_record",
-        "records.provenance",
-    ),
-    *("run.experiment", "run.ranks", "run.setup", "run.stop_signals", "run.watchdog"),
+    *("cluster.wire", "cluster.worker", "cluster.worker_group", "cluster.worker_loop"),
+    *("records.plan_record", "records.provenance"),
+    *("running.experiment", "running.ranks", "running.setup", "running.stop_signals", "running.watchdog"),
     *("data.sources.regression", "problems.least_squares", "algorithms.first_order"),  # the kinds of the quickstart
     *("compressors._signs", "compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian"),
 }
@@ -193,7 +201,7 @@ def test_what_every_rank_imports_is_little() -> None:
 def test_only_rooms_of_processes_know_of_ranks() -> None:
     for file in _FILES:
         inside = file.relative_to(_PACKAGE)
-        if inside.parts[0] in ("comm", "cluster", "reducer", "run"):
+        if inside.parts[0] in ("comm", "cluster", "reducer", "running"):
             continue
         names = {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
         names |= {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}

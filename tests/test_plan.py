@@ -25,8 +25,8 @@ from mpirobust.errors import PlanFault, SetupFault
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.base import Observer, RunContext, Watch
 from mpirobust.plan import Plan, free_keys, load_plan, with_overrides
-from mpirobust.run import root
-from mpirobust.run.setup import RunRequest
+from mpirobust.running import root
+from mpirobust.running.setup import RunRequest
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.launching import CONFIGS
 from tests.support.plans import GONE, TABLE, changed, fault

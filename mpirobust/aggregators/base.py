@@ -120,16 +120,26 @@ class Aggregator(ABC):
         A row with an entry that is not finite is never kept.
 
         Raises:
-            ValueError: the shape is another, or `admit` refuses so many rows.
+            ValueError: as `judge_rows`.
         """
-        rows = np.array(vectors, dtype=np.float64, order="C")
-        if rows.ndim != 2 or not rows.size:
-            raise ValueError(f"expected vectors of shape (m, d), not {np.shape(vectors)}")
-        try:
-            self.admit(len(rows), 0)
-        except PlanFault as fault:
-            raise ValueError(str(fault)) from fault
-        return self.judge(ArrayAnswers(rows), None, Context()).step.astype(np.float64, copy=False)
+        return judge_rows(self, vectors, None, Context()).step.astype(np.float64, copy=False)
+
+
+def judge_rows(rule: Aggregator, vectors: ArrayLike, memory: Any, context: Context) -> Verdict:
+    """Return the verdict on the rows of an array, shape (m, d); `memory` and `context` as in `Aggregator.judge`.
+
+    Raises:
+        ValueError: the shape is another, or there is something else in it than real numbers.
+        PlanFault: the rule refuses so many rows.
+    """
+    if np.iscomplexobj(vectors):
+        raise ValueError("expected vectors of real numbers, not of complex ones")
+    rows = np.array(vectors, dtype=np.float64, order="C")
+    if rows.ndim != 2 or not rows.size:
+        raise ValueError(f"expected vectors of shape (m, d), not {np.shape(vectors)}")
+    rule.admit(len(rows), 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in a run: such rows are unsound
+        return rule.judge(ArrayAnswers(rows), memory, context)
 
 
 Judge: TypeAlias = Callable[[Answers], Verdict]

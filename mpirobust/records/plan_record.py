@@ -15,6 +15,7 @@ class PlanRecord:
         table: the effective plan.
         free: the keys that may differ, as `--set` spells them.
         added: the keys that earlier versions did not store, with the value that corresponds to their behaviour.
+        former: the keys that an earlier version stored under another name, with this name, dotted as well.
         sources: the SHA-256 of the source of each kind from outside the package, by its table.
     """
 
@@ -22,11 +23,13 @@ class PlanRecord:
     free: Set[str]
     added: Mapping[str, Any]
     sources: Mapping[str, str] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)
 
     def identity(self) -> str:
         """Return the part of the plan that a checkpoint depends on, as text, as earlier versions made it."""
         kept = [(key, value) for key, value in flat(self.table) if key not in self.free]
-        return repr(sorted((key, value) for key, value in kept if key not in self.added or self.added[key] != value))
+        older = [(key, value) for key, value in kept if key not in self.added or self.added[key] != value]
+        return repr(sorted((self.former.get(key, key), value) for key, value in older))
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,6 +15,7 @@ from mpirobust import kernels
 from mpirobust.components import component
 from mpirobust.files import printable
 
+_CPU = Path("/proc/cpuinfo")
 _LIBRARIES = ("numpy", "scipy", "h5py", "msgspec")
 
 
@@ -36,7 +37,7 @@ class Records:
 def provenance(
     comm_versions: Mapping[str, str], hosts: Sequence[str], plan_file: str, records: Records
 ) -> dict[str, str]:
-    """Return attributes for the trace: versions, hosts by rank, kernels, git commit, command line and start in UTC.
+    """Return attributes for the trace: versions, hosts by rank, processor, kernels, git commit, command line and start.
 
     Args:
         plan_file: the path of the plan; '' if it is not known.
@@ -50,6 +51,7 @@ def provenance(
     facts = {
         **{f"version_{name}": text for name, text in versions.items()},
         "hosts": " ".join(hosts if records.hosts else [numbers[host] for host in hosts]),
+        "processor": processor(),
         "kernels": kernels.in_use(),
         "git_commit": git_commit(Path(mpirobust.__file__).parent.parent),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -61,6 +63,13 @@ def provenance(
     return facts
 
 
+def processor() -> str:
+    """Return the architecture of this machine and, where Linux tells it, the model of its processor."""
+    lines = _CPU.read_text(errors="replace").splitlines() if _CPU.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return printable(f"{platform.machine()} {models[0]}" if models else platform.machine())
+
+
 def git_commit(checkout: Path) -> str:
     """Return the commit that is checked out at `checkout`, or '' if it is no git checkout.
 
@@ -68,13 +77,16 @@ def git_commit(checkout: Path) -> str:
     """
     git = checkout / ".git"
     try:
+        if git.is_file():  # of a worktree
+            git = checkout / git.read_text().removeprefix("gitdir: ").strip()
+        shared = git / (git / "commondir").read_text().strip() if (git / "commondir").exists() else git
         head = (git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):
             return head
         ref = head.removeprefix("ref: ")
-        if (git / ref).is_file():
-            return (git / ref).read_text().strip()
-        for line in (git / "packed-refs").read_text().splitlines():
+        if (shared / ref).is_file():
+            return (shared / ref).read_text().strip()
+        for line in (shared / "packed-refs").read_text().splitlines():
             if line.endswith(f" {ref}"):
                 return line.split()[0]
     except OSError:

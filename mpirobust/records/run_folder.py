@@ -215,7 +215,8 @@ def former_run(folder: Path) -> Former:
 
 def check_continues(folder: Path, former: Former, plan: PlanRecord) -> None:
     """Raise `SetupFault` unless the run `former` in `folder` is of this plan."""
-    before = dict(plan.added) | dict(flat(former.plan))
+    names = {old: name for name, old in plan.former.items()}
+    before = dict(plan.added) | {names.get(key, key): value for key, value in flat(former.plan)}
     now = dict(flat(plan.table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in plan.free]

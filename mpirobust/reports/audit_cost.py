@@ -14,7 +14,7 @@ from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.data.sources.base import Dataset
 from mpirobust.numerics import blas
 from mpirobust.reports.constants import Start
-from mpirobust.run.setup import worker_config
+from mpirobust.running.setup import worker_config
 from mpirobust.types import Rows, Vector
 
 _WORKERS = 64  # at most

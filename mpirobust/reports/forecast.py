@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from mpirobust import kernels
 from mpirobust.aggregators.base import share
+from mpirobust.catalog import Origin
 from mpirobust.cluster.protocol import HEADER, LENGTH
 from mpirobust.cluster.worker_group import MOST_KEPT
-from mpirobust.data.sources.base import Dataset, Places
+from mpirobust.data.sources.base import Dataset, Facts, Places
 from mpirobust.numerics.exact_sum import LIMBS
 from mpirobust.plan import Plan, load_plan
 from mpirobust.reports.audit_cost import audit_cost
-from mpirobust.reports.constants import Start, contraction
+from mpirobust.reports.constants import Contraction, Start, contraction
 from mpirobust.reports.cubic_check import cubic_regime
 from mpirobust.reports.rate_check import rates
 from mpirobust.reports.theorem_check import regime
@@ -29,62 +31,145 @@ def prepared(path: Path, overrides: Sequence[str]) -> list[str]:
     plan, _ = load_plan(path, overrides)
     stores = plan.data.prepare(Places.for_plan(path))
     with closing(plan.data.open(stores, plan.seed)) as dataset:
-        return [*map(str, stores), _sizes(dataset)]
+        return [*map(str, stores), _sizes(dataset.facts)]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan would run, as far as it can be known without running it. Sizes are in bytes.
+
+    Attributes:
+        data: sizes of the data set.
+        rows: the fewest and the most rows of a worker.
+        dim: d, the number of parameters.
+        workers, byzantine, rounds: of the plan; up to `workers` + 1 ranks can share the work.
+        weights: the weight of each worker, shape (workers,), of sum 1.
+        rule: the kind of the aggregation rule.
+        tolerated: how many Byzantine workers the rule is set for; None if no number describes it.
+        bytes_up, bytes_down: of a worker and round, at most.
+        exact_up, exact_down: whether every round has so many.
+        delta: of the compressor, measured at the start and proved.
+        theory: what the theorems of the papers say of the plan, sentence by sentence.
+        audit: what an audit costs.
+        kernels: the compiled loops that are in use.
+        memory_of_worker, memory_of_thread, memory_of_center: about so much.
+        memory_of_gradient: that a rank keeps for each worker from an audit to the next round; None if it keeps nothing.
+        outside: the kinds from outside the package, by their table.
+    """
+
+    data: Facts
+    rows: tuple[int, int]
+    dim: int
+    workers: int
+    byzantine: int
+    rounds: int
+    weights: NDArray[np.float64]
+    rule: str
+    tolerated: int | None
+    bytes_up: int
+    exact_up: bool
+    bytes_down: int
+    exact_down: bool
+    delta: Contraction
+    theory: tuple[str, ...]
+    audit: str
+    kernels: str
+    memory_of_worker: float
+    memory_of_thread: int
+    memory_of_center: int
+    memory_of_gradient: int | None
+    outside: Mapping[str, Origin]
 
 
 def forecast(path: Path, overrides: Sequence[str]) -> str:
     """Workers, ranks, bytes and memory of the plan at `path`; raise `Fault` if it does not fit its data."""
     plan, notes = load_plan(path, overrides)
-    with closing(plan.data.open(plan.data.prepare(Places.for_plan(path)), plan.seed)) as dataset:
-        return _forecast(path, plan, notes, dataset)
+    return _as_text(path, plan, notes, foresee(plan))
 
 
-def _forecast(path: Path, plan: Plan, notes: Sequence[str], dataset: Dataset) -> str:
+def foresee(plan: Plan) -> Forecast:
+    """Return the forecast of a plan; the data are prepared, and the first round of some workers is run.
+
+    Raises:
+        Fault: the plan does not fit its data, or they cannot be read.
+    """
+    with closing(plan.data.open(plan.data.prepare(Places.for_plan(plan.file or Path())), plan.seed)) as dataset:
+        return _foreseen(plan, dataset)
+
+
+def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
     dealt = plan.deal(dataset)
     shards = [rows.size for rows in dealt]
     m, facts = plan.workers, dataset.facts
     layout = plan.problem.layout(facts.features)
     dim = layout.dim
     wire = plan.wire(layout)
-    up, at_most = wire.message_limit(), "" if wire.fixed_length() else "at most "
     start = Start(plan, dataset, dealt)
     delta = contraction(start)
-    said = cubic_regime(start, dealt, delta) or [*regime(plan, dealt, delta), *rates(start, dealt, delta)]
-    bad = plan.byzantine()
-    shares = plan.weights(dealt) / plan.weights(dealt).sum()
     beta = plan.aggregator.tolerates()
     at_worker, at_center = (
         8 * dim * sum(getattr(memory, end) for memory in plan.feedback.memories()) for end in ("at_worker", "at_center")
     )
     held = 0 if plan.downlink is None else plan.algorithm.vectors_down()
-    each = facts.nbytes / m + at_worker
-    thread = 8 * (LIMBS + 4 + held) * dim  # an exact sum, four vectors of work space, those of the way down
     trace = 9 * m * plan.algorithm.rounds  # a norm and a bit for each worker and round
-    center = m * (up + at_center) + 10 * 8 * dim + trace  # and ten vectors of work space
-    kind = plan.table()["aggregator"]["kind"]
-    rule = kind if beta is None else f"{kind}, set for at most {share(beta, m)} Byzantine"
+    weights = plan.weights(dealt)
     down, exact = _down(plan, layout)
+    return Forecast(
+        data=facts,
+        rows=(min(shards), max(shards)),
+        dim=dim,
+        workers=m,
+        byzantine=plan.byzantine().size,
+        rounds=plan.algorithm.rounds,
+        weights=weights / weights.sum(),
+        rule=plan.table()["aggregator"]["kind"],
+        tolerated=None if beta is None else share(beta, m),
+        bytes_up=wire.message_limit(),
+        exact_up=wire.fixed_length(),
+        bytes_down=down,
+        exact_down=exact,
+        delta=delta,
+        theory=tuple(cubic_regime(start, dealt, delta) or [*regime(plan, dealt, delta), *rates(start, dealt, delta)]),
+        audit=audit_cost(start, dataset, dealt),
+        kernels=kernels.in_use(),
+        memory_of_worker=facts.nbytes / m + at_worker,
+        memory_of_thread=8
+        * (LIMBS + 4 + held)
+        * dim,  # an exact sum, four vectors of work space, those of the way down
+        memory_of_center=m * (wire.message_limit() + at_center) + 10 * 8 * dim + trace,  # and ten vectors of work space
+        memory_of_gradient=_kept(plan, dim, min(shards)),
+        outside=plan.origins(),
+    )
+
+
+def _as_text(path: Path, plan: Plan, notes: Sequence[str], seen: Forecast) -> str:
+    up, down = seen.bytes_up, seen.bytes_down
+    at_most_up, at_most_down = ("" if exact else "at most " for exact in (seen.exact_up, seen.exact_down))
+    rule = seen.rule if seen.tolerated is None else f"{seen.rule}, set for at most {seen.tolerated} Byzantine"
+    memory = [f"{_mib(seen.memory_of_worker)} a worker", f"{_mib(seen.memory_of_thread)} a thread of a rank"]
     lines = [
         *(f"note: {note}" for note in notes),
         f"{path}: a sound plan",
-        f"  data        {_sizes(dataset)}; {min(shards)} to {max(shards)} rows a worker",
-        f"  dimension   {dim}",
-        f"  workers     {m}, {bad.size} of them Byzantine",
-        *([] if plan.weigh == "equal" else [_weighing(shares, bad)]),
+        f"  data        {_sizes(seen.data)}; {seen.rows[0]} to {seen.rows[1]} rows a worker",
+        f"  dimension   {seen.dim}",
+        f"  workers     {seen.workers}, {seen.byzantine} of them Byzantine",
+        *([] if plan.weigh == "equal" else [_weighing(seen.weights, plan.byzantine())]),
         f"  rule        {rule}",
-        f"  ranks       1 to {m + 1}; the result is the same on any number",
-        f"  rounds      {plan.algorithm.rounds}",
-        f"  bytes up    {at_most}{up:,} a worker and round ({8 * up / dim:.3g} bits a coordinate)",
-        f"  bytes down  {'' if exact else 'at most '}{down:,} a worker and round",
-        f"  together    {'' if exact and wire.fixed_length() else 'at most '}{up + down:,}",
-        f"  delta       {delta}",
-        *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in plan.origins().items()),
-        *(f"  theory      {sentence}" for sentence in said),
-        f"  audit       {audit_cost(start, dataset, dealt)}",
-        f"  kernels     {kernels.in_use()}",
-        f"  memory      about {_mib(each)} a worker, {_mib(thread)} a thread of a rank, {_mib(center)} at the center",
-        *_kept(plan, dim, min(shards)),
+        f"  ranks       1 to {seen.workers + 1}; the result is the same on any number",
+        f"  rounds      {seen.rounds}",
+        f"  bytes up    {at_most_up}{up:,} a worker and round ({8 * up / seen.dim:.3g} bits a coordinate)",
+        f"  bytes down  {at_most_down}{down:,} a worker and round",
+        f"  together    {at_most_up or at_most_down}{up + down:,}",
+        f"  delta       {seen.delta}",
+        *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in seen.outside.items()),
+        *(f"  theory      {sentence}" for sentence in seen.theory),
+        f"  audit       {seen.audit}",
+        f"  kernels     {seen.kernels}",
+        f"  memory      about {', '.join(memory)}, {_mib(seen.memory_of_center)} at the center",
     ]
+    if seen.memory_of_gradient is not None:
+        each = _mib(seen.memory_of_gradient)
+        lines.append(f"  memory      from audit to round {each} more a worker, at most {_mib(MOST_KEPT)} a rank")
     return "\n".join(lines)
 
 
@@ -95,16 +180,14 @@ def _down(plan: Plan, layout: Layout) -> tuple[int, bool]:
     return HEADER.itemsize + vectors * each, vectors == 1 and (code is None or code.fixed_length())
 
 
-def _kept(plan: Plan, dim: int, rows: int) -> list[str]:
-    """Return a line on the gradients that an audit keeps, if it keeps any."""
+def _kept(plan: Plan, dim: int, rows: int) -> int | None:
+    """Return the bytes of a gradient that an audit keeps; None if it keeps none."""
     if plan.downlink is not None or not plan.algorithm.asks_gradients(rows):
-        return []
-    each, most = _mib(min(8 * dim, MOST_KEPT)), _mib(MOST_KEPT)
-    return [f"  memory      from audit to round {each} more a worker, at most {most} a rank"]
+        return None
+    return min(8 * dim, MOST_KEPT)
 
 
-def _sizes(dataset: Dataset) -> str:
-    facts = dataset.facts
+def _sizes(facts: Facts) -> str:
     targets = f"{facts.classes} classes" if facts.classes else "real targets"
     return f"{facts.rows:,} training and {facts.test_rows:,} test rows, {facts.features:,} features, {targets}"
 

@@ -40,6 +40,13 @@ def summary(path: Path) -> dict[str, Any]:
     Raises:
         SetupFault: there is no readable trace.
     """
+    path = trace_at(path)
+    with open_trace(path) as file:
+        return figures_of(file, path)
+
+
+def trace_at(path: Path) -> Path:
+    """Return the path of the trace at `path` (a run.h5 or its folder); raise `SetupFault` if there is none."""
     try:
         path = path / TRACE if path.is_dir() else path
         path.stat()
@@ -47,46 +54,54 @@ def summary(path: Path) -> dict[str, Any]:
         raise SetupFault(f"no run at {path}") from error
     except OSError as error:
         raise SetupFault(f"{path}: cannot be read ({error.strerror})") from error
-    with open_trace(path) as file:
-        host = next((name for name in str(file.attrs.get("hosts", "")).split() if not name.startswith("#")), "")
-        running = file.attrs["status"] == Status.RUNNING
-        rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
-        kept = rounds["kept"][:]
-        escape = rounds["escape"][:] if "escape" in rounds else np.zeros(len(kept), dtype=bool)
-        done = len(kept)
-        phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
-        objective = _objective(audits)
-        norms = audits["gradient_norm"][:]
-        norms = norms[np.isfinite(norms)]
-        figures: dict[str, Any] = {
-            "status": str(file.attrs["status"]),
-            "writer": str(writer_of(path.parent, host)) if running else None,
-            "host": host,
-            "written": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
-            "rounds": done,
-            "escape_rounds": int(escape.sum()),
-            "first_hit": int(escape.argmax()) if escape.any() else None,
-            **objective,
-            "loss_at_start": _loss_at_start(audits),
-            "gradient_norm_min": float(norms.min()) if norms.size else None,
-            "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
-            **_bytes(rounds),
-            "seconds": float(rounds["elapsed"][-1]) if done else 0.0,
-            "seconds_by_phase": phases,
-            "threads": _threads(str(file.attrs.get("threads", "1"))),
-            "workers": int(kept.shape[1]),
-            "byzantine": int(byzantine.size),
-            "byzantine_kept_mean": _mean_kept(kept[:, byzantine]) if byzantine.size else None,
-            "kept_mean": _mean_kept(kept),
-            "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
-            "reset": int(rounds["reset"][:].any(axis=0).sum()) if "reset" in rounds else 0,
-            "plan": tomllib.loads(file.attrs["plan"]),
-        }
-        others = {key: figures[key] for key in figures.keys() - objective.keys()}
-        json.dumps([others, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
-        if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
-            raise ValueError("its plan has another number of workers")
-        return figures
+    return path
+
+
+def figures_of(file: Any, path: Path) -> dict[str, Any]:
+    """Return the `summary` of an open trace; for inside `open_trace`, which turns what is strange into a fault.
+
+    Args:
+        path: of the trace.
+    """
+    host = next((name for name in str(file.attrs.get("hosts", "")).split() if not name.startswith("#")), "")
+    running = file.attrs["status"] == Status.RUNNING
+    rounds, audits, byzantine = file["rounds"], file["audits"], file["workers/byzantine"][:]
+    kept = rounds["kept"][:]
+    escape = rounds["escape"][:] if "escape" in rounds else np.zeros(len(kept), dtype=bool)
+    done = len(kept)
+    phases = {phase: float(rounds[f"seconds_{phase}"][:].sum()) for phase in PHASES}
+    objective = _objective(audits)
+    norms = audits["gradient_norm"][:]
+    norms = norms[np.isfinite(norms)]
+    figures: dict[str, Any] = {
+        "status": str(file.attrs["status"]),
+        "writer": str(writer_of(path.parent, host)) if running else None,
+        "host": host,
+        "written": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
+        "rounds": done,
+        "escape_rounds": int(escape.sum()),
+        "first_hit": int(escape.argmax()) if escape.any() else None,
+        **objective,
+        "loss_at_start": _loss_at_start(audits),
+        "gradient_norm_min": float(norms.min()) if norms.size else None,
+        "second_order": _second_order(objective["gradient_norm"], objective["lambda_min"]),
+        **_bytes(rounds),
+        "seconds": float(rounds["elapsed"][-1]) if done else 0.0,
+        "seconds_by_phase": phases,
+        "threads": _threads(str(file.attrs.get("threads", "1"))),
+        "workers": int(kept.shape[1]),
+        "byzantine": int(byzantine.size),
+        "byzantine_kept_mean": _mean_kept(kept[:, byzantine]) if byzantine.size else None,
+        "kept_mean": _mean_kept(kept),
+        "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
+        "reset": int(rounds["reset"][:].any(axis=0).sum()) if "reset" in rounds else 0,
+        "plan": tomllib.loads(file.attrs["plan"]),
+    }
+    others = {key: figures[key] for key in figures.keys() - objective.keys()}
+    json.dumps([others, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
+    if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
+        raise ValueError("its plan has another number of workers")
+    return figures
 
 
 def _threads(of_ranks: str) -> str:

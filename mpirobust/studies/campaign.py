@@ -21,10 +21,10 @@ from mpirobust.plan import load_plan
 from mpirobust.records import run_folder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.reports.summary import DONE
-from mpirobust.run import experiment
-from mpirobust.run.setup import RunRequest
-from mpirobust.run.stop_signals import StopSignals
-from mpirobust.run.watchdog import Watchdog
+from mpirobust.running import experiment
+from mpirobust.running.setup import RunRequest
+from mpirobust.running.stop_signals import StopSignals
+from mpirobust.running.watchdog import Watchdog
 from mpirobust.terminal import say
 from mpirobust.time_limit import MARGIN, passed, shortage
 
@@ -74,7 +74,7 @@ def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
         SetupFault: the plan is wrong.
     """
     effective, _ = load_plan(plan, overrides)
-    name = hashlib.sha256(effective.toml().encode()).hexdigest()[:16]
+    name = hashlib.sha256(effective.former_toml().encode()).hexdigest()[:16]
     return Job(plan, tuple(overrides), effective.workers, runs / name)
 
 

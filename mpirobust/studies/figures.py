@@ -14,7 +14,7 @@ from mpirobust.reports.bands import Frame, draw_bands
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.metrics import Metric
 from mpirobust.reports.summary import summary
-from mpirobust.studies import claims, races, rates
+from mpirobust.studies import claims, origin, races, rates
 from mpirobust.studies.campaign import Job, Seeds, StudyRequest, carry_out, job
 from mpirobust.studies.family import Family, Variant, load_family
 from mpirobust.studies.matrix import Grid, matrices, pictures
@@ -22,7 +22,7 @@ from mpirobust.studies.matrix import planned as planned_grid
 from mpirobust.studies.outcome import Outcome, facts, outcome
 from mpirobust.studies.sampling import Sampled, measured, samplings
 
-VALUES, CLAIMS = "values.csv", "claims.md"
+VALUES, CLAIMS, ORIGIN = "values.csv", "claims.md", "origin.csv"
 TITLE = f"# What was claimed and what was measured\n\n{claims.LEGEND}"
 
 
@@ -55,7 +55,7 @@ def figures(folder: Path, request: StudyRequest, comm: Communicator) -> int:
     Args:
         folder: the families, `figure-*.toml`, `sampling-*.toml` and the matrices, `robustness*.toml`. They become
             `figure-*.png` and `.pdf`, `claims.md`, and `values.csv`, which holds what both are made from; for each
-            family of samples and each matrix a picture and a table of its own.
+            family of samples and each matrix a picture and a table of its own; and `origin.csv` of all runs.
 
     Raises:
         Fault: of a family, a plan, a run or a file.
@@ -126,9 +126,11 @@ def _write_tables(figures: Sequence[Figure], samples: Sequence[Sampled], out: Pa
 
 
 def _finish(figures: Sequence[Figure], samples: Sequence[Sampled], grids: Sequence[Grid], out: Path) -> bytes:
-    """Write the tables of the matrices, and then draw everything, at the center."""
+    """Write the tables of the matrices and of the origin of all runs, and then draw everything, at the center."""
     for grid in grids:
         grid.write(out)
+    studies: list[Figure | Grid] = [*figures, *grids]
+    write_table(out / ORIGIN, [row for study in studies for row in origin.rows(study.name, study.jobs())])
     for figure in figures:
         _draw(figure, out)
     for each in samples:

@@ -16,7 +16,7 @@ from mpirobust.observers.base import Moment
 from mpirobust.plan import Plan
 from mpirobust.records import checkpoint
 from mpirobust.records.trace import Trace
-from mpirobust.run import rounds
+from mpirobust.running import rounds
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.testing.examples import EXAMPLES
 from mpirobust.testing.support.clusters import LocalRun, regression_plan

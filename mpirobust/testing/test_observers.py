@@ -13,7 +13,7 @@ from mpirobust import catalog
 from mpirobust.answers import Inbox
 from mpirobust.observers.base import Moment, Observer, Status, Watch
 from mpirobust.plan import Plan, free_keys
-from mpirobust.run import rounds
+from mpirobust.running import rounds
 from mpirobust.testing.examples import components
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.testing.support.contexts import context

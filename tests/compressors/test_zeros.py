@@ -17,7 +17,7 @@ from mpirobust.errors import SetupFault
 from mpirobust.records.plan_record import PlanRecord
 from mpirobust.records.run_folder import check_continues, former_run
 from mpirobust.records.trace import Trace
-from mpirobust.run.resuming import stored_plan
+from mpirobust.running.resuming import stored_plan
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.statistics import draws
 

@@ -6,7 +6,7 @@ import re
 
 from tests.support.launching import REPOSITORY
 
-_FENCED = re.compile(r"^```\w+\n# file: (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^```\w+\n# (file|output): (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _BACKTICKED = re.compile(r"`([^`\n]+)`")
 
 
@@ -17,7 +17,16 @@ def text(page: str) -> str:
 
 def complete_blocks(page: str) -> dict[str, str]:
     """Return the code blocks that begin with `# file: NAME`, by that name, without this line."""
-    found = _FENCED.findall(text(page))
+    return _blocks(page, "file")
+
+
+def outputs(page: str) -> dict[str, str]:
+    """Return the blocks that begin with `# output: NAME`: what the block of this name prints."""
+    return _blocks(page, "output")
+
+
+def _blocks(page: str, what: str) -> dict[str, str]:
+    found = [(name, content) for kind, name, content in _FENCED.findall(text(page)) if kind == what]
     assert len({name for name, _ in found}) == len(found), f"{page}: a file is given twice"
     return dict(found)
 

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+import mpirobust
 from mpirobust import catalog
 from mpirobust.aggregators.base import Aggregator
 from mpirobust.compressors.base import Compressor
@@ -52,6 +53,14 @@ def test_the_rule_works_on_an_array(folder: Path) -> None:
     rule = _component(folder, "aggregator", "./shorten.py:Shorten", radius=1.0)
     assert isinstance(rule, Aggregator)
     assert np.allclose(rule([[0.0, 0.5], [0.0, 100.0], [np.nan, 0.0]]), [0.0, 0.75])
+
+
+def test_rule_and_code_work_from_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/LIBRARY.md says: a file is relative to the working directory."""
+    monkeypatch.chdir(folder)
+    rows = [[0.0, 0.5], [0.0, 100.0], [np.nan, 0.0]]
+    assert np.allclose(mpirobust.aggregate(rows, "./shorten.py:Shorten", radius=1.0), [0.0, 0.75])
+    assert len(mpirobust.encode(np.ones(9), mpirobust.compressor("./int8.py:Int8"))) == 4 + 9
 
 
 def test_a_round_trip_through_the_code_is_within_half_a_level(folder: Path) -> None:

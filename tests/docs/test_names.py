@@ -73,7 +73,7 @@ def test_classes_exist(page: str, span: str) -> None:
 
 def test_the_patterns_find_what_the_page_names() -> None:
     page = ["ARCHITECTURE.md"]
-    assert ("ARCHITECTURE.md", "run/rounds.py: loop") in _found(_FILE, page)
+    assert ("ARCHITECTURE.md", "running/rounds.py: loop") in _found(_FILE, page)
     assert ("ARCHITECTURE.md", "RemoteCluster.ask") in _found(_DOTTED, page)
     assert ("ARCHITECTURE.md", "Survivors") in _found(_CAPITALISED, page)
     assert ("ARCHITECTURE.md", "comm/") in _found(_FOLDER, page)

@@ -26,6 +26,7 @@ from mpirobust.data.sources.mnist import read_idx
 from mpirobust.data.sources.npz import NPZ
 from mpirobust.data.store import Store, write_csr_store, write_pixel_store
 from mpirobust.errors import SetupFault
+from mpirobust.library.runs import open_run
 from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, run_folder
 from mpirobust.records.layout import TRACE, checkpoint_path
@@ -186,6 +187,7 @@ def trace(path: Path) -> None:
     readers: list[Callable[[], object]] = [
         lambda: as_json(summary(path)).encode(),
         lambda: as_text(summary(path), path).encode(),
+        lambda: open_run(path),
         lambda: Trace(M, np.array([1]), {}).restore(path, Trace(M, np.array([1]), {}).tail(), 5),
         lambda: run_folder.check_continues(path.parent, run_folder.former_run(path.parent), _plan().record()),
         lambda: curve(path.parent, "loss", "bytes"),

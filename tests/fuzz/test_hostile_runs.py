@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mpirobust import catalog
 from mpirobust.comm.local import LocalCommunicator
-from mpirobust.run import experiment
-from mpirobust.run.setup import RunRequest
+from mpirobust.running import experiment
+from mpirobust.running.setup import RunRequest
 from mpirobust.types import flat
 from tests.support.launching import mpirobust
 

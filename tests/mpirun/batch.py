@@ -13,8 +13,8 @@ from mpirobust import cli
 
 def main() -> None:
     comm = cli._comm()  # as a command starts MPI
-    from mpirobust.run import experiment
-    from mpirobust.run.setup import RunRequest
+    from mpirobust.running import experiment
+    from mpirobust.running.setup import RunRequest
 
     arguments, threads = sys.argv[1:], None
     if arguments[0] == "--threads":

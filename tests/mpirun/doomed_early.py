@@ -23,7 +23,7 @@ class Deadly:
     """The import of the first module that only a run needs is the end."""
 
     def find_spec(self, name: str, *_: Any) -> None:
-        if name == "mpirobust.run.setup":
+        if name == "mpirobust.running.setup":
             die()
 
 
@@ -52,7 +52,7 @@ def while_the_center_restores(notes: Path, doomed: str) -> None:
     from mpi4py import MPI
 
     from mpirobust.comm.mpi import MpiCommunicator
-    from mpirobust.run import root
+    from mpirobust.running import root
 
     begin = root.begin
 
@@ -97,7 +97,7 @@ def main() -> None:
             sys.meta_path.insert(0, Deadly())
     else:
         cli._comm()  # as a command starts MPI
-        from mpirobust.run import setup
+        from mpirobust.running import setup
 
         match instant:
             case "when MPI has started":

@@ -21,7 +21,7 @@ def doom(instant: str) -> None:
     from mpirobust.cluster.worker import Worker
     from mpirobust.cluster.worker_loop import serve
     from mpirobust.comm.mpi import MpiCommunicator
-    from mpirobust.run import experiment
+    from mpirobust.running import experiment
     from mpirobust.studies import figures
     from mpirobust.studies.campaign import carry_out
 

@@ -25,7 +25,7 @@ def main() -> None:
     notes, arguments = Path(sys.argv[1]), sys.argv[2:]
     cli._comm()  # as a command starts MPI
     from mpirobust.comm.mpi import MpiCommunicator
-    from mpirobust.run import root
+    from mpirobust.running import root
 
     begin, minimum, calls = root.begin, MpiCommunicator.minimum, list[int]()
 

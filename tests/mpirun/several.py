@@ -20,8 +20,8 @@ def main() -> None:
     plan, cases = sys.argv[1:]
     comm = cli._comm()  # as a command starts MPI
     from mpirobust.errors import Fault, ReportedFault
-    from mpirobust.run import experiment
-    from mpirobust.run.setup import RunRequest
+    from mpirobust.running import experiment
+    from mpirobust.running.setup import RunRequest
 
     for case, (out, how, overrides) in json.loads(cases).items():
         code, message = 0, None

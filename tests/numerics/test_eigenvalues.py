@@ -17,7 +17,7 @@ from mpirobust.numerics.eigenvalues import smallest_eigenvalue
 from mpirobust.observers.audit import Auditor, Audits
 from mpirobust.observers.base import Moment, Status
 from mpirobust.records.trace import Trace
-from mpirobust.run import rounds
+from mpirobust.running import rounds
 from mpirobust.stop_rules import StopRules
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.testing.support.models import Matrix

@@ -17,8 +17,8 @@ from mpirobust.observers.base import Moment, Status
 from mpirobust.records.trace import Trace
 from mpirobust.reports.summary import as_text, summary
 from mpirobust.round_times import RoundTimes
-from mpirobust.run.experiment import run
-from mpirobust.run.setup import RunRequest
+from mpirobust.running.experiment import run
+from mpirobust.running.setup import RunRequest
 from mpirobust.stop_rules import StopRules
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.types import Vector

@@ -15,9 +15,9 @@ from mpirobust.observers import deadline
 from mpirobust.observers.base import Moment, RunContext, Status, Watch
 from mpirobust.observers.deadline import Deadline, DeadlineWatch
 from mpirobust.records.trace import Trace
-from mpirobust.run import rounds
-from mpirobust.run.experiment import run
-from mpirobust.run.setup import RunRequest
+from mpirobust.running import rounds
+from mpirobust.running.experiment import run
+from mpirobust.running.setup import RunRequest
 from mpirobust.studies.campaign import carry_out, job
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.time_limit import MARGIN, end_of, origin_of, passed, shortage

@@ -9,7 +9,7 @@ import pytest
 from mpirobust.algorithms.first_order import Iterate
 from mpirobust.observers.base import Moment, Status
 from mpirobust.observers.signals import SignalWatch
-from mpirobust.run.stop_signals import StopSignals
+from mpirobust.running.stop_signals import StopSignals
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 
 _NUMBERS = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]

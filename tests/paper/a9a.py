@@ -14,7 +14,7 @@ from mpirobust.cluster.base import Audit
 from mpirobust.data.sources.base import Places
 from mpirobust.observers.base import Moment, Status, Watch
 from mpirobust.plan import Plan, with_overrides
-from mpirobust.run import rounds
+from mpirobust.running import rounds
 from mpirobust.testing.support.clusters import LocalRun
 from mpirobust.toml import read_table
 from mpirobust.types import Vector

@@ -11,7 +11,7 @@ import pytest
 
 from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan
-from mpirobust.records.provenance import Records, provenance
+from mpirobust.records.provenance import Records, git_commit, provenance
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import command_alone, run_alone
 
@@ -45,6 +45,24 @@ def test_a_run_leaves_out_what_it_shall_and_a_finished_one_may_be_written_again(
     assert (h5py.File(out / "run.h5")["model/x"][:] == x).all()
     direct = attributes(run_alone(plan, tmp_path / "direct", "records.command=false", "records.hosts=false"))
     assert direct.keys() == shared.keys()
+
+
+def test_the_commit_of_a_checkout_and_of_a_worktree(tmp_path: Path) -> None:
+    git, own, tree = tmp_path / "main" / ".git", tmp_path / "main" / ".git" / "worktrees" / "w", tmp_path / "w"
+    own.mkdir(parents=True)
+    tree.mkdir()
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "packed-refs").write_text("# pack-refs with: peeled\n1234 refs/heads/main\n")
+    (git / "refs" / "heads").mkdir(parents=True)
+    (git / "refs" / "heads" / "w").write_text("5678\n")
+    (own / "HEAD").write_text("ref: refs/heads/w\n")
+    (own / "commondir").write_text("../..\n")
+    (tree / ".git").write_text(f"gitdir: {own}\n")
+    assert git_commit(git.parent) == "1234"
+    assert git_commit(tree) == "5678"
+    (own / "HEAD").write_text("9abc\n")
+    assert git_commit(tree) == "9abc"
+    assert git_commit(tmp_path) == ""
 
 
 def test_the_text_and_the_identity_of_other_plans_are_as_they_were() -> None:

@@ -16,8 +16,8 @@ from mpirobust.errors import Exit, SetupFault
 from mpirobust.records.layout import TRACE
 from mpirobust.records.run_folder import claim, lock
 from mpirobust.reports.summary import summary
-from mpirobust.run import experiment, rounds
-from mpirobust.run.setup import RunRequest
+from mpirobust.running import experiment, rounds
+from mpirobust.running.setup import RunRequest
 from mpirobust.studies import campaign
 from mpirobust.studies.campaign import Job, carry_out, job
 from tests.support.launching import mpirobust

@@ -38,7 +38,6 @@ def command(folder: Path) -> list[str]:
     return ["figures", str(folder), "--out", str(folder.parent / "out"), "--runs", str(folder.parent / "runs")]
 
 
-@pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [None, 3])
 def test_runs_draws_and_judges(ranks: int | None, tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "study")
@@ -67,6 +66,11 @@ def test_runs_draws_and_judges(ranks: int | None, tmp_path: Path) -> None:
     ]
     assert {row["status"] for row in rows if row["curve"] == "hasty"} == {"diverged"}
     assert sorted(row["run"] for row in rows) == runs
+    with (out / "origin.csv").open() as file:
+        (origin,) = csv.DictReader(file)
+    assert (origin["study"], origin["runs"], origin["ranks"]) == ("figure-1", "9", str(ranks or 1))
+    assert float(origin["hours"]) == pytest.approx(sum(float(row["seconds"]) for row in rows) / 3600, abs=0.0005)
+    assert all(origin[fact] for fact in ("commit", "processor", "kernels", "threads"))
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -181,7 +185,10 @@ def test_what_cannot_be_drawn_is_known_before_the_first_run(
 
 @pytest.mark.parametrize(
     ("command", "tables"),
-    [("figures", ["claims.md", "robustness.csv", "sampling-1.csv", "values.csv"]), ("matrix", ["grid.csv"])],
+    [
+        ("figures", ["claims.md", "origin.csv", "robustness.csv", "sampling-1.csv", "values.csv"]),
+        ("matrix", ["grid.csv"]),
+    ],
 )
 def test_the_tables_are_written_whether_or_not_it_can_be_drawn(
     command: str, tables: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured

@@ -10,8 +10,8 @@ import pytest
 
 from mpirobust import cli
 from mpirobust.comm.local import LocalCommunicator
-from mpirobust.run import experiment
-from mpirobust.run.setup import RunRequest
+from mpirobust.running import experiment
+from mpirobust.running.setup import RunRequest
 
 
 def run_alone(plan: Path, out: Path, *overrides: str, resume: bool = False) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 from mpirobust.plan import Plan
 from mpirobust.records import checkpoint
 from mpirobust.records.trace import Trace
-from mpirobust.run import rounds
+from mpirobust.running import rounds
 from mpirobust.testing.support.clusters import LocalRun
 from mpirobust.testing.support.witness import Witness
 

@@ -15,7 +15,7 @@ from mpirobust.cluster.local import LocalCluster
 from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.plan import Plan
-from mpirobust.run.setup import worker_config
+from mpirobust.running.setup import worker_config
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Vector
 

@@ -9,7 +9,7 @@ import pytest
 
 from mpirobust.cluster.worker import Worker
 from mpirobust.observers.base import Moment, Status, Watch
-from mpirobust.run import rounds
+from mpirobust.running import rounds
 from mpirobust.testing.support.clusters import LocalRun
 from mpirobust.types import Vector
 

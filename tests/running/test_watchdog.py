@@ -21,11 +21,11 @@ from mpirobust.data.sources import libsvm
 from mpirobust.data.sources.base import Places
 from mpirobust.data.sources.regression import Regression
 from mpirobust.errors import Exit, Interrupted
-from mpirobust.run import experiment, watchdog
-from mpirobust.run.ranks import RankFacts
-from mpirobust.run.setup import RunRequest
-from mpirobust.run.stop_signals import StopSignals
-from mpirobust.run.watchdog import Watchdog
+from mpirobust.running import experiment, watchdog
+from mpirobust.running.ranks import RankFacts
+from mpirobust.running.setup import RunRequest
+from mpirobust.running.stop_signals import StopSignals
+from mpirobust.running.watchdog import Watchdog
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import command_alone
 from tests.support.rows import write_rows

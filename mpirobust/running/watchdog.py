@@ -14,8 +14,8 @@ from types import TracebackType
 from mpirobust.comm.communicator import Communicator, named
 from mpirobust.errors import Exit
 from mpirobust.observers.base import Moment, Status, Watch
-from mpirobust.run.ranks import RankFacts, stopped
-from mpirobust.run.stop_signals import StopSignals
+from mpirobust.running.ranks import RankFacts, stopped
+from mpirobust.running.stop_signals import StopSignals
 from mpirobust.terminal import say
 
 _GRACE = 10.0  # seconds after the time limit for what is about to end

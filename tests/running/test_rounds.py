@@ -14,7 +14,7 @@ from mpirobust.algorithms.first_order import Iterate
 from mpirobust.answers import Inbox
 from mpirobust.observers.base import Moment, Status
 from mpirobust.observers.finite import FiniteWatch
-from mpirobust.run import rounds
+from mpirobust.running import rounds
 from mpirobust.streams import Purpose, stream
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from mpirobust.testing.support.codes import drawn

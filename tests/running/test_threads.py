@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from mpirobust.numerics import blas
-from mpirobust.run import rounds
+from mpirobust.running import rounds
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import command_alone, run_alone
 

@@ -27,10 +27,10 @@ from mpirobust.types import Held, Layout, Rows, Vector
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The request of the command line.
+    """The request of the command line, or of a Python program.
 
     Attributes:
-        plan: the path of the plan; None for that of the run in the folder `out`, which is then resumed.
+        plan: the plan or its path; None for that of the run in the folder `out`, which is then resumed.
         overrides: `key=value` assignments.
         out: the folder of the output; None to choose one.
         resume, overwrite: whether to continue or to replace a run in this folder.
@@ -41,7 +41,7 @@ class RunRequest:
         threads: of each rank; None for its share of the cores, or one if its workers have little work.
     """
 
-    plan: Path | None
+    plan: Path | Plan | None
     overrides: Sequence[str] = ()
     out: Path | None = None
     resume: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -12,7 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mpirobust.errors import SetupFault
-from mpirobust.run.setup import RunRequest
+from mpirobust.plan import Plan
+from mpirobust.running.setup import RunRequest
 from mpirobust.terminal import say
 
 
@@ -45,12 +47,20 @@ class RankFacts:
 
 def facts(number: int, request: RunRequest, blas: str, works: bool = False) -> bytes:
     """Return the `RankFacts` of this process, with one thread."""
-    asked = {"PLAN": str(request.plan), "--set": " ".join(request.overrides), "--out": str(request.out or "")}
+    asked = {"PLAN": _named(request.plan), "--set": " ".join(request.overrides), "--out": str(request.out or "")}
     asked["--threads"] = str(request.threads or "")
     switches = {"--resume": request.resume, "--overwrite": request.overwrite}
     asked |= {name: "yes" if given else "no" for name, given in switches.items()}
     mine = RankFacts(number, platform.node(), os.getpid(), _here(), blas, asked, _cores(), works)
     return json.dumps(asdict(mine)).encode()
+
+
+def _named(plan: Path | Plan | None) -> str:
+    """Return a text that is the same on ranks which are given the same plan."""
+    if not isinstance(plan, Plan):
+        return str(plan)
+    digest = hashlib.sha256(repr(plan.table()).encode()).hexdigest()
+    return f"{plan.file or 'a table'} (SHA-256 {digest[:8]})"
 
 
 def with_threads(ranks: Sequence[RankFacts], asked: int | None) -> list[RankFacts]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mpirobust.errors import SetupFault
-from mpirobust.run import root
-from mpirobust.run.setup import RunRequest, build_rank
+from mpirobust.running import root
+from mpirobust.running.setup import RunRequest, build_rank
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import run_alone
 from tests.support.launching import REPOSITORY

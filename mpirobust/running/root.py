@@ -25,9 +25,9 @@ from mpirobust.records.layout import TRACE, open_record
 from mpirobust.records.provenance import provenance
 from mpirobust.records.tables import open_trace
 from mpirobust.records.trace import Trace
-from mpirobust.run import resuming, rounds
-from mpirobust.run.ranks import RankFacts, expect_same_arguments
-from mpirobust.run.setup import RankSetup, RunRequest, RunSetup
+from mpirobust.running import resuming, rounds
+from mpirobust.running.ranks import RankFacts, expect_same_arguments
+from mpirobust.running.setup import RankSetup, RunRequest, RunSetup
 from mpirobust.terminal import say
 
 _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}
@@ -58,7 +58,7 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
     plan, notes, plan_file = _requested(request, former)
     schema = _schema(plan)
     assign_workers(plan.workers, size)
-    folder = run_folder.choose_folder(request.out, Path(plan_file).stem, request.resume, request.overwrite)
+    folder = run_folder.choose_folder(request.out, Path(plan_file).stem or "plan", request.resume, request.overwrite)
     if run_folder.holds_run(folder):
         run_folder.lock(folder).close()  # without the lock, a file that another run is writing could look damaged
     resumes = request.resume and run_folder.holds_run(folder)
@@ -109,6 +109,8 @@ def _requested(request: RunRequest, former: run_folder.Former | None) -> tuple[P
         plan, notes = resuming.stored_plan(former, request.overrides, request.allowed, request.out)
         return plan, notes, former.plan_file
     assert request.plan is not None
+    if isinstance(request.plan, Plan):
+        return request.plan, [], str(request.plan.file or "")
     if run_folder.holds_run(request.plan) or (request.plan.name == TRACE and request.plan.exists()):
         raise SetupFault(f"{request.plan} is a run and no plan; mpirobust resume {request.plan} continues it")
     plan, notes = load_plan(request.plan, request.overrides)

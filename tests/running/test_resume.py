@@ -11,8 +11,8 @@ import pytest
 
 from mpirobust import hdf5
 from mpirobust.comm.local import LocalCommunicator
-from mpirobust.run.experiment import run
-from mpirobust.run.setup import RunRequest
+from mpirobust.running.experiment import run
+from mpirobust.running.setup import RunRequest
 from mpirobust.testing.support.clusters import regression_plan
 
 FEEDBACKS = ["none", "residual", "difference"]

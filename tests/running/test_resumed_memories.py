@@ -15,8 +15,8 @@ import tomli_w
 from mpirobust import catalog
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.records.layout import checkpoint_path
-from mpirobust.run.experiment import run
-from mpirobust.run.setup import RunRequest
+from mpirobust.running.experiment import run
+from mpirobust.running.setup import RunRequest
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.sealing import resealed
 from tests.support.traces import SAME

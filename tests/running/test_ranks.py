@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mpirobust.errors import SetupFault
-from mpirobust.run.ranks import RankFacts, expect_same_arguments, facts, with_threads
-from mpirobust.run.setup import RunRequest
+from mpirobust.running.ranks import RankFacts, expect_same_arguments, facts, with_threads
+from mpirobust.running.setup import RunRequest
 
 _REQUEST = RunRequest(Path("p.toml"), ("seed=1",), Path("out"))
 

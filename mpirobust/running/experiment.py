@@ -16,12 +16,25 @@ from mpirobust.cluster.worker_loop import serve
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, ReportedFault
 from mpirobust.numerics import blas, threads
-from mpirobust.run.ranks import RankFacts, facts, with_threads
-from mpirobust.run.setup import RankSetup, RunRequest, RunSetup, build_rank
-from mpirobust.run.stop_signals import StopSignals
-from mpirobust.run.watchdog import Watchdog
+from mpirobust.running.ranks import RankFacts, facts, with_threads
+from mpirobust.running.setup import RankSetup, RunRequest, RunSetup, build_rank
+from mpirobust.running.stop_signals import StopSignals
+from mpirobust.running.watchdog import Watchdog
+from mpirobust.time_limit import expect_time
 
 _ENDS = {Exit.OK, Exit.DIVERGED, Exit.INTERRUPTED, Exit.LOST}  # the codes of a run that ended, one way or another
+
+
+def run_in_time(request: RunRequest, comm: Communicator, patience: float | None = None) -> tuple[int, Path]:
+    """Do `run` with signals noted, and with a watchdog for the time limit of the request.
+
+    Args:
+        patience: as in `Watchdog`.
+    """
+    ends, limit = request.ends, request.limit
+    comm.all_or_fail(lambda: expect_time(ends, limit) if comm.is_root else None)
+    with StopSignals() as signals, Watchdog(comm, signals, ends, patience) as watchdog:
+        return run(request, comm, signals, watchdog)
 
 
 def run(
@@ -56,7 +69,7 @@ def run(
                 raise ReportedFault(code)
             return code, Path(setup.folder)
 
-        from mpirobust.run import root
+        from mpirobust.running import root
 
         start = comm.all_or_fail(lambda: root.begin(setup, rank_setup, comm.versions(), ranks))
         watchdog.ranks = ranks
@@ -72,7 +85,7 @@ def _threads(comm: Communicator, ranks: Sequence[RankFacts]) -> int:
 
 
 def _prepared(request: RunRequest, size: int, signals: StopSignals) -> bytes:
-    from mpirobust.run import root  # only the root needs it: the start-up of many ranks stays cheap
+    from mpirobust.running import root  # only the root needs it: the start-up of many ranks stays cheap
 
     signals.end_if_asked()
     prepared = root.prepare(request, size, signals.end_if_asked)

@@ -1,0 +1,119 @@
+"""Plans from Python: the plans of the command line, whatever they are made from."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mpirobust
+from mpirobust import plan as plans
+from mpirobust.aggregators.mean import Mean
+from mpirobust.reports.forecast import forecast
+from tests.support.launching import CONFIGS
+
+QUICKSTART = CONFIGS / "quickstart.toml"
+TABLE: dict[str, Any] = tomllib.loads(QUICKSTART.read_text())
+
+
+@pytest.mark.parametrize("source", [QUICKSTART, str(QUICKSTART), TABLE], ids=["path", "text", "table"])
+def test_a_plan_is_that_of_the_command(source: Any) -> None:
+    plan = mpirobust.load_plan(source)
+    assert plan == plans.load_plan(QUICKSTART, [])[0]
+    assert plan.file == (None if source is TABLE else QUICKSTART)
+
+
+@pytest.mark.parametrize("source", [QUICKSTART, TABLE], ids=["file", "table"])
+@pytest.mark.parametrize(
+    ("overrides", "settings"),
+    [
+        ({"seed": 7}, ["seed=7"]),
+        ({"seed": np.int64(7), "algorithm": {"step": np.float64(0.25)}}, ["seed=7", "algorithm.step=0.25"]),
+        ({"algorithm": {"rounds": 3}, "feedback": "residual"}, ["algorithm.rounds=3", "feedback=residual"]),
+        (
+            {"algorithm.rounds": 3, "data.partition.kind": "contiguous"},
+            ["algorithm.rounds=3", "data.partition.kind=contiguous"],
+        ),
+        (
+            {"problem": {"kind": "network", "hidden": np.array([3, 2])}},
+            ["problem.kind=network", "problem.hidden=[3, 2]"],
+        ),
+    ],
+    ids=str,
+)
+def test_overrides_are_those_of_the_command(source: Any, overrides: dict[str, Any], settings: list[str]) -> None:
+    assert mpirobust.load_plan(source, **overrides) == plans.load_plan(QUICKSTART, settings)[0]
+
+
+def test_notes_are_warnings() -> None:
+    dropped = r"aggregator\.kind=mean has no key 'beta': aggregator\.beta = 0\.\d+ is dropped"
+    with pytest.warns(UserWarning, match=dropped) as caught:
+        plan = mpirobust.load_plan(QUICKSTART, aggregator={"kind": "mean"}, attack={"alpha": 0.0})
+    assert plan.aggregator == Mean()
+    assert [each.filename for each in caught] == [__file__]
+
+
+def test_what_a_plan_holds_is_loaded_again() -> None:
+    plan = mpirobust.load_plan(QUICKSTART)
+    assert mpirobust.load_plan(plan.table()) == mpirobust.load_plan(tomllib.loads(plan.toml())) == plan
+
+
+def test_the_table_stays_as_it_is() -> None:
+    before = tomllib.loads(QUICKSTART.read_text())
+    mpirobust.load_plan(TABLE, algorithm={"rounds": 3})
+    assert before == TABLE
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"sead": 1}, r"sead: unknown key; .*\(did you mean 'seed'\?\)"),
+        ({"algorithm": {"rounds": None}}, r"algorithm\.rounds: expected .*, not None"),
+        ({"algorithm": {"rounds": 0}}, r"algorithm\.rounds: expected a whole number greater than 0"),
+        ({"aggregator": Mean()}, r"aggregator: a plan holds tables with a kind, as TOML does, and no components"),
+        ({"seed": 2**70}, r"seed: a whole number of TOML has 64 bits"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_named(overrides: dict[str, Any], says: str) -> None:
+    with pytest.raises(mpirobust.PlanFault, match=f"^{says}"):
+        mpirobust.load_plan(TABLE, **overrides)
+    with pytest.raises(mpirobust.SetupFault, match=says):
+        mpirobust.load_plan(QUICKSTART, **overrides)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(mpirobust.SetupFault, match=rf"{tmp_path / 'no.toml'}: no such plan"):
+        mpirobust.load_plan(tmp_path / "no.toml")
+
+
+def test_check_says_what_the_command_says() -> None:
+    seen, said = mpirobust.check(mpirobust.load_plan(QUICKSTART)), forecast(QUICKSTART, [])
+    for line in (
+        f"dimension   {seen.dim}",
+        f"workers     {seen.workers}, {seen.byzantine} of them Byzantine",
+        f"rule        {seen.rule}, set for at most {seen.tolerated} Byzantine",
+        f"rounds      {seen.rounds}",
+        f"bytes up    {seen.bytes_up:,} a worker and round",
+        f"bytes down  {seen.bytes_down:,} a worker and round",
+        f"delta       {seen.delta}",
+        *(f"theory      {sentence}" for sentence in seen.theory),
+    ):
+        assert f"  {line}" in said
+    assert seen.weights.sum() == pytest.approx(1)
+
+
+def test_check_takes_a_file_and_finds_the_data_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rows.svm").write_text("".join(f"{row % 2} 1:{row % 5} 2:1\n" for row in range(40)))
+    tables = {"data": {"kind": "libsvm", "path": "rows.svm"}, "problem": {"kind": "logistic"}}
+    plan = mpirobust.load_plan({**TABLE, **tables}, workers=10)
+    (tmp_path / "plan.toml").write_text(plan.toml())
+    monkeypatch.setenv("MPIROBUST_CACHE", str(tmp_path / "cache"))
+    assert mpirobust.check(tmp_path / "plan.toml").data.rows == 40
+    with pytest.raises(mpirobust.DataFault, match=r"data\.path: no file 'rows\.svm'; looked for"):
+        mpirobust.check(plan)
+    monkeypatch.chdir(tmp_path)
+    assert mpirobust.check(plan).dim == 2
