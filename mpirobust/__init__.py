@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from mpirobust.aggregators.base import Aggregator, Context, Verdict
     from mpirobust.answers import Answers
     from mpirobust.compressors.base import Code, Compressor, expect_length
-    from mpirobust.errors import DataFault, Exit, Fault, Malformed, PlanFault, SetupFault, StorageFault
+    from mpirobust.errors import DataFault, Exit, Fault, Malformed, PlanFault, RankFault, SetupFault, StorageFault
     from mpirobust.library.arrays import aggregate, aggregator, compressor, decode, encode, judge, max_nbytes
     from mpirobust.library.plans import check, load_plan
     from mpirobust.library.runs import Run, open_run, run
     from mpirobust.numerics.norms import q_norm
     from mpirobust.plan import Plan
+    from mpirobust.reducer.memory import Traffic
     from mpirobust.reducer.reducer import RobustReducer
     from mpirobust.reports.forecast import Forecast
     from mpirobust.types import Layout, Message, Vector
@@ -40,10 +41,12 @@ __all__ = [
     "Message",
     "Plan",
     "PlanFault",
+    "RankFault",
     "RobustReducer",
     "Run",
     "SetupFault",
     "StorageFault",
+    "Traffic",
     "Vector",
     "Verdict",
     "aggregate",
@@ -68,12 +71,13 @@ _MODULES = {
     "aggregators.base": ["Aggregator", "Context", "Verdict"],
     "answers": ["Answers"],
     "compressors.base": ["Code", "Compressor", "expect_length"],
-    "errors": ["DataFault", "Exit", "Fault", "Malformed", "PlanFault", "SetupFault", "StorageFault"],
+    "errors": ["DataFault", "Exit", "Fault", "Malformed", "PlanFault", "RankFault", "SetupFault", "StorageFault"],
     "library.arrays": ["aggregate", "aggregator", "compressor", "decode", "encode", "judge", "max_nbytes"],
     "library.plans": ["check", "load_plan"],
     "library.runs": ["Run", "open_run", "run"],
     "numerics.norms": ["q_norm"],
     "plan": ["Plan"],
+    "reducer.memory": ["Traffic"],
     "reducer.reducer": ["RobustReducer"],
     "reports.forecast": ["Forecast"],
     "types": ["Layout", "Message", "Vector"],

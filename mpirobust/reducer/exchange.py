@@ -109,8 +109,8 @@ class Exchange(ABC):
 
     def _packets(self, message: bytes | None) -> list[Message]:
         """Return the packets of all ranks, in rank order, as views; none on a rank that does not judge."""
-        failed = bytes(self._longest - 1 if self._fixed else 0) + _FAILED
-        mine = np.frombuffer(failed if message is None else message + _SOUND, np.uint8)
+        due = self._longest - 1 if self._fixed else 0  # bytes in place of a message
+        mine = np.frombuffer(bytes(due) + _FAILED if message is None else message + _SOUND, np.uint8)
         self._sent = mine.size
         if not self._fixed:
             self._collect(np.array([mine.size], _LENGTH), self._lengths, np.ones(self._comm.size, np.int64))

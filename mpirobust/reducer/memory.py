@@ -33,10 +33,11 @@ class Traffic:
     received: int = 0
     allreduce: int = 0
 
-    def plus(self, sent: int, received: int, nbytes: int, ranks: int) -> Traffic:
-        """Return the bytes after one more call, on arrays of `nbytes`."""
-        ring = 2 * (ranks - 1) * nbytes // ranks
-        return Traffic(self.sent + sent, self.received + received, self.allreduce + ring)
+
+def counted(before: Traffic, sent: int, received: int, nbytes: int, ranks: int) -> Traffic:
+    """Return the bytes after one more call, on arrays of `nbytes`."""
+    ring = 2 * (ranks - 1) * nbytes // ranks
+    return Traffic(before.sent + sent, before.received + received, before.allreduce + ring)
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class Memory:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return a copy as arrays by name."""
-        counted = self.traffic
+        traffic = self.traffic
         found = {
             "round": np.array(self.round),
-            "traffic": np.array([counted.sent, counted.received, counted.allreduce]),
+            "traffic": np.array([traffic.sent, traffic.received, traffic.allreduce]),
             **{f"worker/{name}": vector for name, vector in self.worker.items()},
             **{f"center/{name}": rows for name, rows in self.center.items()},
             **({} if self.rule is None else {f"rule/{name}": each for name, each in arrays_of(self.rule).items()}),

@@ -15,7 +15,7 @@ from mpirobust.comm.communicator import Communicator, CommunicatorRevoked, named
 from mpirobust.errors import PlanFault, RankFault
 from mpirobust.feedback.base import CenterMemory, Outgoing, WorkerMemory
 from mpirobust.reducer.exchange import Center, Crossed, Exchange, Refused, Symmetric
-from mpirobust.reducer.memory import Memory, State
+from mpirobust.reducer.memory import Memory, State, counted
 from mpirobust.reducer.settings import Settings
 from mpirobust.reducer.trees import Form
 from mpirobust.streams import Purpose, Streams
@@ -85,7 +85,7 @@ class Session:
             center=center,
             rule=None if verdict is None else verdict.memory,
             downlink=before.downlink.after(crossed.query),
-            traffic=before.traffic.plus(crossed.sent, crossed.received, self.form.nbytes, self._comm.size),
+            traffic=counted(before.traffic, crossed.sent, crossed.received, self.form.nbytes, self._comm.size),
         )
         self.kept = None if verdict is None else verdict.kept
         return crossed.query.vectors[0]

@@ -107,7 +107,6 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
     layout = plan.problem.layout(facts.features)
     dim = layout.dim
     wire = plan.wire(layout)
-    up, fixed_length = wire.message_limit(), wire.fixed_length()
     file = None if plan.start is None else starting.file_of(plan.start, str(plan.file or ""))
     start = Start(plan, dataset, dealt, None if file is None else starting.taken(file, layout))
     delta = contraction(start)
@@ -130,8 +129,8 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
         weights=weights / weights.sum(),
         rule=plan.table()["aggregator"]["kind"],
         tolerated=None if beta is None else share(beta, m),
-        bytes_up=up,
-        exact_up=fixed_length,
+        bytes_up=wire.message_limit(),
+        exact_up=wire.fixed_length(),
         bytes_down=down,
         exact_down=exact,
         delta=delta,
@@ -142,7 +141,7 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
         memory_of_thread=8
         * (LIMBS + 4 + held)
         * dim,  # an exact sum, four vectors of work space, those of the way down
-        memory_of_center=m * (up + at_center) + 10 * 8 * dim + trace,  # and ten vectors of work space
+        memory_of_center=m * (wire.message_limit() + at_center) + 10 * 8 * dim + trace,  # and ten vectors of work space
         memory_of_gradient=_kept(plan, dim, min(shards)),
         outside=plan.origins(),
     )
