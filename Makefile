@@ -23,8 +23,9 @@ tier = PATH="$(abspath $(VENV))/bin:$$PATH" python -m pytest -m $(1) $(PYTEST) $
 test-unit: $(VENV)/ready
 	$(call tier,unit -n auto)
 
+# Two jobs at a time: half of the time of most is waiting for one another, or for a death to be noticed.
 test-mpi: $(VENV)/ready
-	$(call tier,mpi)
+	$(call tier,mpi -n 2 --dist loadfile)
 
 # Most of these wait: for SLURM, for time limits, for silence. Every cluster and every network is a world of its own.
 test-system: $(VENV)/ready
