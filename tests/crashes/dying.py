@@ -39,7 +39,7 @@ _UNDONE: dict[str, set[str]] = {
     "names": {"unlink"},
     "unlinks": {"rename"},
 }
-_PRELOADED = ["cli", "cluster.local", "run.root", "reports.summary", "algorithms.first_order", "problems.least_squares"]
+_PRELOADED = ["cli", "cluster.local", "running.root", "reports.summary", "algorithms.first_order", "problems.least_squares"]
 _PRELOADED += ["compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian", "data.sources.libsvm"]
 
 
