@@ -59,6 +59,8 @@ def read(path: Path) -> Model:
     Raises:
         SetupFault: there is no such file, or it is damaged or something else.
     """
+    if path.suffix == ".pt":
+        raise SetupFault(f"{path}: expected a run or an npz file, and no state_dict of PyTorch")
     return _exported(path) if path.suffix == ".npz" else of_run(path)
 
 

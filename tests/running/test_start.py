@@ -91,6 +91,7 @@ def _overflow(path: Path) -> None:
         ("nowhere", None, (), "no run or file 'nowhere'; looked for "),
         ("plan.toml", None, (), "plan.toml: damaged, or not a run of mpirobust"),
         ("first/model.npz", _cut, (), "not a whole npz file"),
+        ("model.pt", Path.touch, (), "model.pt: expected a run or an npz file, and no state_dict of PyTorch"),
         ("first/run.h5", _cut, (), "damaged"),
         ("first/run.h5", _overflow, (), "its parameters are not finite"),
         ("first", None, ("data.features=9",), "has 8 parameters; the problem of this plan has 9"),
