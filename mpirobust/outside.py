@@ -80,7 +80,7 @@ def module(name: str, beside: Path | None) -> ModuleType:
 def member(of: ModuleType, name: str) -> Any:
     """Return what is called `name` in a module; raise `AttributeError` with its file."""
     if not hasattr(of, name):
-        raise AttributeError(f"there is no {name!r} in {of.__file__}")
+        raise AttributeError(f"there is no {name!r} in {getattr(of, '__file__', None) or of.__name__}")
     return getattr(of, name)
 
 
@@ -94,9 +94,9 @@ def function(name: str, key: str, beside: Path | None) -> Function:
     with loading(name, key, beside):
         found = module(module_name, beside)
         call = member(found, attribute)
+        origin = origin_of(name, call if inspect.isfunction(call) or inspect.isclass(call) else found)
     if not callable(call):
         raise PlanFault(key, f"{name!r} is no function")
-    origin = origin_of(name, call if inspect.isfunction(call) or inspect.isclass(call) else found)
     return Function(name, call, origin.file, origin.sha256)
 
 

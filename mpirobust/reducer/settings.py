@@ -64,11 +64,10 @@ class Settings:
             rule.admit(workers, 0)
         if (kept := rule.memory()) is not None:
             expect_storable(kept)
-        way_down, of_way = (None, []) if downlink is None else catalog.given("compressor", downlink, "downlink")
-        way_up, of_compressor = catalog.given("compressor", compressor)
-        sent, of_feedback = catalog.given("feedback", feedback)
-        notes = [*notes, *of_compressor, *of_feedback, *of_way]
-        return cls(way_up, rule, sent, way_down, mode, int(seed), tuple(notes))
+        up, of_up = catalog.given("compressor", compressor)
+        memory, of_feedback = catalog.given("feedback", feedback)
+        down, of_down = (None, []) if downlink is None else catalog.given("compressor", downlink, "downlink")
+        return cls(up, rule, memory, down, mode, int(seed), (*notes, *of_up, *of_feedback, *of_down))
 
     def admit(self, layout: Layout) -> None:
         """Raise `PlanFault` with the argument that does not fit vectors of this layout."""
