@@ -113,6 +113,13 @@ def test_what_cannot_be_a_start_is_one_message(
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["old.npz", "old.pt"])
+def test_the_folder_of_a_run_has_any_name(name: str) -> None:
+    Path("first").rename(name)
+    assert _run("second", f"start={name}", "algorithm.rounds=1") == Exit.OK
+
+
+@pytest.mark.usefixtures("folder")
 def test_every_rank_begins_where_the_center_does() -> None:
     """The other run may go on between the two, or its folder may be another on this host."""
     request = RunRequest(Path("plan.toml"), ["start=first"], Path("second"), quiet=True)
