@@ -17,13 +17,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from mpirobust import outside
 from mpirobust.components import Function, is_component
 from mpirobust.errors import PlanFault
 from mpirobust.outside import Origin
-from mpirobust.renames import current, former_keys
+from mpirobust.records.plan_record import flat
+from mpirobust.renames import current, former_keys, notes
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -72,8 +73,9 @@ NESTED = {
 }
 _BY_PACKAGE = {room.package: room for room in [*ROOMS.values(), *NESTED.values()]}
 
+Given: TypeAlias = str | Mapping[str, Any]  # from Python: a kind, or a table with a kind
 
-_origins: dict[type, Origin] = {}  # of the classes that were loaded from outside
+_origins: dict[type, Origin] = {}  # of the classes that were loaded from outside, by the last name of each
 
 
 def kinds(room: Room) -> list[str]:
@@ -134,7 +136,7 @@ def _only_component(module: ModuleType, where: str) -> type:
 def _outside(room: Room, kind: str, module_name: str, name: str, where: str, beside: Path | None) -> type:
     """Return the class `name` of a module that is not of this package."""
     with outside.loading(kind, f"{where}.kind", beside):
-        cls = getattr(outside.module(module_name, beside), name)
+        cls = outside.member(outside.module(module_name, beside), name)
         if is_component(cls):
             _declared(cls)  # its hints have to be known names
     if not (inspect.isclass(cls) and issubclass(cls, room.base()) and is_component(cls)):
@@ -155,10 +157,15 @@ def origins(component: Any) -> dict[str, Origin]:
     functions = ((each.name, getattr(component, each.name)) for each in fields(component))
     found = {name: Origin(it.name, it.file, it.sha256) for name, it in functions if isinstance(it, Function)}
     for place, inner in _parts(component):
-        if type(inner) in _origins:
-            found[place] = _origins[type(inner)]
+        if origin := _origin(inner):
+            found[place] = origin
         found |= {f"{place}.{further}": origin for further, origin in origins(inner).items()}
     return found
+
+
+def _origin(component: Any) -> Origin | None:
+    """Return the origin of a component from outside, by the name of its own table: a class can have several."""
+    return vars(component).get("_origin") or _origins.get(type(component))
 
 
 def _parts(component: Any) -> Iterator[tuple[str, Any]]:
@@ -186,6 +193,7 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
     if not isinstance(table, Mapping):
         raise PlanFault(where, f"{_without(room, table)}expected a table with a kind, one of: {', '.join(kinds(room))}")
     cls = load(room, table.get("kind"), where, beside)
+    origin = _origins.get(cls)
     if package := missing_package(cls):
         reason = f"{table['kind']!r} needs the package {package}, which is not installed"
         raise PlanFault(f"{where}.kind", f"{reason}: pip install 'mpirobust[{package}]'")
@@ -196,7 +204,31 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
     for key, options in _declared(cls).items():
         if Function in options and isinstance(name := values.get(key), str) and ":" in name:
             values[key] = outside.function(name, f"{where}.{key}", beside)
-    return validated(cls, values, where)
+    made = validated(cls, values, where)
+    if origin:
+        object.__setattr__(made, "_origin", origin)  # components are frozen
+    return made
+
+
+def given(table: str, it: object, where: str = "") -> tuple[Any, list[str]]:
+    """Return the component that a Python program gives for a table of a plan, and notes on its keys.
+
+    Args:
+        it: a component of this table, or a kind, or a table with a kind.
+        where: its name in the program; '' for that of the table.
+
+    Raises:
+        PlanFault: it is something else; otherwise as `build`.
+    """
+    room, where = ROOMS[table], where or table
+    if is_component(it) and isinstance(it, room.base()):
+        return it, []
+    if not isinstance(it, str | Mapping):
+        wanted = f"a kind, a table with a kind, or a component of {room.contract}"
+        raise PlanFault(where, f"expected {wanted}, not {it!r}")
+    keys = {"kind": it} if isinstance(it, str) else it
+    made = build(room, keys, where)
+    return made, notes((key for key, _ in flat(keys, f"{where}.")), former_names(made, f"{where}."))
 
 
 def missing_package(cls: type) -> str:
@@ -250,8 +282,8 @@ def with_kind(component: Any) -> dict[str, Any]:
 
 
 def _kind_of(component: Any) -> str:
-    cls = type(component)
-    return _origins[cls].kind if cls in _origins else cls.__module__.rpartition(".")[2].replace("_", "-")
+    origin = _origin(component)
+    return origin.kind if origin else type(component).__module__.rpartition(".")[2].replace("_", "-")
 
 
 def added(component: Any, prefix: str = "") -> dict[str, Any]:

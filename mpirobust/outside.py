@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -28,7 +29,7 @@ class Origin:
     Attributes:
         kind: as the plan writes it.
         file: of its source.
-        sha256: of that file.
+        sha256: of that file when the code was loaded.
     """
 
     kind: str
@@ -69,8 +70,18 @@ def loading(name: str, key: str, beside: Path | None) -> Iterator[None]:
 
 
 def module(name: str, beside: Path | None) -> ModuleType:
-    """Return a module by its name, or the one in the file `name`, relative to `beside`; executed once."""
+    """Return a module by its name, or the one in the file `name`, relative to `beside`; executed once for each content.
+
+    A program that loads a file again after it has changed, as in a notebook, gets another module.
+    """
     return _module_beside(name, beside) if name.endswith(".py") else import_module(name)
+
+
+def member(of: ModuleType, name: str) -> Any:
+    """Return what is called `name` in a module; raise `AttributeError` with its file."""
+    if not hasattr(of, name):
+        raise AttributeError(f"there is no {name!r} in {getattr(of, '__file__', None) or of.__name__}")
+    return getattr(of, name)
 
 
 def function(name: str, key: str, beside: Path | None) -> Function:
@@ -82,17 +93,23 @@ def function(name: str, key: str, beside: Path | None) -> Function:
     module_name, _, attribute = name.rpartition(":")
     with loading(name, key, beside):
         found = module(module_name, beside)
-        call = getattr(found, attribute)
+        call = member(found, attribute)
+        origin = origin_of(name, call if inspect.isfunction(call) or inspect.isclass(call) else found)
     if not callable(call):
         raise PlanFault(key, f"{name!r} is no function")
-    origin = origin_of(name, call if inspect.isfunction(call) or inspect.isclass(call) else found)
     return Function(name, call, origin.file, origin.sha256)
 
 
 def origin_of(name: str, code: Any) -> Origin:
     """Return the origin of a class, a function or a module that a plan calls `name`."""
+    return Origin(name, *_source_of(code))
+
+
+@cache  # the file may change afterwards; the code does not
+def _source_of(code: Any) -> tuple[str, str]:
+    """Return the file of a class, a function or a module, and its SHA-256."""
     file = Path(inspect.getfile(code))
-    return Origin(name, str(file), hashlib.sha256(file.read_bytes()).hexdigest())
+    return str(file), hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _absolute(name: str, beside: Path | None) -> str:
@@ -103,7 +120,7 @@ def _absolute(name: str, beside: Path | None) -> str:
 
 def _module_beside(name: str, beside: Path | None) -> ModuleType:
     file = ((beside or Path()) / name).resolve()
-    unique = f"mpirobust_outside_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
+    unique = f"mpirobust_outside_{hashlib.sha256(bytes(file) + file.read_bytes()).hexdigest()[:16]}"
     if unique not in sys.modules:
         spec = spec_from_file_location(unique, file)
         if spec is None or spec.loader is None:

@@ -330,7 +330,7 @@ def with_values(table: dict[str, Any], values: Values, beside: Path | None = Non
                 raise PlanFault(".".join(path), f"{'.'.join(path[: at + 1])} is not a table")
         if path[-1] == "kind" and len(path) > 1 and inner.get("kind") not in (None, value):
             _drop_foreign_keys(table, path[:-1], inner, value, notes, beside)
-        elif path[-1] != "kind" and len(path) > 1 and "kind" in inner:
+        elif path[-1] != "kind":
             _drop_excluded_keys(table, path, inner, value, notes, beside)
         inner[path[-1]] = value
     return table, notes
@@ -352,10 +352,16 @@ def _drop_excluded_keys(
     table: dict[str, Any], path: list[str], inner: dict[str, Any], value: Any, notes: list[str], beside: Path | None
 ) -> None:
     where = ".".join(path[:-1])
-    cls = catalog.load(_room_at(table, path[:-1], beside), inner["kind"], where, beside)
+    if where and "kind" in inner:
+        cls = catalog.load(_room_at(table, path[:-1], beside), inner["kind"], where, beside)
+    elif (of_plan := _SECTIONS.get(where, None if where else Plan)) is not None:
+        cls = of_plan
+    else:
+        return
     for key in sorted(catalog.excluded_by(cls, path[-1]) & inner.keys()):
         dropped = inner.pop(key)
-        notes.append(f"{where}.{path[-1]} = {value!r} excludes {where}.{key} = {dropped!r}, which is dropped")
+        other = ".".join([*path[:-1], key])
+        notes.append(f"{'.'.join(path)} = {value!r} excludes {other} = {dropped!r}, which is dropped")
 
 
 def _room_at(table: dict[str, Any], path: list[str], beside: Path | None) -> catalog.Room:

@@ -126,3 +126,6 @@ def test_in_every_table(
     plan, notes = load_plan(path, [])
     assert plan == now
     assert notes == [f"{key} is now called {current}; the former name is accepted until the next release"]
+    plan, notes = load_plan(path, [f"{current}={value}"])
+    assert plan == now
+    assert notes == [f"{current} = {value!r} excludes {key} = {value!r}, which is dropped"]

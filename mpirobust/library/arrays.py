@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpirobust import catalog, renames
+from mpirobust import catalog
 from mpirobust.aggregators.base import Aggregator, Context, Verdict, judge_rows
+from mpirobust.catalog import Given
 from mpirobust.compressors.base import Code, Compressor
+from mpirobust.errors import inside
 from mpirobust.numerics import blas
 from mpirobust.streams import Purpose, stream
 from mpirobust.types import Layout, Message
@@ -40,7 +42,7 @@ def compressor(kind: str, /, **keys: Any) -> Compressor:
 
 
 def aggregate(
-    vectors: ArrayLike, aggregator: Aggregator | str, *, seed: int = 0, round: int = 0, **keys: Any
+    vectors: ArrayLike, aggregator: Aggregator | Given, *, seed: int = 0, round: int = 0, **keys: Any
 ) -> NDArray[np.float64]:
     """Return the aggregate of m vectors, shape (d,): the step of `judge`, whose arguments and faults these are."""
     return judge(vectors, aggregator, seed=seed, round=round, **keys).step.astype(np.float64, copy=False)
@@ -48,7 +50,7 @@ def aggregate(
 
 def judge(
     vectors: ArrayLike,
-    aggregator: Aggregator | str,
+    aggregator: Aggregator | Given,
     *,
     memory: Any = None,
     seed: int = 0,
@@ -63,7 +65,7 @@ def judge(
 
     Args:
         vectors: shape (m, d), real numbers of any type; they are converted to float64.
-        aggregator: a rule, or its kind, as `aggregator` takes it together with `keys`.
+        aggregator: a rule; its kind, as `aggregator` takes it together with `keys`; or a table with a kind.
         memory: that of the verdict before, for a rule that has one (centered-clipping, for example); None at first.
         seed, round: select the random stream of a rule that draws, as the seed of a plan and the round of a run do.
 
@@ -72,12 +74,12 @@ def judge(
         PlanFault: the rule refuses so many vectors; otherwise as `aggregator`. It is a `ValueError`.
     """
     rule = _component("aggregator", aggregator, keys)
-    with _one_thread().held():  # as in a run: sums depend on how many threads of BLAS share them
+    with _one_thread().held(), inside("aggregator"):  # as in a run: sums depend on how many threads of BLAS share them
         return judge_rows(rule, vectors, memory, Context(round=round, seed=seed))
 
 
 def encode(
-    array: ArrayLike, compressor: Compressor | str, rng: np.random.Generator | int | None = None, *, shared: int = 0
+    array: ArrayLike, compressor: Compressor | Given, rng: np.random.Generator | int | None = None, *, shared: int = 0
 ) -> bytes:
     """Return the message that a worker would send for `array`; its length is the number of bytes that cross.
 
@@ -85,7 +87,7 @@ def encode(
 
     Args:
         array: any shape, finite real numbers; a compressor that works on matrices (`pca`, `atomo`) sees its shape.
-        compressor: a compressor, or the kind of one that needs no keys.
+        compressor: a compressor, the kind of one that needs no keys, or a table with a kind.
         rng: for what the code draws, or a seed; None for other numbers at each call.
         shared: the seed of what both ends draw (`randomk`, `rotated`, `sketch`, ...); the same as in `decode`.
 
@@ -95,7 +97,7 @@ def encode(
     """
     if np.iscomplexobj(array):
         raise ValueError("expected real numbers, not complex ones")
-    v = np.ascontiguousarray(array, dtype=np.float64)
+    v = np.asarray(array, dtype=np.float64, order="C")
     if not np.isfinite(v).all():
         raise ValueError("expected finite numbers")
     code = _code(compressor, v.shape, shared)
@@ -104,7 +106,7 @@ def encode(
 
 
 def decode(
-    message: Message, compressor: Compressor | str, shape: int | tuple[int, ...], *, shared: int = 0
+    message: Message, compressor: Compressor | Given, shape: int | tuple[int, ...], *, shared: int = 0
 ) -> NDArray[np.float64]:
     """Return the array that `encode` has made `message` from, as far as the compressor keeps it; finite.
 
@@ -123,7 +125,7 @@ def decode(
         return code.decode(message).astype(np.float64, copy=False).reshape(shape)
 
 
-def max_nbytes(compressor: Compressor | str, shape: int | tuple[int, ...]) -> int:
+def max_nbytes(compressor: Compressor | Given, shape: int | tuple[int, ...]) -> int:
     """Return the length of the longest message for an array of this shape; of each, if `compressor.fixed_length()`.
 
     Raises:
@@ -133,30 +135,26 @@ def max_nbytes(compressor: Compressor | str, shape: int | tuple[int, ...]) -> in
     return family.max_nbytes(_layout(family, shape if isinstance(shape, tuple) else (shape,)))
 
 
-def _code(compressor: Compressor | str, shape: tuple[int, ...], shared: int) -> Code:
+def _code(compressor: Compressor | Given, shape: tuple[int, ...], shared: int) -> Code:
     family: Compressor = _component("compressor", compressor, {})
     return family.draw(_layout(family, shape), stream(shared, 0, 0, Purpose.SHARED))
 
 
 def _layout(compressor: Compressor, shape: tuple[int, ...]) -> Layout:
     """Return the layout of one part of this shape; raise `ValueError` if that is empty, or the compressor refuses."""
-    if min(shape, default=0) < 1:
+    if min(shape, default=1) < 1:
         raise ValueError(f"expected the shape of an array with something in it, not {shape}")
     layout = Layout((("x", shape),))
-    compressor.admit(layout)
+    with inside("compressor"):
+        compressor.admit(layout)
     return layout
 
 
 def _component(table: str, given: object, keys: dict[str, Any]) -> Any:
-    """Return `given` if it is a component of this table, or the one that this kind and these keys describe."""
-    room = catalog.ROOMS[table]
-    if isinstance(given, room.base()):
-        if keys:
-            raise TypeError(f"{', '.join(keys)}: a component has its keys already; give them with a kind")
-        return given
-    if not isinstance(given, str):
-        raise TypeError(f"expected a kind or a component of {room.contract}, not {given!r}")
-    built = catalog.build(room, {**keys, "kind": given}, table)
-    for note in renames.notes((f"{table}.{key}" for key in keys), catalog.former_names(built, f"{table}.")):
+    """Return the component that was given for this table, or that a kind with these keys describes."""
+    if keys and not isinstance(given, str):
+        raise TypeError(f"{', '.join(keys)}: a component or a table has its keys already; give them with a kind")
+    component, notes = catalog.given(table, {**keys, "kind": given} if keys else given)
+    for note in notes:
         warnings.warn(note, stacklevel=4)
-    return built
+    return component

@@ -8,6 +8,7 @@ from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mpirobust.components import is_component
 from mpirobust.errors import PlanFault
@@ -48,12 +49,15 @@ def load_plan(source: str | PathLike[str] | Mapping[str, Any], /, **overrides: A
 def check(plan: Plan | str | PathLike[str]) -> Forecast:
     """Return what `mpirobust check` says of a plan, or of the plan in a file; `Forecast` describes the fields.
 
-    The data are prepared, and the first round of some workers is run, which takes about as long as a few rounds.
+    The data are prepared, and the first round of some workers is run, which takes about as long as a few rounds. BLAS
+    has one thread meanwhile.
 
     Raises:
         Fault: the plan does not fit its data, or they cannot be read; otherwise as `load_plan`.
     """
-    return foresee(plan if isinstance(plan, Plan) else load_plan(plan))
+    plan = plan if isinstance(plan, Plan) else load_plan(plan)
+    with threadpool_limits(limits=1):  # the forecast limits them for good
+        return foresee(plan)
 
 
 def _plain(value: Any, key: str) -> Any:

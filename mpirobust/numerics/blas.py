@@ -22,19 +22,19 @@ def limit_threads() -> str:
     """
     controller = ThreadpoolController()
     controller.limit(limits=1)
-    return _text(controller)
+    return merged([*_libraries(controller), *_torch()])
 
 
 class OneThread:
     """Gives each BLAS that is loaded by now one thread for a while: `with one.held(): ...`, in a program of others.
 
     Attributes:
-        libraries: as `limit_threads` returns them.
+        libraries: as `limit_threads` returns them; nothing of PyTorch, which is left as it is.
     """
 
     def __init__(self) -> None:
         self._controller = ThreadpoolController().select(user_api="blas")
-        self.libraries = _text(self._controller)
+        self.libraries = merged(_libraries(self._controller))
 
     def held(self) -> AbstractContextManager[object]:
         """Return the context in which it is so; after it, each has the threads that it had."""
@@ -42,13 +42,17 @@ class OneThread:
         return held
 
 
-def _text(controller: ThreadpoolController) -> str:
+def _libraries(controller: ThreadpoolController) -> list[str]:
     blas = (library for library in controller.info() if library["user_api"] == "blas")
-    found = [f"{each['internal_api']} {each['version']} {each.get('architecture', '-')}" for each in blas]
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(1)  # of the calling thread
-        found.append(f"torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()}")
-    return merged(found)
+    return [f"{each['internal_api']} {each['version']} {each.get('architecture', '-')}" for each in blas]
+
+
+def _torch() -> list[str]:
+    """Limit PyTorch, if it is loaded, to one thread, and return its text."""
+    if (torch := sys.modules.get("torch")) is None:
+        return []
+    torch.set_num_threads(1)  # of the calling thread
+    return [f"torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()}"]
 
 
 def loaded(module: str) -> Any:

@@ -59,7 +59,10 @@ def read(path: Path) -> Model:
     Raises:
         SetupFault: there is no such file, or it is damaged or something else.
     """
-    return _exported(path) if path.suffix == ".npz" else of_run(path)
+    suffix = "" if path.is_dir() else path.suffix
+    if suffix == ".pt":
+        raise SetupFault(f"{path}: expected a run or an npz file, and no state_dict of PyTorch")
+    return _exported(path) if suffix == ".npz" else of_run(path)
 
 
 def of_run(path: Path) -> Model:

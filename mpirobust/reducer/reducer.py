@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators.base import Aggregator
+from mpirobust.catalog import Given
 from mpirobust.comm.communicator import Communicator, by_rank
 from mpirobust.comm.launch import communicator_of
 from mpirobust.compressors.base import Compressor
@@ -16,7 +17,7 @@ from mpirobust.numerics.blas import OneThread, merged, mixed
 from mpirobust.reducer.agreement import agreed, told_to_root
 from mpirobust.reducer.memory import State, Traffic
 from mpirobust.reducer.session import Session, absent
-from mpirobust.reducer.settings import Given, Mode, Settings
+from mpirobust.reducer.settings import Mode, Settings
 from mpirobust.reducer.trees import Form, Tree, flattened, unflattened
 from mpirobust.terminal import say
 from mpirobust.types import Vector
@@ -63,6 +64,8 @@ class RobustReducer:
             lambda: Settings.of(compressor, aggregator, feedback, downlink, mode, seed, self._m),
             Settings.described,
         )
+        for note in self._settings.notes if self._comm.is_root else ():
+            say(f"note: {note}")
         self._session: Session | None = None
         self._state: State | None = None
         self._blas = OneThread()

@@ -34,7 +34,7 @@ def export(run: Path, to: str, out: Path | None, overwrite: bool) -> Path:
     folder = run if run.is_dir() else run.parent
     path = out or folder / f"model.{to}"
     if path.suffix != f".{to}":
-        raise SetupFault(f"{path}: the name of this file ends with .{to}")
+        raise SetupFault(f"{path}: the name of a file of --to {to} ends with .{to}")
     if os.path.lexists(path) and not overwrite:
         raise SetupFault(f"{path} exists; --overwrite replaces it")
     found = model.of_run(run)

@@ -177,7 +177,7 @@ def _expect_same_sources(plan: Plan, sources: dict[str, str]) -> None:
     """Raise `SetupFault` if the source of a kind from outside is not the same here as at the center."""
     for table, origin in plan.origins().items():
         if origin.sha256 != sources[table]:
-            raise SetupFault(f"{table}: {origin.file} on {platform.node()} is not the file that the center has")
+            raise SetupFault(f"{table}: {origin.file} on {platform.node()} is not the file that the center has loaded")
 
 
 def _starting_point(setup: RunSetup, plan: Plan, features: int) -> Vector:

@@ -26,7 +26,7 @@ from mpirobust.types import Layout
 
 ROWS = np.random.default_rng(1).normal(size=(15, 9))
 COMPRESSORS: dict[str, Compressor] = components("compressor")
-SHAPES: list[tuple[int, ...]] = [(1,), (9,), (4, 6), (3, 2, 5)]
+SHAPES: list[tuple[int, ...]] = [(), (1,), (9,), (4, 6), (3, 2, 5)]
 
 
 def sent(rows: NDArray[np.float64]) -> Any:
@@ -130,15 +130,18 @@ class TestRules:
             mpirobust.aggregate(wrong, "mean")
 
     def test_neither_a_kind_nor_a_component(self) -> None:
-        with pytest.raises(TypeError, match="expected a kind or a component of Aggregator, not"):
+        with pytest.raises(mpirobust.PlanFault, match=r"^aggregator: expected a kind, .* of Aggregator, not Identity"):
             mpirobust.aggregate(ROWS, Identity())  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match="beta: a component has its keys already"):
-            mpirobust.aggregate(ROWS, CAF(beta=0.1), beta=0.2)
+        for given in (CAF(beta=0.1), {"kind": "caf", "beta": 0.1}):
+            with pytest.raises(TypeError, match="beta: a component or a table has its keys already"):
+                mpirobust.aggregate(ROWS, given, beta=0.2)
 
     def test_a_key_that_was_renamed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(CAF, "former_keys", {"beta": "share"}, raising=False)
         with pytest.warns(UserWarning, match=r"aggregator\.share is now called aggregator\.beta"):
             assert mpirobust.aggregator("caf", share=0.1) == CAF(beta=0.1)
+        with pytest.warns(UserWarning, match=r"aggregator\.rule\.share is now called aggregator\.rule\.beta"):
+            mpirobust.aggregator("nnm", beta=0.1, rule={"kind": "caf", "share": 0.1})
 
 
 class TestCodes:
@@ -192,7 +195,7 @@ class TestCodes:
         with pytest.raises(ValueError, match="expected"):
             mpirobust.encode(wrong, "sign")
 
-    @pytest.mark.parametrize("shape", [0, (), (3, 0), -1, (-1, -2)], ids=str)
+    @pytest.mark.parametrize("shape", [0, (3, 0), -1, (-1, -2)], ids=str)
     def test_an_array_has_something_in_it(self, shape: Any) -> None:
         with pytest.raises(ValueError, match="expected the shape of an array with something in it"):
             mpirobust.max_nbytes("sign", shape)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
+from threadpoolctl import ThreadpoolController
 
 import mpirobust
 from mpirobust import plan as plans
@@ -17,6 +19,28 @@ from tests.support.launching import CONFIGS
 
 QUICKSTART = CONFIGS / "quickstart.toml"
 TABLE: dict[str, Any] = tomllib.loads(QUICKSTART.read_text())
+
+_TIMES = """
+from mpirobust import component
+from mpirobust.aggregators.mean import Mean
+
+@component
+class Times(Mean):
+    def judge(self, answers, memory, context):
+        verdict = super().judge(answers, memory, context)
+        return type(verdict)({factor} * verdict.step, verdict.kept)
+"""
+
+
+@pytest.fixture
+def of_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A plan in the folder `plans` of the working directory, beside a rule that returns the mean."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / "times.py").write_text(_TIMES.format(factor=1))
+    path = tmp_path / "plans" / "plan.toml"
+    path.write_text(tomli_w.dumps({**TABLE, "aggregator": {"kind": "./times.py:Times"}}))
+    return path
 
 
 @pytest.mark.parametrize("source", [QUICKSTART, str(QUICKSTART), TABLE], ids=["path", "text", "table"])
@@ -117,3 +141,40 @@ def test_check_takes_a_file_and_finds_the_data_beside_it(tmp_path: Path, monkeyp
         mpirobust.check(plan)
     monkeypatch.chdir(tmp_path)
     assert mpirobust.check(plan).dim == 2
+
+
+def test_check_gives_blas_its_threads_back() -> None:
+    def threads() -> list[int]:
+        return [each["num_threads"] for each in ThreadpoolController().info() if each["user_api"] == "blas"]
+
+    with ThreadpoolController().limit(limits=2):
+        before = threads()
+        mpirobust.check(mpirobust.load_plan(TABLE, workers=10, data={"rows": 100}))
+        assert threads() == before
+
+
+def test_code_that_has_two_names_keeps_that_of_each_plan(of_file: Path) -> None:
+    plan = mpirobust.load_plan(of_file)
+    before = plan.record().identity()
+    other = mpirobust.aggregator("plans/times.py:Times")
+    assert plan.aggregator == other
+    assert plan.table()["aggregator"]["kind"] == "./times.py:Times"
+    assert plan.record().identity() == before
+    assert {each.kind for each in plan.origins().values()} == {"./times.py:Times"}
+
+
+def test_code_that_has_changed_is_executed_and_recorded_as_changed(of_file: Path) -> None:
+    before = mpirobust.load_plan(of_file)
+    (of_file.parent / "times.py").write_text(_TIMES.format(factor=20))
+    after, sources = mpirobust.load_plan(of_file), before.record().sources
+    rows = np.ones((3, 2))
+    assert mpirobust.aggregate(rows, before.aggregator).tolist() == [1, 1]
+    assert mpirobust.aggregate(rows, after.aggregator).tolist() == [20, 20]
+    assert after.record().sources != sources == before.record().sources
+    with pytest.raises(mpirobust.SetupFault, match=r"times\.py on .* is not the file that the center has loaded"):
+        mpirobust.run(before, of_file.parent / "run")
+
+
+def test_what_a_file_lacks_is_named(of_file: Path) -> None:
+    with pytest.raises(mpirobust.PlanFault, match=rf"there is no 'Tines' in {of_file.parent / 'times.py'}"):
+        mpirobust.aggregator("plans/times.py:Tines")

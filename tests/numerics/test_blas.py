@@ -6,10 +6,11 @@ import os
 import platform
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
-from mpirobust.numerics.blas import differ, limit_threads, merged, mixed
+from mpirobust.numerics.blas import OneThread, differ, limit_threads, merged, mixed
 
 _HASWELL, _SKYLAKE = "openblas 0.3.31 Haswell", "openblas 0.3.31 SkylakeX"
 _SCIPYS = "openblas 0.3.30 Haswell"
@@ -69,6 +70,13 @@ after = [each["num_threads"] for each in threadpool_info()]
 assert len(after) > before and set(after) == {{1}}, after
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"})
+
+
+def test_in_a_program_of_others_torch_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))  # whoever asks it for anything, fails
+    one = OneThread()
+    with one.held():
+        assert "torch" not in one.libraries
 
 
 def test_in_a_program_of_others_a_blas_has_one_thread_for_a_while_only() -> None:

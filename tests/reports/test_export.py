@@ -139,7 +139,7 @@ def test_a_file_is_replaced_only_if_asked(capsys: pytest.CaptureFixture[str]) ->
     [
         (("nowhere",), Exit.SETUP, "no run at nowhere"),
         (("plan.toml",), Exit.SETUP, "plan.toml: damaged, or not a run"),
-        (("run", "--out", "model.pt"), Exit.SETUP, "model.pt: the name of this file ends with .npz"),
+        (("run", "--out", "model.pt"), Exit.SETUP, "model.pt: the name of a file of --to npz ends with .npz"),
         (("run", "--to", "onnx"), Exit.SETUP, "'onnx' is not one of 'npz', 'pt'"),
         (("run", "--out", "plan.toml/model.npz"), Exit.STORAGE, "cannot write plan.toml/model.npz"),
     ],

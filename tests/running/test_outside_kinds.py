@@ -53,6 +53,7 @@ def test_a_run_is_not_continued_with_another_source(plan: Path) -> None:
         ("./gone.py:make", r"problem\.model: .* cannot be loaded: FileNotFoundError"),
         ("gone:make", r"problem\.model: .* cannot be loaded: ModuleNotFoundError"),
         ("./rules.py:__doc__", r"problem\.model: .* is no function"),
+        ("builtins:dict", r"problem\.model: .builtins:dict. cannot be loaded: TypeError: .* is a built-in"),
     ],
 )
 def test_a_function_that_cannot_be_had_is_one_message(name: str, message: str, plan: Path) -> None:

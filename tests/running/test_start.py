@@ -91,6 +91,7 @@ def _overflow(path: Path) -> None:
         ("nowhere", None, (), "no run or file 'nowhere'; looked for "),
         ("plan.toml", None, (), "plan.toml: damaged, or not a run of mpirobust"),
         ("first/model.npz", _cut, (), "not a whole npz file"),
+        ("model.pt", Path.touch, (), "model.pt: expected a run or an npz file, and no state_dict of PyTorch"),
         ("first/run.h5", _cut, (), "damaged"),
         ("first/run.h5", _overflow, (), "its parameters are not finite"),
         ("first", None, ("data.features=9",), "has 8 parameters; the problem of this plan has 9"),
@@ -109,6 +110,13 @@ def test_what_cannot_be_a_start_is_one_message(
     assert said.startswith("mpirobust: plan: start: ")
     assert message in said
     assert not Path("second").exists()
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["old.npz", "old.pt"])
+def test_the_folder_of_a_run_has_any_name(name: str) -> None:
+    Path("first").rename(name)
+    assert _run("second", f"start={name}", "algorithm.rounds=1") == Exit.OK
 
 
 @pytest.mark.usefixtures("folder")
