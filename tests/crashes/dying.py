@@ -39,8 +39,14 @@ _UNDONE: dict[str, set[str]] = {
     "names": {"unlink"},
     "unlinks": {"rename"},
 }
-_PRELOADED = ["cli", "cluster.local", "running.root", "reports.summary", "algorithms.first_order", "problems.least_squares"]
-_PRELOADED += ["compressors.l1_qsgd", "aggregators.norm_trim", "attacks.gaussian", "data.sources.libsvm"]
+_PRELOADED = ["cli", "cluster.local", "running.root", "reports.summary", "algorithms.first_order"]
+_PRELOADED += [
+    "problems.least_squares",
+    "compressors.l1_qsgd",
+    "aggregators.norm_trim",
+    "attacks.gaussian",
+    "data.sources.libsvm",
+]
 
 
 class RankFailure:
