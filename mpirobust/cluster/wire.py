@@ -1,4 +1,4 @@
-"""How answers become messages, and messages the input of a rule: what both ends of a run, or of a reducer, agree on."""
+"""The way from an answer to a message, and from messages to a rule, on which both ends of a run or a reducer agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What crosses between the ranks in one round of a reducer.
+"""The calls in which bytes cross between the ranks, in one round of a reducer.
 
 A *packet* is the message of a rank and one more byte: 1, or 0 if the rank could not make a message. The calls are
 

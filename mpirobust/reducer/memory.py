@@ -1,4 +1,4 @@
-"""What a rank keeps from one call of `reduce` to the next, and the arrays that a program's checkpoint has of it."""
+"""The memory of a rank between two calls of `reduce`, and its arrays for the checkpoint of a program."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class RobustReducer:
 
     @property
     def kept(self) -> NDArray[np.bool_] | None:
-        """Whether each rank is in the last aggregate, shape (n,); None on a rank that does not aggregate."""
+        """True for each rank that is in the last aggregate, shape (n,); None on a rank that does not aggregate."""
         return None if self._session is None else self._session.kept
 
     @property

@@ -37,7 +37,7 @@ def prepared(path: Path, overrides: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a plan would run, as far as it can be known without running it. Sizes are in bytes.
+    """The sizes, costs and guarantees of a plan, as far as they are known without a run. Sizes are in bytes.
 
     Attributes:
         data: sizes of the data set.

@@ -1,4 +1,4 @@
-"""How figures look: one column or one page of a paper wide, legible at 8 pt, and told apart without colour."""
+"""The style of figures: one column or one page of a paper wide, legible at 8 pt, and told apart without colour."""
 
 from __future__ import annotations
 

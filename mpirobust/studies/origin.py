@@ -1,4 +1,4 @@
-"""Where the runs of a study come from: code, machine and hours."""
+"""The origin of the runs of a study: code, machine and hours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a curve falls, beside the power of the round that a theorem gives."""
+"""The measured rate of a curve, beside the power of the round that a theorem gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far sub-sampled gradients are from that of the objective: ε_g of P2 Assumption 3 by the size of a sample."""
+"""The distance of sub-sampled gradients from that of the objective: ε_g of P2 Assumption 3 by the size of a sample."""
 
 from __future__ import annotations
 

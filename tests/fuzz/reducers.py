@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from mpirobust.aggregators.norm_trim import NormTrim
-from mpirobust.comm.communicator import Communicator, Survivors
 from mpirobust.compressors.base import Compressor
 from mpirobust.errors import RankFault
 from mpirobust.feedback.base import Feedback
@@ -20,17 +19,17 @@ from mpirobust.reducer.trees import flattened
 from mpirobust.streams import Purpose, stream
 from mpirobust.testing.support.attack_rounds import vectors
 from mpirobust.testing.support.codes import drawn
+from tests.support.ranks import Undying
 
 RANKS, HOSTILE = 4, 2
 _SEED = 1
 
 
-class Scripted(Communicator):
+class Scripted(Undying):
     """Rank 0, to which the others send what a script says."""
 
     rank = number = 0
     size, numbers = RANKS, range(RANKS)
-    survives = False
 
     def __init__(self) -> None:
         self.packets: Sequence[bytes] = ()
@@ -57,35 +56,11 @@ class Scripted(Communicator):
     def broadcast(self, buffer: NDArray[Any]) -> None:
         pass
 
-    def confirm(self) -> None:
-        pass
-
     def sum_to_root(self, parts: NDArray[np.int64]) -> None:
-        raise NotImplementedError
+        raise AssertionError("no call of a round")
 
     def minimum(self, value: int) -> int:
-        raise NotImplementedError
-
-    def send(self, vector: NDArray[Any]) -> None:
-        raise NotImplementedError
-
-    def receive(self, vector: NDArray[Any], rank: int) -> None:
-        raise NotImplementedError
-
-    def report_failed_worker(self, worker: int) -> None:
-        raise NotImplementedError
-
-    def recover(self) -> Survivors:
-        raise NotImplementedError
-
-    def abort(self, code: int) -> None:
-        raise NotImplementedError
-
-    def leave(self, code: int) -> NoReturn:
-        raise NotImplementedError
-
-    def versions(self) -> dict[str, str]:
-        return {}
+        raise AssertionError("no call of a round")
 
 
 def reducer_takes(

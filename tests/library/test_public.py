@@ -1,4 +1,4 @@
-"""What is public is said in one place, and stays."""
+"""The public names, held by a list and by the page that describes them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def reducing(
 
 
 def results(folder: Path, ranks: range | list[int] = range(RANKS)) -> list[dict[str, Any]]:
-    """What each of these ranks has written."""
+    """Return the arrays that each of these ranks has written."""
     found = []
     for rank in ranks:
         with np.load(folder / f"{rank}.npz") as written:

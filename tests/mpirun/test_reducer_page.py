@@ -16,7 +16,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def printed(name: str, folder: Path, *arguments: str) -> str:
-    """What the program of this name prints on five ranks."""
+    """Return the output of the program of this name on five ranks."""
     (folder / name).write_text(_BLOCKS[name])
     done = finish(start("-m", "mpi4py", str(folder / name), *arguments, ranks=5, env=_ONE_THREAD), timeout=120)
     assert done.returncode == 0, done.stderr
@@ -24,7 +24,7 @@ def printed(name: str, folder: Path, *arguments: str) -> str:
 
 
 def values(text: str) -> list[float]:
-    """The numbers at the ends of the first two lines: with Allreduce, and with the reducer."""
+    """Return the numbers at the ends of the first two lines: with Allreduce, and with the reducer."""
     return [float(each) for each in re.findall(r"^(?:Allreduce|RobustReducer): \w+ (\S+)$", text, re.MULTILINE)]
 
 

@@ -36,17 +36,49 @@ def together(size: int, program: Callable[[Communicator], T]) -> list[T]:
 
 
 class _Board:
-    """Where each rank lays down what it sends in a collective call."""
+    """The items of all ranks in a collective call."""
 
     def __init__(self, size: int) -> None:
         self.barrier = Barrier(size)
         self.slots: list[Any] = [None] * size
 
 
-class ThreadCommunicator(Communicator):
-    """One of the ranks; none of them fails."""
+class Undying(Communicator):
+    """The calls of ranks that only compute: none of them dies, and none sends to another alone."""
 
     survives = False
+
+    def confirm(self) -> None:
+        pass
+
+    def send(self, vector: NDArray[Any]) -> None:
+        _refuse()
+
+    def receive(self, vector: NDArray[Any], rank: int) -> None:
+        _refuse()
+
+    def report_failed_worker(self, worker: int) -> None:
+        _refuse()
+
+    def recover(self) -> Survivors:
+        _refuse()
+
+    def abort(self, code: int) -> None:
+        _refuse()
+
+    def leave(self, code: int) -> NoReturn:
+        _refuse()
+
+    def versions(self) -> dict[str, str]:
+        return {}
+
+
+def _refuse() -> NoReturn:
+    raise AssertionError("a call for ranks that may die, or for two alone")
+
+
+class ThreadCommunicator(Undying):
+    """One of the ranks."""
 
     def __init__(self, rank: int, board: _Board) -> None:
         self.rank = self.number = rank
@@ -91,27 +123,6 @@ class ThreadCommunicator(Communicator):
 
     def confirm(self) -> None:
         self._all(None)
-
-    def send(self, vector: NDArray[Any]) -> None:
-        raise NotImplementedError
-
-    def receive(self, vector: NDArray[Any], rank: int) -> None:
-        raise NotImplementedError
-
-    def report_failed_worker(self, worker: int) -> None:
-        raise NotImplementedError
-
-    def recover(self) -> Survivors:
-        raise NotImplementedError
-
-    def abort(self, code: int) -> None:
-        raise NotImplementedError
-
-    def leave(self, code: int) -> NoReturn:
-        raise NotImplementedError
-
-    def versions(self) -> dict[str, str]:
-        return {}
 
 
 def raised(work: Callable[[], object]) -> Exception:

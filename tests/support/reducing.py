@@ -1,4 +1,4 @@
-"""What comes of a plan in which the workers reduce their gradients by a `RobustReducer`, worked out in one process."""
+"""The outcome of a plan in which the workers reduce their gradients by a `RobustReducer`, worked out in one process."""
 
 from __future__ import annotations
 
