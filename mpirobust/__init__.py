@@ -13,11 +13,11 @@ from mpirobust.components import Field, component
 if TYPE_CHECKING:
     from mpirobust.aggregators.base import Aggregator, Context, Verdict
     from mpirobust.answers import Answers
+    from mpirobust.api.arrays import aggregate, aggregator, compressor, decode, encode, judge, max_nbytes
+    from mpirobust.api.plans import check, load_plan
+    from mpirobust.api.runs import Run, open_run, run
     from mpirobust.compressors.base import Code, Compressor, expect_length
     from mpirobust.errors import DataFault, Exit, Fault, Malformed, PlanFault, RankFault, SetupFault, StorageFault
-    from mpirobust.library.arrays import aggregate, aggregator, compressor, decode, encode, judge, max_nbytes
-    from mpirobust.library.plans import check, load_plan
-    from mpirobust.library.runs import Run, open_run, run
     from mpirobust.numerics.norms import q_norm
     from mpirobust.plan import Plan
     from mpirobust.reducer.memory import Traffic
@@ -72,9 +72,9 @@ _MODULES = {
     "answers": ["Answers"],
     "compressors.base": ["Code", "Compressor", "expect_length"],
     "errors": ["DataFault", "Exit", "Fault", "Malformed", "PlanFault", "RankFault", "SetupFault", "StorageFault"],
-    "library.arrays": ["aggregate", "aggregator", "compressor", "decode", "encode", "judge", "max_nbytes"],
-    "library.plans": ["check", "load_plan"],
-    "library.runs": ["Run", "open_run", "run"],
+    "api.arrays": ["aggregate", "aggregator", "compressor", "decode", "encode", "judge", "max_nbytes"],
+    "api.plans": ["check", "load_plan"],
+    "api.runs": ["Run", "open_run", "run"],
     "numerics.norms": ["q_norm"],
     "plan": ["Plan"],
     "reducer.memory": ["Traffic"],

@@ -37,7 +37,7 @@ _LAYERS = [
     ["running"],
     ["reports"],
     ["studies"],
-    ["library"],
+    ["api"],
     ["options"],
     ["cli"],
     ["testing"],

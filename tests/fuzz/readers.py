@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mpirobust.algorithms.first_order import Iterate
+from mpirobust.api.runs import open_run
 from mpirobust.data.sources._arrays import read_array
 from mpirobust.data.sources.base import Places
 from mpirobust.data.sources.csv import CSV
@@ -26,7 +27,6 @@ from mpirobust.data.sources.mnist import read_idx
 from mpirobust.data.sources.npz import NPZ
 from mpirobust.data.store import Store, write_csr_store, write_pixel_store
 from mpirobust.errors import SetupFault
-from mpirobust.library.runs import open_run
 from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, model, run_folder
 from mpirobust.records.layout import TRACE, checkpoint_path

@@ -9,14 +9,14 @@ import sys
 import pytest
 
 import mpirobust
+from tests.api.surface import LIST, surface
 from tests.docs.pages import text
-from tests.library.surface import LIST, surface
 from tests.support.launching import REPOSITORY
 
 _ON_A_CHANGE = """The public names of mpirobust have changed. If that is meant:
   1. CHANGELOG.md says what changes, and what those who use it do;
   2. docs/LIBRARY.md ("Versions") says by how much __version__ rises;
-  3. python -m tests.library.surface writes the list anew.
+  3. python -m tests.api.surface writes the list anew.
 """
 
 

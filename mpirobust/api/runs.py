@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from mpirobust.api.plans import load_plan
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.launch import meet, open_communicator
 from mpirobust.errors import Exit, Fault, SetupFault, WorkerFault
 from mpirobust.files import expanded
-from mpirobust.library.plans import load_plan
 from mpirobust.plan import Plan
 from mpirobust.records.tables import LATER, open_trace, types
 from mpirobust.reports.summary import figures_of, trace_at

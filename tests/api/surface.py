@@ -1,4 +1,4 @@
-"""The public names of mpirobust with their signatures, as text; `python -m tests.library.surface` writes the list."""
+"""The public names of mpirobust with their signatures, as text; `python -m tests.api.surface` writes the list."""
 
 from __future__ import annotations
 
