@@ -14,17 +14,15 @@ from tests.support.deaths import ULFM, plan_of
 from tests.support.launching import finish, ranks_of, start, until
 from tests.support.traces import assert_same
 
-_SYSTEM = pytest.mark.system
-
 
 @pytest.mark.parametrize(
     ("stopped", "options", "limit", "code", "says"),
     [
         (2, (), "--round-timeout", 6, "has not ended within 5 s: no answer from rank 2 on "),
-        pytest.param(2, ULFM, "--round-timeout", 6, "within 5 s: no answer from rank 2 on ", marks=_SYSTEM),
-        pytest.param(0, (), "--round-timeout", 6, "rank 1: a round has not ended within 5 s", marks=_SYSTEM),
-        pytest.param(0, ULFM, "--round-timeout", 6, "rank 1: a round has not ended within 5 s", marks=_SYSTEM),
-        pytest.param(2, (), "--time-limit", 75, "the time limit has passed, and round ", marks=_SYSTEM),
+        (2, ULFM, "--round-timeout", 6, "within 5 s: no answer from rank 2 on "),
+        (0, (), "--round-timeout", 6, "rank 1: a round has not ended within 5 s"),
+        (0, ULFM, "--round-timeout", 6, "rank 1: a round has not ended within 5 s"),
+        (2, (), "--time-limit", 75, "the time limit has passed, and round "),
     ],
 )
 def test_a_rank_that_is_stopped(
