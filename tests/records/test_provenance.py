@@ -60,6 +60,7 @@ def test_the_commit_of_a_checkout_and_of_a_worktree(tmp_path: Path) -> None:
     (tree / ".git").write_text(f"gitdir: {own}\n")
     assert git_commit(git.parent) == "1234"
     assert git_commit(tree) == "5678"
+    (tree / ".git").write_text("gitdir: ../main/.git/worktrees/w\n")
     (own / "HEAD").write_text("9abc\n")
     assert git_commit(tree) == "9abc"
     assert git_commit(tmp_path) == ""
