@@ -220,3 +220,13 @@ def unpack_within(
     numbers = np.empty(min(count, stop - start), np.int64)
     below, found = _loops.unpack_within(code, count, limit, low, start, stop, numbers)
     return below, numbers[:found]
+
+
+def wrong_line(text: bytes) -> int:
+    """Return where the first line begins that is no row of LIBSVM text, or the length of the text.
+
+    Args:
+        text: whole lines, each ended by a newline, without comments.
+    """
+    at: int = _loops.wrong_line(text)
+    return at

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mpirobust.errors import Malformed
 from mpirobust.kernels.rice import pack_integers as pack_integers
 from mpirobust.kernels.rice import unpack_integers as unpack_integers
+from mpirobust.kernels.svmlight import wrong_line as wrong_line
 from mpirobust.types import Vector
 
 _TRITS = (np.arange(3**5)[:, None] // 3 ** np.arange(5) % 3 - 1).astype(np.int8)

@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust import kernels
 from mpirobust.components import Field, component
 from mpirobust.data.reading import Check, text_blocks
 from mpirobust.data.sources._files import FileSource
@@ -16,6 +17,7 @@ from mpirobust.data.sources.base import Dataset
 from mpirobust.data.store import write_csr_store
 from mpirobust.data.table import RowFault
 from mpirobust.errors import DataFault
+from mpirobust.kernels.svmlight import DECIMAL
 
 _MOST_BELIEVED = 2**24  # features: one damaged index may ask for vectors of any length
 _LARGEST = 2**31 - 1  # index, as LIBSVM stores them
@@ -70,14 +72,7 @@ class Matrix(NamedTuple):
     shape: tuple[int, int]
 
 
-# What LIBSVM's reader takes, which splits at blanks and calls strtol and strtod; besides empty lines and comments.
-# Possessive quantifiers, so that a wrong line is found in linear time; of single characters only, because those of
-# groups are wrong before Python 3.11.5 (https://github.com/python/cpython/issues/106052).
-_DECIMAL = rb"[-+]?+(?=\.?+[0-9])[0-9]*+\.?+[0-9]*+(?:[eE][-+]?+[0-9]++)?"
-_FEATURE = rb"\+?+[0-9]++:[ \t]*+%b" % _DECIMAL
-_LINE = rb"[ \t]*+(?:%b(?:[ \t]++%b)*[ \t]*+)?\n" % (_DECIMAL, _FEATURE)
-_WRONG_LINE = re.compile(rb"^(?!%b|\Z)" % _LINE, re.MULTILINE)
-_NUMBER = re.compile(_DECIMAL)
+_NUMBER = re.compile(DECIMAL)
 _COMMENT = re.compile(rb"#[^\n]*")
 _HEXADECIMAL = re.compile(
     rb"(?<![^ \t\n:])[-+]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][-+]?[0-9]+)?"
@@ -150,8 +145,7 @@ def _parsed(block: bytes, path: Path, before: int) -> _Part:
 
     The grammar is checked first, so that the text without colons is numbers and blanks, and their order is known.
     """
-    if found := _WRONG_LINE.search(block):
-        start = found.start()
+    if (start := kernels.wrong_line(block)) < len(block):
         line = block[start : block.index(_END, start)]
         raise DataFault(f"{path}, line {before + block.count(_END, 0, start) + 1}: {_reason(line)}")
     if block.isspace():

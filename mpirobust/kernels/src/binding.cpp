@@ -12,6 +12,7 @@
 
 #include "codes.hpp"
 #include "loops.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 using std::size_t;
@@ -205,6 +206,13 @@ void add_at(Vector<const std::int64_t> places, Vector<const double> terms, Vecto
     expect(codes::add_at(places.data(), terms.data(), terms.size(), out.data(), out.size()), "a place is none of out");
 }
 
+size_t wrong_line(const nb::bytes &given) {
+    const char *start = given.c_str(), *end = start + given.size();
+    expect(start == end || end[-1] == '\n', "a line without an end");
+    nb::gil_scoped_release release;
+    return size_t(text::wrong_line(start, end) - start);
+}
+
 }  // namespace
 
 NB_MODULE(_compiled, module) {
@@ -243,5 +251,6 @@ NB_MODULE(_compiled, module) {
                nb::arg("numbers").noconvert());
     module.def("unpack_within", unpack_within, nb::arg("code"), nb::arg("count"), nb::arg("limit"), nb::arg("low"),
                nb::arg("start"), nb::arg("stop"), nb::arg("numbers").noconvert());
+    module.def("wrong_line", wrong_line, nb::arg("text"));
     module.def("add_at", add_at, nb::arg("places"), nb::arg("terms"), nb::arg("out").noconvert());
 }
