@@ -38,7 +38,7 @@ _LAYERS = [
     ["reports"],
     ["studies"],
     ["api"],
-    ["options"],
+    ["commands"],
     ["cli"],
     ["testing"],
     ["__main__"],
@@ -151,14 +151,14 @@ def test_no_kind_is_known_by_name(room: str) -> None:
 _RANK_OF_WORKERS = """
 import sys, numpy
 before = set(sys.modules)
-import mpirobust.cli, mpirobust.running.experiment, mpirobust.running.watchdog
+import mpirobust.cli, mpirobust.commands.running, mpirobust.running.experiment, mpirobust.running.watchdog
 from mpirobust.running.setup import RunSetup, build_rank
 build_rank(RunSetup(table, [], "", False, "", "", {}, True, None, ""), [3, 4], False)
 print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name], "__spec__", None)))
 """
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
-    *("answers", "catalog", "cli", "components", "errors", "files", "options", "outside", "plan", "renames"),
+    *("answers", "catalog", "cli", "components", "errors", "files", "outside", "plan", "renames"),
     *(
         "round_times",
         "shard",
@@ -171,6 +171,7 @@ _OF_A_RANK = {
         "numerics",
         "comm",
     ),
+    *("commands", "commands.job", "commands.options", "commands.running"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
     *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),

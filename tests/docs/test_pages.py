@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from mpirobust import catalog
@@ -26,7 +27,7 @@ def test_the_page_of_plans_names_every_kind(table: str) -> None:
 
 def test_the_readme_names_every_command() -> None:
     table = re.findall(r"^\| `mpirobust (\w+)", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
-    assert sorted(table) == sorted(cli.commands)
+    assert sorted(table) == sorted(cli.list_commands(click.Context(cli)))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mpirobust import cli
+from mpirobust.commands import job
 
 
 def main() -> None:
-    comm = cli._comm()  # as a command starts MPI
+    comm = job.processes()  # as a command starts MPI
     from mpirobust.running import experiment
     from mpirobust.running.setup import RunRequest
 

@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any
 
 from mpirobust import cli
+from mpirobust.commands import job
 from tests.support.instants import die, is_dead, note_pid, rank, replace, wait_for
 
 _PAUSE = 0.2  # seconds; what a rank has sent before its end may be under way still, which most often changes nothing
@@ -125,7 +126,7 @@ def prepare_center(instant: str, round: int, notes: Path, doomed: list[str]) -> 
 
 def main() -> None:
     notes, instant, round, ranks, *arguments = sys.argv[1:]
-    cli._comm()  # as a command starts MPI
+    job.processes()  # as a command starts MPI
     doomed = ranks.split(",")
     if rank() == "0":
         prepare_center(instant, int(round), Path(notes), doomed)

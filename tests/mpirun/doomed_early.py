@@ -16,6 +16,7 @@ from threading import Thread
 from typing import Any
 
 from mpirobust import cli
+from mpirobust.commands import job
 from tests.support.instants import die, rank, replace, wait_for
 
 
@@ -96,7 +97,7 @@ def main() -> None:
         if mine:
             sys.meta_path.insert(0, Deadly())
     else:
-        cli._comm()  # as a command starts MPI
+        job.processes()  # as a command starts MPI
         from mpirobust.running import setup
 
         match instant:

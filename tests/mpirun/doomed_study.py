@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mpirobust import cli
+from mpirobust.commands import job
 from tests.support.instants import die, note_code_on_leaving, rank, replace
 
 
@@ -54,7 +55,7 @@ def doom(instant: str) -> None:
 
 def main() -> None:
     notes, instant, doomed, *arguments = sys.argv[1:]
-    cli._comm()  # as a command starts MPI
+    job.processes()  # as a command starts MPI
     if instant == "at the end":
         note_code_on_leaving(Path(notes), 3)
     if rank() == doomed:

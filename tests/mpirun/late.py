@@ -16,6 +16,7 @@ from threading import Timer
 from typing import Any
 
 from mpirobust import cli
+from mpirobust.commands import job
 from tests.support.instants import note_code_on_leaving, note_pid, rank, replace, state_of, wait_for
 
 _LAST = 4  # of the reductions before the rounds
@@ -23,7 +24,7 @@ _LAST = 4  # of the reductions before the rounds
 
 def main() -> None:
     notes, arguments = Path(sys.argv[1]), sys.argv[2:]
-    cli._comm()  # as a command starts MPI
+    job.processes()  # as a command starts MPI
     from mpirobust.comm.mpi import MpiCommunicator
     from mpirobust.running import root
 

@@ -13,12 +13,12 @@ import os
 import sys
 from pathlib import Path
 
-from mpirobust import cli
+from mpirobust.commands import job
 
 
 def main() -> None:
     plan, cases = sys.argv[1:]
-    comm = cli._comm()  # as a command starts MPI
+    comm = job.processes()  # as a command starts MPI
     from mpirobust.errors import Fault, ReportedFault
     from mpirobust.running import experiment
     from mpirobust.running.setup import RunRequest

@@ -10,6 +10,7 @@ import pytest
 
 from mpirobust import cli
 from mpirobust.comm.local import LocalCommunicator
+from mpirobust.commands import job
 from mpirobust.running import experiment
 from mpirobust.running.setup import RunRequest
 
@@ -26,7 +27,7 @@ def command_alone(*arguments: str) -> int:
     """Carry out `mpirobust ARGUMENTS` and return its exit code."""
     with (
         patch.object(sys, "argv", ["mpirobust", *arguments]),
-        patch.object(cli, "_opened", None),
+        patch.object(job, "opened", None),
         pytest.raises(SystemExit) as end,
     ):
         cli.main()
