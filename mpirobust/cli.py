@@ -15,7 +15,7 @@ from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.launch import let_rank_0_speak, meet, open_communicator, speaks
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, SetupFault, WorkerFault
 from mpirobust.options import LIMIT, PATH, PATIENCE, PLAN, SET, THREADS, Limit
-from mpirobust.terminal import bearing_streams, say, show
+from mpirobust.terminal import bearing_streams, note, say, show
 from mpirobust.types import Audited
 
 _FOR_MANY = ("run", "resume", "figures", "matrix")  # the commands that all processes of a job execute
@@ -154,7 +154,7 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
     if only_status:
         show(figures["status"])
         if figures["writer"] not in (None, Writer.ALIVE):
-            say(f"note: {said_of_writer(figures)}")
+            note(f"{said_of_writer(figures)}")
         return Exit.OK
     show(as_json(figures) if in_json else as_text(figures, path))
     return Exit.OK

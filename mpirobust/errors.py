@@ -88,7 +88,7 @@ class ReportedFault(Fault):
     """Another rank prints the message; end silently with its exit code."""
 
     def __init__(self, code: int) -> None:
-        super().__init__()
+        super().__init__("another rank says what is wrong")
         self.code = Exit(code)
 
 

@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust import kernels
+from mpirobust.components import Given
 from mpirobust.errors import Malformed
 from mpirobust.types import Layout, Message, Vector
 
@@ -168,6 +170,9 @@ class Compressor(ABC):
 
         The expectation is over the draw and over what `encode` draws.
         """
+
+
+CompressorLike: TypeAlias = Compressor | Given
 
 
 class Codes:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.answers import Answers, Inbox
+from mpirobust.components import Given
 from mpirobust.compressors.base import Code, Compressor
 from mpirobust.errors import Malformed
 from mpirobust.types import Message, Vector
@@ -149,6 +150,9 @@ class Feedback(ABC):
     def p1_algorithm(self) -> Literal[1, 2] | None:
         """Return the algorithm of P1 that a first-order run with this feedback is; None if it is neither."""
         return None
+
+
+FeedbackLike: TypeAlias = Feedback | Given
 
 
 def absorbed(code: Code, message: Message, state: Vector, q: float) -> Vector:

@@ -147,14 +147,51 @@ def test_only_the_main_thread_runs(plan: mpirobust.Plan, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ({"resume": True, "overwrite": True}, "resume and overwrite exclude each other"),
-        ({"time_limit": "soon"}, "'soon' is no time limit"),
+        ({"resume": True, "overwrite": True}, "overwrite: it excludes resume"),
+        ({"time_limit": "soon"}, "time_limit: 'soon' is no time limit"),
+        ({"time_limit": 90}, "time_limit: '90' is no time limit: write 4h"),
+        ({"round_timeout": "90s"}, "round_timeout: expected a positive number of seconds, not '90s'"),
+        ({"threads": 0}, "threads: expected a whole number of at least 1, not 0"),
+        ({"out": 5}, "out: expected a path, not 5"),
+        ({"out": ""}, "out: expected a path, not an empty text"),
+        ({"plan": 5}, "expected the file of a plan, a table, a plan or a run, not 5"),
     ],
 )
-def test_wrong_arguments(plan: mpirobust.Plan, keys: dict[str, Any], says: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=says):
-        mpirobust.run(plan, tmp_path / "out", **keys)
+def test_a_wrong_argument_is_named(plan: mpirobust.Plan, keys: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(mpirobust.PlanFault, match=f"^{says}"):
+        mpirobust.run(**{"plan": plan, "out": tmp_path / "out", **keys})
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_quiet_run_prints_no_note(
+    quiet: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the data, of the folder, of a damaged checkpoint, of the progress; none of them is lost on the next run."""
+    monkeypatch.setenv("MPIROBUST_CACHE", str(tmp_path / "cache"))
+    np.savez(tmp_path / "rows.npz", X=np.random.default_rng(1).normal(size=(10, 2)), y=np.arange(10) % 2)
+    plan = regression_plan(
+        data={"kind": "npz", "path": str(tmp_path / "rows.npz"), "split": 0.99},
+        problem={"kind": "logistic"},
+        algorithm={"kind": "first-order", "rounds": 4, "step": 0.1},
+        checkpoint={"every": 1},
+        observers={"progress": {"every_seconds": 0}},
+    )
+    mpirobust.run(plan, tmp_path / "out", resume=True, quiet=quiet)
+    [*_, newest] = sorted((tmp_path / "out").glob("checkpoint-*.h5"))
+    newest.write_bytes(newest.read_bytes()[:-9])
+    mpirobust.run(plan, tmp_path / "out", resume=True, quiet=quiet)
+    said = capsys.readouterr().err
+    told = ["data.split = 0.99 of 10 rows", "holds no run to resume", "passed over", "round 4/4"]
+    assert [part for part in told if part in said] == ([] if quiet else told)
+    assert bool(said) != quiet
+
+
+def test_a_quiet_run_says_why_it_ends_early(
+    plan: mpirobust.Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mpirobust.run(plan, tmp_path, time_limit="2s").status == "interrupted"
+    assert capsys.readouterr().err.startswith("no round fits into --time-limit 2s: ")
 
 
 def test_what_a_plan_lacks_is_a_fault(plan: mpirobust.Plan, tmp_path: Path) -> None:
