@@ -30,7 +30,7 @@ def show(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print a message to standard error: a fault, or what changes or ends the work."""
+    """Print a message to standard error: a fault, or what was lost or ends the work."""
     text = plain(text)
     if len(text) > _LONGEST:
         half = _LONGEST // 2

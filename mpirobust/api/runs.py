@@ -49,8 +49,8 @@ def run(
         plan: as `load_plan` takes it.
         out: the folder of the output; None for the first of `runs/NAME`, `runs/NAME-2`, ... without a run.
         resume, overwrite: whether to continue or to replace the run in this folder.
-        quiet: whether standard error has no notes and no progress, but only what goes wrong: a fault, a rank or a
-            worker that fails, a time limit into which no round fits.
+        quiet: whether standard error has no progress and no notes, but only what goes wrong: a rank or a worker that
+            fails, a damaged checkpoint, memory that was lost, a time limit into which no round fits.
         time_limit: "4h", "30m", "90s", "HH:MM:SS" or "none"; None for the limit of the SLURM job, if there is one.
         round_timeout: seconds; the job is ended if a round takes longer.
         threads: of each rank; None for its share of the cores, or one if its workers have little work.
