@@ -35,7 +35,10 @@ class SetupFault(Fault):
 
 
 class PlanFault(SetupFault, ValueError):
-    """A key of the plan, or of a component, is wrong. `where` is the dotted key, as `--set` spells it."""
+    """A key of the plan, or of a component, is wrong, or the argument of a public function.
+
+    `where` is the dotted key, as `--set` spells it, or the argument.
+    """
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}" if where else reason)

@@ -15,7 +15,9 @@ from mpirobust.components import is_component
 from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan, planned
 from mpirobust.plan import load_plan as read_plan
+from mpirobust.records.layout import TRACE
 from mpirobust.records.plan_record import flat
+from mpirobust.records.run_folder import holds_run
 from mpirobust.reports.forecast import Forecast, foresee
 from mpirobust.terminal import warn
 from mpirobust.toml import expect_sound
@@ -78,7 +80,10 @@ def _loaded(source: PlanLike, values: Sequence[tuple[list[str], Any]]) -> tuple[
         return planned(_plain(source, ""), values)
     if not isinstance(source, str | PathLike):
         raise PlanFault("", f"expected the file of a plan, a table, a plan or a run, not {source!r}")
-    return read_plan(arguments.path(source, "plan"), (), values)
+    path = arguments.path(source, "plan")
+    if holds_run(path) or path.name == TRACE:
+        raise PlanFault("", f"{path} is a run and no plan; mpirobust.open_run({str(path)!r}) has its plan")
+    return read_plan(path, (), values)
 
 
 def _plain(value: Any, key: str) -> Any:

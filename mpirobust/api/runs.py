@@ -109,21 +109,24 @@ def _failing_together(comm: Communicator) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        together = isinstance(error, Fault) and not isinstance(error, WorkerFault)
-        if comm.size > 1 and not together:
+        if comm.size == 1:
+            raise
+        if isinstance(error, WorkerFault) or not isinstance(error, Fault):
             code = error.code if isinstance(error, Fault) else Exit.INTERNAL
             say(f"mpirobust: {comm.label}{error if isinstance(error, Fault) else traceback.format_exc()}")
             comm.abort(code)
             os._exit(code)
-        if isinstance(error, Fault) and not comm.survives:  # else the ranks need not come here together
-            fault = _of_all(comm, error)
-            if isinstance(error, ReportedFault):
-                raise fault from None
+        fault = error if comm.survives else _of_all(comm, error)  # after a rank failure not all may come here
+        if isinstance(error, ReportedFault):
+            raise fault from None
         raise
 
 
 def _of_all(comm: Communicator, fault: Fault) -> Fault:
-    """Return the fault that one rank has, on every rank; each calls this with its own, which may be `ReportedFault`."""
+    """Return on every rank the fault that one of them has; each calls this with its own, which may be `ReportedFault`.
+
+    A class that is not of `errors` becomes the nearest base that is: it may be unknown to the other ranks.
+    """
     mine = b""
     if not isinstance(fault, ReportedFault):
         name = next(cls.__name__ for cls in type(fault).__mro__ if cls.__module__ == errors.__name__)

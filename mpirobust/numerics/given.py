@@ -15,5 +15,5 @@ def real(given: ArrayLike, argument: str) -> NDArray[np.float64]:
         if np.iscomplexobj(array):
             raise TypeError("there are complex ones")
         return np.array(array, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: of a tensor of PyTorch with a gradient
         raise PlanFault(argument, f"expected real numbers: {error}") from error

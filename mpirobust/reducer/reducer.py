@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -123,7 +124,12 @@ class RobustReducer:
 
         All ranks restore states of the same round, with the arguments and the number of ranks of then, before the same
         call of `reduce`, which raises if they do not fit.
+
+        Raises:
+            PlanFault: this is no mapping.
         """
+        if not isinstance(state, Mapping):
+            raise PlanFault("state", f"expected what `state` returned, by name, not {state!r}")
         self._session, self._state = None, {name: np.array(array) for name, array in state.items()} or None
 
     def leave(self, code: int = 0) -> NoReturn:

@@ -119,6 +119,13 @@ def test_a_plan_made_from_a_plan_or_a_run_has_its_folder(beside: Path) -> None:
         mpirobust.load_plan(run.plan)  # a table is in no folder
 
 
+def test_a_run_is_no_file_of_a_plan(beside: Path) -> None:
+    path = mpirobust.run(beside, "out").path
+    for wrong in (path, path.parent):
+        with pytest.raises(mpirobust.PlanFault, match=f"{wrong} is a run and no plan; mpirobust.open_run"):
+            mpirobust.load_plan(wrong)
+
+
 def test_a_table_is_checked_and_run(tmp_path: Path) -> None:
     table = mpirobust.load_plan(TABLE, workers=10, data={"rows": 100}, algorithm={"rounds": 2}).table()
     assert mpirobust.check(table).rounds == 2

@@ -13,6 +13,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 import mpirobust
+from mpirobust.cluster.worker import Worker
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import LATER
 from mpirobust.records.trace import Trace
@@ -117,6 +118,18 @@ def test_an_interrupted_run_is_a_result_and_goes_on(plan: mpirobust.Plan, tmp_pa
 def test_a_run_that_diverges_is_a_result(plan: mpirobust.Plan, tmp_path: Path) -> None:
     fast = mpirobust.load_plan(plan.table(), algorithm={"step": 1e200})
     assert mpirobust.run(fast, tmp_path).status == "diverged"
+
+
+def test_a_worker_that_fails_is_a_fault(plan: mpirobust.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the disk is on fire")
+
+    monkeypatch.setattr(Worker, "_answer", fail)
+    with pytest.raises(
+        mpirobust.Fault, match="worker 0 failed in round 1: RuntimeError: the disk is on fire"
+    ) as caught:
+        mpirobust.run(plan, tmp_path)
+    assert caught.value.code == mpirobust.Exit.WORKER
 
 
 def test_blas_gets_its_threads_back(plan: mpirobust.Plan, tmp_path: Path) -> None:
