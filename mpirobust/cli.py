@@ -154,7 +154,7 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
     if only_status:
         show(figures["status"])
         if figures["writer"] not in (None, Writer.ALIVE):
-            note(f"{said_of_writer(figures)}")
+            note(said_of_writer(figures))
         return Exit.OK
     show(as_json(figures) if in_json else as_text(figures, path))
     return Exit.OK

@@ -10,27 +10,15 @@ from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from math import isfinite
 from types import NoneType, UnionType
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    TypeAlias,
-    TypeVar,
-    Union,
-    dataclass_transform,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from mpirobust.errors import PlanFault
 
-__all__ = ["MOST", "Count", "Field", "Function", "Given", "component", "is_component"]
+__all__ = ["MOST", "Count", "Field", "Function", "component", "is_component"]
 
 T = TypeVar("T")
-Given: TypeAlias = str | Mapping[str, Any]  # from Python, in place of a component: its kind, or its table with a kind
 
 
 @dataclasses.dataclass(frozen=True)

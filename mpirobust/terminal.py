@@ -52,7 +52,7 @@ def mention(text: str) -> None:
 
 
 @contextmanager
-def quietly(quiet: bool = True) -> Iterator[None]:
+def quietly(quiet: bool) -> Iterator[None]:
     """Print no notes and no progress inside, if `quiet`."""
     token = _quiet.set(quiet)
     try:

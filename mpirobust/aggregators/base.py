@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpirobust.answers import Answers, ArrayAnswers
-from mpirobust.components import Field, Given
+from mpirobust.components import Field
 from mpirobust.errors import PlanFault
 from mpirobust.numerics.given import real
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import Vector
+from mpirobust.types import Given, Vector
 
 if TYPE_CHECKING:
     from mpirobust.algorithms.base import Query

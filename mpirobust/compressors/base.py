@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust import kernels
-from mpirobust.components import Given
 from mpirobust.errors import Malformed
-from mpirobust.types import Layout, Message, Vector
+from mpirobust.types import Given, Layout, Message, Vector
 
 FLOAT32_DELTA = 1 - 2.0**-48  # of a code that loses nothing but the rounding to float32
 BLOCK = 8192  # coordinates that are decoded together by the rules that work block by block

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.answers import Answers, Inbox
-from mpirobust.components import Given
 from mpirobust.compressors.base import Code, Compressor
 from mpirobust.errors import Malformed
-from mpirobust.types import Message, Vector
+from mpirobust.types import Given, Message, Vector
 
 WorkerMemory: TypeAlias = Mapping[str, Vector]  # name -> shape (d,), float64; replaced, never changed in place
 CenterMemory: TypeAlias = Mapping[str, NDArray[np.float64]]  # name -> shape (m, d); changed in place

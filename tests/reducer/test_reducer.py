@@ -24,6 +24,7 @@ from mpirobust.cluster.downlink import Downlink
 from mpirobust.cluster.protocol import HEADER
 from mpirobust.cluster.wire import Wire
 from mpirobust.comm.communicator import Communicator
+from mpirobust.comm.local import LocalCommunicator
 from mpirobust.components import component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
@@ -298,6 +299,12 @@ def test_arrays_that_differ_are_refused_on_all_ranks_and_the_reducer_goes_on(
     assert re.search(said, one_of_all(together(M, of_rank)))
 
 
+def test_a_state_is_a_mapping() -> None:
+    reducer: Any = RobustReducer(LocalCommunicator(), aggregator="mean")
+    with pytest.raises(PlanFault, match=r"^state: expected what `state` returned, by name, not 5"):
+        reducer.restore(5)
+
+
 def test_a_compressor_that_does_not_fit_the_arrays_is_refused_on_all_ranks() -> None:
     def of_rank(comm: Communicator) -> str:
         reducer = RobustReducer(comm, aggregator="mean", compressor={"kind": "topk", "k": 100})
@@ -330,8 +337,8 @@ def test_a_rule_that_raises_ends_the_call_on_all_ranks(mode: Mode) -> None:
     assert together(3, of_rank) == ["ZeroDivisionError", others, others]
 
 
-@pytest.mark.parametrize("step", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_step_that_is_none_is_refused(step: float) -> None:
+@pytest.mark.parametrize("step", [0.0, -1.0, float("nan"), float("inf"), "0.1", None, 1j])
+def test_a_step_that_is_none_is_refused(step: Any) -> None:
     def of_rank(comm: Communicator) -> type[Exception]:
         return type(raised(lambda: RobustReducer(comm, aggregator="mean").reduce(np.ones(3), step)))
 
