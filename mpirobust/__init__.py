@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from mpirobust.api.results import Run, open_run
     from mpirobust.api.runs import run
     from mpirobust.compressors.base import Code, Compressor, CompressorLike, expect_length
-    from mpirobust.errors import DataFault, Exit, Fault, Malformed, PlanFault, RankFault, SetupFault, StorageFault
+    from mpirobust.errors import (
+        DataFault,
+        Exit,
+        Fault,
+        Interrupted,
+        Malformed,
+        PlanFault,
+        RankFault,
+        SetupFault,
+        StorageFault,
+        WorkerFault,
+    )
     from mpirobust.feedback.base import FeedbackLike
     from mpirobust.numerics.norms import q_norm
     from mpirobust.plan import Plan
@@ -41,6 +52,7 @@ __all__ = [
     "FeedbackLike",
     "Field",
     "Forecast",
+    "Interrupted",
     "Layout",
     "Malformed",
     "Message",
@@ -55,6 +67,7 @@ __all__ = [
     "Traffic",
     "Vector",
     "Verdict",
+    "WorkerFault",
     "aggregate",
     "aggregator",
     "check",
@@ -77,7 +90,18 @@ _MODULES = {
     "aggregators.base": ["Aggregator", "AggregatorLike", "Context", "Verdict"],
     "answers": ["Answers"],
     "compressors.base": ["Code", "Compressor", "CompressorLike", "expect_length"],
-    "errors": ["DataFault", "Exit", "Fault", "Malformed", "PlanFault", "RankFault", "SetupFault", "StorageFault"],
+    "errors": [
+        "DataFault",
+        "Exit",
+        "Fault",
+        "Interrupted",
+        "Malformed",
+        "PlanFault",
+        "RankFault",
+        "SetupFault",
+        "StorageFault",
+        "WorkerFault",
+    ],
     "api.arrays": ["aggregate", "aggregator", "compressor", "decode", "encode", "judge", "max_nbytes"],
     "api.plans": ["PlanLike", "check", "load_plan"],
     "api.results": ["Run", "open_run"],
