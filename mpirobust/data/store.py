@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,15 @@ class Store:
         """Return the digest as `_write` makes it: the one that the file states may be that of other rows."""
         digest = hashlib.sha256(repr((self.rows, self.features)).encode())
         for name in (self._dense, "labels") if self._dense else ("indptr", "indices", "data", "labels"):
-            array = self._file[name]
-            step = max(1, _BLOCK * len(array) // max(1, array.nbytes))  # rows
-            for start in range(0, len(array), step):
-                digest.update(array[start : start + step].data)
+            for block in self._blocks(name):
+                digest.update(block.data)
         return digest.hexdigest()
+
+    def _blocks(self, name: str) -> Iterator[NDArray[Any]]:
+        array = self._file[name]
+        step = max(1, _BLOCK * len(array) // max(1, array.nbytes))  # rows
+        for start in range(0, len(array), step):
+            yield array[start : start + step]
 
     @property
     def sparse(self) -> bool:
@@ -155,6 +159,14 @@ class Store:
     @property
     def rows(self) -> int:
         return int(self.labels.shape[0])
+
+    def nonzeros(self) -> int:
+        """Return how many features of all rows are not zero; this reads them all."""
+        try:
+            with whole(self.path, "data store"):
+                return sum(int(np.count_nonzero(block)) for block in self._blocks(self._dense or "data"))
+        except SetupFault as fault:
+            raise DataFault(str(fault)) from fault
 
     @property
     def nbytes(self) -> int:
