@@ -13,7 +13,7 @@ from typing import BinaryIO
 from mpirobust.data.catalogue import CATALOGUE, DataSet, Remote
 from mpirobust.data.recognising import kind_of
 from mpirobust.data.sources.base import Places
-from mpirobust.data.transfer import Unreachable, download
+from mpirobust.data.transfer import Unreachable, download, start_anew
 from mpirobust.errors import DataFault, SetupFault, StorageFault
 from mpirobust.files import expect_writable, open_regular, write_whole
 from mpirobust.terminal import say
@@ -102,12 +102,10 @@ def _bring(file: Remote, path: Path, mirrors: Sequence[str], kind: str) -> None:
             try:
                 download(url, content)
                 found = _accepted(part, known, kind)
-            except Unreachable as error:
-                reasons.append(f"  {url}: {error}")
-                continue
-            except DataFault as fault:
-                content.truncate(0)
+            except (Unreachable, DataFault) as fault:
                 reasons.append(f"  {url}: {fault}")
+                if isinstance(fault, DataFault):
+                    start_anew(content)
                 continue
             _publish(part, path)
             if not known:

@@ -77,7 +77,7 @@ def opened(path: Path) -> Iterator[Opened]:
 
 def pieces(path: Path, check: Check) -> Iterator[bytes]:
     """Yield the content of a file piece by piece; raises `DataFault`."""
-    with opened(path) as (content, raw, _), Meter(f"reading {path}", os.fstat(raw.fileno()).st_size) as meter:
+    with opened(path) as (content, raw, _), Meter(f"reading {path.name}", os.fstat(raw.fileno()).st_size) as meter:
         while piece := content.read(_PIECE):
             check()
             meter.at(raw.tell())

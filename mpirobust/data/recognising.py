@@ -53,6 +53,10 @@ def kind_of(path: Path) -> str:
     lines = [line for line in block.split(b"\n")[:_FIRST] if not _COMMENT.fullmatch(line)]
     if any(_ROW_OF_LIBSVM.fullmatch(line) for line in lines):
         return "libsvm"
-    if lines and all(_NUMBER_BESIDE_ANOTHER_FIELD.search(line) for line in lines[len(lines) > 1 :]):
+    if (
+        lines
+        and not lines[0].startswith(b"<")
+        and all(_NUMBER_BESIDE_ANOTHER_FIELD.search(line) for line in lines[len(lines) > 1 :])
+    ):
         return "csv"
     raise DataFault(f"{path}: no kind of data file is known by its first lines")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from requests import Response
 
 _PATIENCE = (10.0, 60.0)  # seconds, to be connected and for the next bytes
-_TRIES = 5  # each must bring more than those before
+_TRIES = 5  # one that brings nothing is the last
 _PIECE = 2**16  # bytes
 
 
@@ -32,15 +32,20 @@ def download(url: str, content: BinaryIO) -> None:
         OSError: it cannot be written.
         SetupFault: pooch is not installed.
     """
-    most = -1
     for tries_left in reversed(range(_TRIES)):
+        before = content.tell()
         try:
             _Transfer(url, content).run()
             break
         except Unreachable:
-            if not tries_left or content.tell() <= most:
+            if not tries_left or content.tell() == before:
                 raise
-            most = content.tell()
+
+
+def start_anew(content: BinaryIO) -> None:
+    """Drop what there is of a file."""
+    content.truncate(0)
+    content.seek(0)
 
 
 class _Transfer:
@@ -86,25 +91,21 @@ class _Transfer:
     def _answered(self, response: Response, **_: object) -> None:
         """Look at an answer of the server before its content is read."""
         if response.status_code == 416:  # nothing is missing, or the file there is a shorter one
-            self._restart()
+            start_anew(self._content)
         if response.status_code not in (200, 206):  # a redirection; or a refusal, which pooch raises
             return
         response.raw.headers.pop("Content-Encoding", None)  # a packed file is kept as it is
         start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         continued = response.status_code == 206 and start is not None and int(start[1]) == self._have
         if not continued:
-            self._restart()
+            start_anew(self._content)
+            self._have = 0
         if response.status_code == 206 and not continued:
             response.close()
             raise Unreachable("the server sends another part of the file than the one that is missing")
         self._changed = 0.0
         with suppress(KeyError, TypeError, ValueError):
             self._changed = parsedate_to_datetime(response.headers["Last-Modified"]).timestamp()
-
-    def _restart(self) -> None:
-        self._content.truncate(0)
-        self._content.seek(0)
-        self._have = 0
 
     def update(self, _: int) -> None:
         if self._meter is None:
@@ -138,9 +139,7 @@ def _reason(error: Exception) -> str:
         cause = inner
     why = getattr(cause, "strerror", None) or str(cause).partition("\n")[0]
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return (
-            f"the certificate of the server is not accepted ({cause.verify_message}); REQUESTS_CA_BUNDLE names others"
-        )
+        return f"the certificate is not accepted ({cause.verify_message}); $REQUESTS_CA_BUNDLE names other authorities"
     if isinstance(error, kinds.HTTPError) and error.response is not None:
         return f"{error.response.status_code} {error.response.reason}"
     if isinstance(error, kinds.ProxyError):

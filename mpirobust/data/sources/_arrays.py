@@ -47,7 +47,7 @@ def read_array(file: BinaryIO, where: str, nbytes: int, check: Check) -> NDArray
         raise DataFault(f"{where}: too few bytes for an array of shape {shape}")
     numbers = np.empty(size)
     step = _PIECE // dtype.itemsize
-    with Meter(f"reading {where}", size * dtype.itemsize) as meter:
+    with Meter(f"reading {Path(where).name}", size * dtype.itemsize) as meter:
         for start in range(0, size, step):
             check()
             meter.at(start * dtype.itemsize)
