@@ -9,8 +9,9 @@ from pathlib import Path
 from mpirobust.data.reading import opened, text_blocks
 from mpirobust.errors import DataFault
 
-_ROW_OF_LIBSVM = re.compile(rb"[^\s:,;]+([ \t]+\d+:[ \t]*[^\s:]+)+[ \t]*(#.*)?")
-_NUMBER_BESIDE_ANOTHER_FIELD = re.compile(rb"(?<![^,;|\t \"])[-+.]?\d[^,;|\t ]*[,;|\t ]|[,;|\t ]\"?[-+.]?\d")
+_ROW_OF_LIBSVM = re.compile(rb"[^\s:]+([ \t]+\d+:[ \t]*[^\s:]+)+[ \t]*(#.*)?")
+_DELIMITERS = re.compile(rb"[,;|\t ]+")
+_NUMBER = re.compile(rb"\"?[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\"?")
 _COMMENT = re.compile(rb"[ \t]*(#.*)?")
 _FIRST = 100  # lines that are looked at
 _STARTS = {b"\x93NUMPY": "npy", b"PK\x03\x04": "npz", b"\0\0\x08": "mnist"}
@@ -51,12 +52,13 @@ def kind_of(path: Path) -> str:
             return kind
     block = next(text_blocks(path, lambda: None), b"")
     lines = [line for line in block.split(b"\n")[:_FIRST] if not _COMMENT.fullmatch(line)]
-    if any(_ROW_OF_LIBSVM.fullmatch(line) for line in lines):
+    if any(map(_ROW_OF_LIBSVM.fullmatch, lines)):
         return "libsvm"
-    if (
-        lines
-        and not lines[0].startswith(b"<")
-        and all(_NUMBER_BESIDE_ANOTHER_FIELD.search(line) for line in lines[len(lines) > 1 :])
-    ):
+    if lines and not lines[0].startswith(b"<") and all(map(_is_row_of_csv, lines[len(lines) > 1 :])):
         return "csv"
     raise DataFault(f"{path}: no kind of data file is known by its first lines")
+
+
+def _is_row_of_csv(line: bytes) -> bool:
+    fields = _DELIMITERS.split(line.strip())
+    return len(fields) > 1 and any(map(_NUMBER.fullmatch, fields))
