@@ -82,8 +82,8 @@ def fetch(names: tuple[str, ...], mirror: str | None, overwrite: bool) -> int:
       mpirobust data fetch a9a mnist
     """
     from mpirobust.data import fetching
+    from mpirobust.data.catalogue import lines_of_plan
     from mpirobust.data.sources.base import Places
-    from mpirobust.reports.data_sets import lines_of_plan
 
     places = Places.for_plan(Path())
     for wanted in [fetching.data_set(name) for name in names]:

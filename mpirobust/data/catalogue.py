@@ -7,6 +7,7 @@ those of their home. The terms are those of the home; LIBSVM states none, so tha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,3 +168,10 @@ CATALOGUE = {each.name: each for each in _ALL}
 def with_file(name: str) -> str | None:
     """Return the data set whose file a plan calls `name`, as in `libsvm/a9a`; None if there is none."""
     return next((each.name for each in _ALL if name in {f"{each.folder}/{file.name}" for file in each.files}), None)
+
+
+def lines_of_plan(table: Mapping[str, Any]) -> str:
+    """Return the table `[data]` as the lines of a plan."""
+    import tomli_w
+
+    return tomli_w.dumps({"data": table}).rstrip()

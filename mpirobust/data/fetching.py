@@ -123,6 +123,9 @@ def _alone(part: Path) -> Iterator[BinaryIO]:
         with part.open("ab") as content:
             _lock(content, part)
             yield content
+    except KeyboardInterrupt:
+        say(f"{part} is kept: the same command continues")
+        raise
     except OSError as error:
         raise StorageFault(f"cannot write {part}: {error.strerror}") from error
     finally:

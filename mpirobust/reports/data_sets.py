@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust import catalog
-from mpirobust.data.catalogue import CATALOGUE, DataSet
+from mpirobust.data.catalogue import CATALOGUE, DataSet, lines_of_plan
 from mpirobust.data.fetching import data_set, places_of
 from mpirobust.data.recognising import recognised
 from mpirobust.data.sources.base import Places, Source
@@ -64,13 +64,6 @@ def _count(number: int) -> str:
 
 def _size(nbytes: int | None) -> str:
     return "-" if nbytes is None else f"{nbytes / 1e6:,.1f} MB"
-
-
-def lines_of_plan(table: dict[str, Any]) -> str:
-    """Return the lines of a plan that use the data."""
-    import tomli_w
-
-    return tomli_w.dumps({"data": table}).rstrip()
 
 
 def prepared_of_plan(path: Path, overrides: Sequence[str]) -> list[str]:

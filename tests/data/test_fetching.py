@@ -139,6 +139,17 @@ def test_the_next_call_continues(wanted: DataSet, places: Places, path: Path, we
     assert left(path) == {"rows"}
 
 
+def test_a_part_whose_time_is_not_told_is_never_continued(
+    wanted: DataSet, places: Places, path: Path, web: Web
+) -> None:
+    """It must not look like one of now: the file may be made anew on the server at this moment."""
+    web.pages["/a/rows"] = Page(OTHERS, changed=None, broken_after=[_HALF, _HALF])
+    web.pages["/b/rows"].status = 404
+    with pytest.raises(DataFault):
+        fetch(wanted, places)
+    assert path.with_name(".rows.part").stat().st_mtime == 0
+
+
 @pytest.mark.parametrize(
     ("part", "changed"),
     [(OTHERS[:_HALF], 2e9), (OTHERS[:_HALF], 0), (2 * OTHERS, 1e9), (ROWS, 1e9)],
@@ -156,12 +167,18 @@ def test_a_part_that_does_not_fit_is_dropped(
 
 
 def test_what_is_interrupted_is_kept(
-    wanted: DataSet, places: Places, path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+    wanted: DataSet,
+    places: Places,
+    path: Path,
+    web: Web,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(meter.Meter, "at", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             fetch(wanted, places)
+    assert capsys.readouterr().err.endswith("/.rows.part is kept: the same command continues\n")
     fetch(wanted, places)
     assert web.asked[-1] == ("/a/rows", "bytes=65536-")
     assert path.read_bytes() == ROWS
@@ -197,7 +214,7 @@ def _broken_host() -> str:
 # What the only mirror does, and the reason that is given.
 _REFUSED: dict[str, tuple[Page, str]] = {
     "no such file": (Page(status=404), "404 Not Found"),
-    "broken off": (Page(ROWS, broken_after=[9] * 9), r"broken off \(.*\)"),
+    "broken off": (Page(ROWS, broken_after=[9] * 9), "broken off.*"),
     "another file": (Page(OTHERS), r"another file than expected \(sha256 \w{16}, expected sha256 \w{16}\)"),
     "a page": (Page(b"<!DOCTYPE html>\n<html>"), "another file than expected .*"),
     "redirections for ever": (Page(status=302, headers={"Location": "/a/rows"}), "Exceeded 30 redirects."),
@@ -242,7 +259,7 @@ def test_without_a_network_all_files_are_named(wanted: DataSet, places: Places, 
 def test_no_answer_in_time(wanted: DataSet, places: Places, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     end = Event()
     monkeypatch.setattr(transfer, "_PATIENCE", (10.0, 0.05))
-    web.pages["/a/rows"] = Page(ROWS[:9], before_rest=end.wait)
+    web.pages["/a/rows"] = Page(ROWS, before_rest=lambda: end.wait(5))
     try:
         with pytest.raises(DataFault, match=r"a/rows: no (answer in time|connection \(.*timed out\))"):
             fetch(replace(wanted, mirrors=wanted.mirrors[:1]), places)
