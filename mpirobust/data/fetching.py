@@ -58,13 +58,17 @@ def fetch(wanted: DataSet, places: Places, mirror: str | None = None, overwrite:
             try:
                 _bring(file, path, mirrors, wanted.kind)
             except Unreachable as error:
-                raise DataFault(f"{path.name} cannot be fetched\n{error}\n{_by_hand(wanted, files)}") from error
+                way_out = _by_hand(wanted, files, path)
+                raise DataFault(f"{path.name} cannot be fetched\n{error}\n{way_out}") from error
     return files
 
 
-def _by_hand(wanted: DataSet, files: Sequence[Path]) -> str:
-    pairs = zip(wanted.files, files, strict=True)
-    lines = [f"  {wanted.mirrors[0]}/{file.name}\n    to {path}" for file, path in pairs if not path.exists()]
+def _by_hand(wanted: DataSet, files: Sequence[Path], failed: Path) -> str:
+    lines = [
+        f"  {wanted.mirrors[0]}/{file.name}\n    to {path}"
+        for file, path in zip(wanted.files, files, strict=True)
+        if path == failed or not path.exists()
+    ]
     return "\n".join(["Without network, copy by hand", *lines, "and give this command again: it checks them."])
 
 

@@ -81,7 +81,7 @@ class _Transfer:
         )
         try:
             load(self._url, self._content, None)
-        except RequestException as error:
+        except (RequestException, ValueError) as error:  # ValueError: of headers that make no sense
             raise Unreachable(_reason(error)) from error
         finally:
             self._end()

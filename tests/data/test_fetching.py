@@ -107,6 +107,7 @@ _ROUNDABOUT: dict[str, tuple[Page, list[str]]] = {
     "broken off without a gain": (Page(ROWS, broken_after=[_HALF, 0]), ["a", f"a{_HALF}", f"b{_HALF}"]),
     "broken off, no ranges": (Page(ROWS, ranges=False, broken_after=[_HALF]), ["a", f"a{_HALF}"]),
     "broken off, no time": (Page(ROWS, changed=None, broken_after=[_HALF]), ["a", f"a{_HALF}"]),
+    "a length that is none": (Page(ROWS, headers={"Content-Length": "long"}), ["a", "b"]),
     "no length": (Page(ROWS, headers={"Content-Length": None}), ["a"]),
     "a strange time": (Page(ROWS, headers={"Last-Modified": "yesterday"}, broken_after=[_HALF]), ["a", f"a{_HALF}"]),
     "another part": (
@@ -330,10 +331,13 @@ def test_a_wrong_file_is_not_overwritten_silently(wanted: DataSet, places: Place
         fetch(wanted, places)
     assert path.read_bytes() == OTHERS
     assert not web.asked
+    with pytest.raises(DataFault, match=f"\n    to {path}\n"):
+        fetch(replace(wanted, mirrors=(f"{web.url}/none",)), places, overwrite=True)
+    assert path.read_bytes() == OTHERS
     fetch(wanted, places, overwrite=True)
     assert path.read_bytes() == ROWS
     fetch(wanted, places, overwrite=True)
-    assert len(web.asked) == 1
+    assert len(web.asked) == 2
 
 
 @pytest.mark.parametrize("there", ["folder", "pipe"])
@@ -429,7 +433,10 @@ def test_a_mirror_of_the_user_is_tried_first(wanted: DataSet, places: Places, we
     assert [at for at, _ in web.asked] == ["/mine/rows"]
 
 
-@pytest.mark.parametrize("mirror", ["nonsense", "/a/folder", "http://", "ftp://127.0.0.1/x"])
+@pytest.mark.parametrize(
+    "mirror",
+    ["nonsense", "/a/folder", "http://", "ftp://127.0.0.1/x", "http://[::1", "http://.", "http://127.0.0.1:99999"],
+)
 def test_an_address_that_is_none_is_a_reason(mirror: str, wanted: DataSet, places: Places, path: Path) -> None:
     fetch(wanted, places, mirror)
     path.unlink()
