@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import closing
 from pathlib import Path
 
 from mpirobust.data.reading import opened, text_blocks
@@ -27,11 +26,10 @@ def recognised(path: Path) -> tuple[str, Path]:
         if any(path.glob("train-images*")):
             return "mnist", path
         raise DataFault(f"{path}: a folder, but not one of the four files of MNIST")
-    from mpirobust.data.store import Store, is_store  # h5py, which a download does not need
+    from mpirobust.data.store import is_store  # h5py, which a download does not need
 
     if is_store(path):
-        with closing(Store(path)) as store:
-            return "libsvm" if store.sparse else "npz", path
+        return "libsvm", path  # as good as any kind of files: all of them read any store
     kind = kind_of(path)
     return kind, path.parent if kind == "mnist" else path
 
