@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
 from mpirobust.commands.options import PATH
 from mpirobust.errors import Exit, SetupFault
+from mpirobust.reports.curves import KINDS
+from mpirobust.reports.metrics import AXES
 from mpirobust.terminal import say, show
 from mpirobust.types import Audited
 
@@ -47,25 +49,37 @@ def export(path: Path, to: str, out: Path | None, overwrite: bool) -> int:
 
 @click.command()
 @click.argument("paths", type=PATH, nargs=-1, required=True)
-@click.option("--out", type=PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
-@click.option("--metric", type=click.Choice(get_args(Audited)), default="loss")
-@click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
-def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
-    """A line or, with a figure as --out, a curve for each of the runs at PATHS; what is not done is named.
+@click.option("--out", type=PATH, multiple=True, help="A page (.html), a table (.csv) or a figure; repeatable.")
+@click.option("--by", metavar="KEY", multiple=True, help="Average runs that differ in this key only: seed; repeatable.")
+@click.option("--metric", type=click.Choice(get_args(Audited)), default="loss", show_default=True, help="Of a figure.")
+@click.option("--against", type=click.Choice(AXES), default="round", show_default=True, help="The other axis.")
+@click.option("--scale", type=click.Choice(["log", "linear", "symlog"]), help="Of the metric (default: as it suits).")
+@click.option("--label", "labels", metavar="TEXT", multiple=True, help="Name of a curve, in order; repeatable.")
+@click.option("--title", default="", metavar="TEXT", help="Of the page or the figure.")
+@click.option(
+    *("--print", "kinds"),
+    type=click.Choice([*KINDS, "none"]),
+    multiple=True,
+    default=["pdf"],
+    show_default=True,
+    help="Kind of the figures beside a page; repeatable.",
+)
+def report(paths: tuple[Path, ...], out: tuple[Path, ...], **shown: Any) -> int:
+    """Compare runs: a table, curves, or a page of all results.
 
-    A folder that holds no run stands for those in it: the tasks of a job array, say.
+    Each of the runs at PATHS is a line of the table and, with a page or a figure as --out, a curve; what is not done is
+    named. A folder that holds no run stands for those in it: the tasks of a job array, say.
+
+    \b
+    Example:
+      mpirobust report runs/sweep --by seed --out page.html
     """
-    from mpirobust.files import write_csv
-    from mpirobust.reports import curves, run_table
+    from mpirobust.reports import report, run_table
 
-    folders = run_table.folders(paths)
-    if out is not None and out.suffix != ".csv":
-        curves.draw(run_table.with_trace(folders), out, metric, against)
-        return Exit.OK
-    runs = run_table.rows(folders)
-    show(run_table.as_text(runs))
-    if out is not None:
-        write_csv(out, run_table.table(runs))
+    runs = run_table.rows(run_table.folders(paths))
+    request = report.Request(**shown)
+    for line in report.compare(runs, out, request):
+        show(line)
     return Exit.OK
 
 
