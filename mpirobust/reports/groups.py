@@ -88,17 +88,15 @@ def _labels(groups: Sequence[Sequence[RunRow]], keys: Sequence[str], by: Sequenc
 
 
 def _telling_apart(plans: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
-    """Return some of the keys, in their order, that tell the plans apart as all do: each time the one that adds most."""
+    """Return a few of the keys, in their order, that tell the plans apart as all do; kinds first."""
     chosen: list[str] = []
 
-    def told(key: str) -> int:
-        return len({repr([plan.get(each) for each in (*chosen, key)]) for plan in plans})
+    def told(*more: str) -> int:
+        return len({repr([plan.get(key) for key in (*chosen, *more)]) for plan in plans})
 
-    while len(chosen) < len(keys):
-        best = max((key for key in keys if key not in chosen), key=told)
-        if chosen and told(best) == told(chosen[0]):
-            break
-        chosen.append(best)
+    for some in ([key for key in keys if key.endswith(".kind")], keys):
+        while told(*some) > told():
+            chosen.append(max(some, key=told))
     return [key for key in keys if key in chosen]
 
 

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 _DECADES = 1.5  # less than that is shown as it is
 _FAR = 1e3  # ratio of the largest value to the typical one, from which on a linear axis shows nothing of the others
 
+_NEAR = 1e-4  # of the largest value, below which signs and sizes are not told apart
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -35,4 +37,5 @@ def scale_of(values: ArrayLike, share: bool = False) -> Scale:
         return Scale("log" if np.log10(largest) - np.log10(least) >= _DECADES else "linear")
     if largest / typical < _FAR and (finite.min() < 0 or largest / least < _FAR):
         return Scale("linear")
-    return Scale("symlog", float(10 ** np.floor(np.log10(least if finite.min() >= 0 else typical))))
+    near = least if finite.min() >= 0 else max(typical, _NEAR * largest)
+    return Scale("symlog", float(10 ** np.floor(np.log10(near))))

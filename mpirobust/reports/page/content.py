@@ -184,11 +184,13 @@ def notes(curves: Sequence[Curve], left_out: Sequence[str]) -> list[str]:
     for shown in (each for curve in curves for each in curve.shown):
         run = shown.row
         if run.status == Status.RUNNING:
-            said.append(f"{shown.name} has not ended. {said_of_writer(run.figures)}.")
+            said.append(
+                f"{shown.name}: running after {run.rounds} rounds. Its writer is {said_of_writer(run.figures)}."
+            )
         elif run.status == Status.DIVERGED:
-            said.append(f"{shown.name} diverged after {run.rounds} rounds; its curves end there.")
+            said.append(f"{shown.name}: diverged after {run.rounds} rounds, where its curves end.")
         elif run.status not in DONE:
-            said.append(f"{shown.name} is {run.status} after {run.rounds} rounds.")
+            said.append(f"{shown.name}: {run.status} after {run.rounds} rounds.")
     metric = metrics_of(curves)[:1]
     alike = equal({curve.label: curve.values[name] for name in metric for curve in curves if name in curve.values})
     said += [f"These curves are equal in every audit: {'; '.join(labels)}." for labels in alike]

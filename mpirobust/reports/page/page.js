@@ -125,7 +125,10 @@
       const X = (value) => frame.left + (last > first ? (value - first) / (last - first) : 0.5) * (frame.right - frame.left);
       const Y = (value) => frame.bottom - ((forward(value) - bottom) / (top - bottom)) * (frame.bottom - frame.top);
       const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-      for (const [value, text] of ticks(scale, low, high)) {
+      const taken = [];
+      for (const [value, text] of ticks(scale, low, high).sort(([one], [other]) => (other === 0) - (one === 0))) {
+        if (taken.some((y) => Math.abs(y - Y(value)) < 13)) continue; // its text would lie on another
+        taken.push(Y(value));
         root.append(svg("line", { class: "grid", x1: frame.left, x2: frame.right, y1: Y(value), y2: Y(value) }));
         root.append(svg("text", { x: frame.left - 6, y: Y(value) + 4, "text-anchor": "end" }, text));
       }
