@@ -11,7 +11,7 @@ from mpirobust.commands.options import PATH
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.reports.curves import KINDS
 from mpirobust.reports.metrics import AXES
-from mpirobust.terminal import say, show
+from mpirobust.terminal import Screen, say, show
 from mpirobust.types import Audited
 
 
@@ -31,6 +31,28 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
             say(f"note: {said_of_writer(figures)}")
         return Exit.OK
     show(as_json(figures) if in_json else as_text(figures, path))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("path", type=PATH)
+def watch(path: Path) -> int:
+    """Follow the run at PATH in the terminal until it ends.
+
+    PATH is a run.h5 or its folder. The view is drawn again in place; where standard output is no terminal, a line is
+    printed every few seconds. Ctrl-C ends the view, and the run goes on.
+
+    \b
+    Example:
+      mpirobust watch runs/quickstart
+    """
+    from mpirobust.reports.watch import watch
+
+    try:
+        watch(path, Screen())
+    except KeyboardInterrupt:
+        say("mpirobust: no longer watching; the run goes on")
+        return Exit.ABANDONED
     return Exit.OK
 
 
