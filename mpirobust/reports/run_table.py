@@ -81,14 +81,6 @@ def folders(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def with_trace(runs: Sequence[Path]) -> list[Path]:
-    """Return those of the folders that have a trace; raise `SetupFault` if none has."""
-    found = [folder for folder in runs if (folder / TRACE).exists()]
-    if not found:
-        raise SetupFault(f"no run at {runs[0]}")
-    return found
-
-
 def rows(runs: Sequence[Path]) -> list[RunRow]:
     """Return a row for each of the folders `runs`, from its trace."""
     return [_line(folder) for folder in runs]

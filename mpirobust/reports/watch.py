@@ -51,7 +51,8 @@ def watch(path: Path, screen: Screen, wait: Callable[[float], None] = sleep) -> 
         elif state != shown or _may_have_ended(trace.parent):
             with open_trace(trace) as file:
                 figures, recent = figures_of(file, trace), _Recent(file)
-            ended = figures["status"] != Status.RUNNING or figures["writer"] == Writer.GONE
+            gone = figures["writer"] == Writer.GONE and _state(trace) == state  # else it has just written its end
+            ended = gone or figures["status"] != Status.RUNNING
             if ended or screen.redraws or began - said >= _SELDOM:
                 screen.draw(lines(figures, recent, trace.parent), line(figures, recent))
                 said = began
@@ -113,7 +114,8 @@ def line(figures: dict[str, Any], recent: _Recent) -> str:
     parts.append(f"|grad| {_number(figures['gradient_norm'])}")
     if recent.kept is not None:
         parts.append(f"kept {recent.kept}/{figures['workers']}")
-    parts += [f"{si(figures['bytes'], 'B')}", _left(figures, recent), _status(figures)]
+    parts += [si(figures["bytes"], "B"), _left(figures, recent)]
+    parts.append("running" if figures["writer"] == Writer.ALIVE else _status(figures))
     return "  ".join(part for part in parts if part)
 
 
