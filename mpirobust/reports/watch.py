@@ -23,6 +23,7 @@ from mpirobust.terminal import Screen
 _PAUSE, _SELDOM = 0.5, 5.0  # seconds between two looks, and between two lines where nothing can be drawn again
 _SHARE = 0.05  # of the time that looking may take
 _RECENT = 20  # rounds, from which the time left is estimated
+_BAR = 24  # characters, for the rounds
 _BARS, _WIDTH = "▁▂▃▄▅▆▇█", 40  # of a sparkline
 
 
@@ -89,10 +90,10 @@ class _Recent:
 def lines(figures: dict[str, Any], recent: _Recent, folder: Path) -> list[str]:
     """Return the view, for a terminal on which it is drawn in place."""
     done, asked = figures["rounds"], figures["plan"]["algorithm"].get("rounds", figures["rounds"])
-    filled = round(_WIDTH * done / max(1, asked))
+    filled = round(_BAR * done / max(1, asked))
     said = [
-        f"{folder}: {_status(figures)}",
-        f"  rounds         {done} of {asked}  [{'#' * filled}{'.' * (_WIDTH - filled)}]  {_left(figures, recent)}",
+        f"{figures['status']}: {folder}",
+        f"  rounds         {done} of {asked}  [{'#' * filled}{'.' * (_BAR - filled)}]  {_left(figures, recent)}",
         f"  loss           {_number(figures['loss'])}",
         f"  gradient norm  {_number(figures['gradient_norm'])}  {sparkline(recent.norms)}",
     ]
@@ -104,6 +105,8 @@ def lines(figures: dict[str, Any], recent: _Recent, folder: Path) -> list[str]:
         said.append(f"  workers kept   {recent.kept} of {figures['workers']}{among}")
     said.append(f"  bytes          {si(figures['bytes_up'], 'B')} up, {si(figures['bytes_down'], 'B')} down")
     said.append(f"  seconds        {figures['seconds']:.1f}; {_number(recent.seconds)} a round")
+    if figures["writer"] is not None:
+        said.append(f"  writer         {said_of_writer(figures)}")
     return said
 
 
@@ -115,7 +118,8 @@ def line(figures: dict[str, Any], recent: _Recent) -> str:
     if recent.kept is not None:
         parts.append(f"kept {recent.kept}/{figures['workers']}")
     parts += [si(figures["bytes"], "B"), _left(figures, recent)]
-    parts.append("running" if figures["writer"] == Writer.ALIVE else _status(figures))
+    alive = figures["writer"] in (None, Writer.ALIVE)
+    parts.append(figures["status"] if alive else f"{figures['status']}; {said_of_writer(figures)}")
     return "  ".join(part for part in parts if part)
 
 
@@ -129,11 +133,6 @@ def sparkline(values: NDArray[np.float64]) -> str:
     low, high = float(some.min()), float(some.max())
     steps = (some - low) / (high - low) if high > low else np.zeros(some.size)
     return "".join(_BARS[int(step * (len(_BARS) - 1) + 0.5)] for step in steps)
-
-
-def _status(figures: dict[str, Any]) -> str:
-    status: str = figures["status"]
-    return f"{status}; {said_of_writer(figures)}" if figures["writer"] is not None else status
 
 
 def _left(figures: dict[str, Any], recent: _Recent) -> str:

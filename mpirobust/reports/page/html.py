@@ -263,11 +263,7 @@ def _workers(curves: Sequence[Curve]) -> str:
     names = [each.name for curve in curves for each in curve.shown if each.detail is not None]
     options = "".join(f'<option value="{number}">{text(name)}</option>' for number, name in enumerate(names))
     missing = without_map(curves)
-    more = (
-        f" {_count(missing, 'more run')} of this page {'is' if missing == 1 else 'are'} not shown here."
-        if missing
-        else ""
-    )
+    more = f" The workers of {_count(missing, 'more run')} have no room on this page." if missing else ""
     table = _table("Share of the messages that were kept", ["workers", "kept"], [], "shares")
     return f"""<p><label>Run <select id="run">{options}</select></label>{more}</p>
 <div class="key"><span>trimmed {_RAMP} kept</span><span>no colour: absent</span>

@@ -103,7 +103,7 @@ def judged(
 
 
 def _ratio(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
+    return round(part / whole, 6) if whole else None
 
 
 def _quantiles(norms: NDArray[np.float64]) -> list[float | None]:
