@@ -72,19 +72,32 @@ def export(path: Path, to: str, out: Path | None, overwrite: bool) -> int:
 @click.command()
 @click.argument("paths", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, multiple=True, help="A page (.html), a table (.csv) or a figure; repeatable.")
-@click.option("--by", metavar="KEY", multiple=True, help="Average runs that differ in this key only: seed; repeatable.")
-@click.option("--metric", type=click.Choice(get_args(Audited)), default="loss", show_default=True, help="Of a figure.")
-@click.option("--against", type=click.Choice(AXES), default="round", show_default=True, help="The other axis.")
-@click.option("--scale", type=click.Choice(["log", "linear", "symlog"]), help="Of the metric (default: as it suits).")
-@click.option("--label", "labels", metavar="TEXT", multiple=True, help="Name of a curve, in order; repeatable.")
-@click.option("--title", default="", metavar="TEXT", help="Of the page or the figure.")
+@click.option(
+    "--by",
+    metavar="KEY",
+    multiple=True,
+    help="Average the runs that differ in this key only, such as seed; repeatable.",
+)
+@click.option(
+    "--metric", type=click.Choice(get_args(Audited)), default="loss", show_default=True, help="What a figure shows."
+)
+@click.option(
+    "--against", type=click.Choice(AXES), default="round", show_default=True, help="Its other axis, and that of a page."
+)
+@click.option(
+    "--scale", type=click.Choice(["log", "linear", "symlog"]), help="Scale of the metric (default: one that suits it)."
+)
+@click.option(
+    "--label", "labels", metavar="TEXT", multiple=True, help="Names of the curves, in their order; repeatable."
+)
+@click.option("--title", default="", metavar="TEXT", help="Title of the page or the figure.")
 @click.option(
     *("--print", "kinds"),
     type=click.Choice([*KINDS, "none"]),
     multiple=True,
     default=["pdf"],
     show_default=True,
-    help="Kind of the figures beside a page; repeatable.",
+    help="Kinds of the figures beside a page; repeatable.",
 )
 def report(paths: tuple[Path, ...], out: tuple[Path, ...], **shown: Any) -> int:
     """Compare runs: a table, curves, or a page of all results.

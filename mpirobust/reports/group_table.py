@@ -9,12 +9,12 @@ import numpy as np
 from mpirobust.reports.groups import Group
 from mpirobust.reports.run_table import FIGURES, FIRST_TO_GO, NEXT_TO_GO, SHORT_NAMES, fitted, short_cell
 
-_PARTS = ("mean", "least", "most")
+_PARTS = ("", "_least", "_most")  # of the name of a column; the first is the mean
 
 
 def table(groups: Sequence[Group]) -> list[list[str]]:
-    """Return a head and a line per group: its label, runs, how many diverged; mean, least and most of each figure."""
-    rows = [["curve", "runs", "diverged", *(f"{name}_{part}" for name in FIGURES for part in _PARTS)]]
+    """Return a head and a line per group: its label, runs, how many diverged; mean and range of each figure."""
+    rows = [["curve", "runs", "diverged", *(f"{name}{part}" for name in FIGURES for part in _PARTS)]]
     for group in groups:
         known = [_parts(group, name) for name in FIGURES]
         parts = [cell for each in known for cell in (map(str, each) if each else [""] * len(_PARTS))]

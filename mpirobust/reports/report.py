@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpirobust.errors import SetupFault
-from mpirobust.files import expect_writable, write_csv
+from mpirobust.files import write_csv
 from mpirobust.reports import group_table, overlay, run_table
 from mpirobust.reports.curves import KINDS, expect_drawable
 from mpirobust.reports.groups import Group, grouped
@@ -65,8 +65,6 @@ def _expect_kinds(out: Sequence[Path]) -> None:
                 f"{path}: unknown kind of file; choose .html (a page), .csv (a table), {figures} (a figure)"
             )
     expect_drawable([path for path in out if path.suffix.lower() not in (*_PAGE, _TABLE)])
-    for path in out:
-        expect_writable(path.parent)
 
 
 def _write(runs: Sequence[RunRow], groups: Sequence[Group], path: Path, request: Request) -> list[Path]:

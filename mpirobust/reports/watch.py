@@ -145,4 +145,4 @@ def _left(figures: dict[str, Any], recent: _Recent) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
+    return "-" if value is None else f"{value:.4g}"

@@ -72,7 +72,7 @@ def test_seeds_are_averaged_in_figure_table_and_csv(
     }
     with (tmp_path / "x.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["curve"], row["runs"], row["loss_mean"], row["diverged"]) for row in rows] == [
+    assert [(row["curve"], row["runs"], row["loss"], row["diverged"]) for row in rows] == [
         ("one", "2", "0.5", "0"),
         ("two", "2", "0.5", "0"),
     ]
