@@ -11,7 +11,7 @@ from mpirobust.commands.options import PATH
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.reports.curves import KINDS
 from mpirobust.reports.metrics import AXES
-from mpirobust.terminal import Screen, say, show
+from mpirobust.terminal import Screen, note, say, show
 from mpirobust.types import Audited
 
 
@@ -28,7 +28,7 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
     if only_status:
         show(figures["status"])
         if figures["writer"] not in (None, Writer.ALIVE):
-            say(f"note: {said_of_writer(figures)}")
+            note(said_of_writer(figures))
         return Exit.OK
     show(as_json(figures) if in_json else as_text(figures, path))
     return Exit.OK

@@ -15,7 +15,7 @@ from mpirobust.reports.groups import Group, aligned, equal
 from mpirobust.reports.metrics import SHARES
 from mpirobust.reports.scales import Scale, scale_of
 from mpirobust.reports.series import audits
-from mpirobust.terminal import plain, say
+from mpirobust.terminal import note, plain
 
 _MANY = 10  # curves that one figure can show
 
@@ -55,11 +55,11 @@ def draw(
 def _tell(groups: Sequence[Group], found: Mapping[Group, Band], metric: str) -> None:
     for group in groups:
         if group not in found:
-            say(f"note: {group.label} has no {metric}")
+            note(f"{group.label} has no {metric}")
     for labels in equal({group.label: values for group, (_, values, _) in found.items()}):
-        say(f"note: these curves are equal: {'; '.join(labels)}")
+        note(f"these curves are equal: {'; '.join(labels)}")
     if len(found) > _MANY:
-        say(f"note: {len(found)} curves in one figure; --by seed (or another key) makes one of several")
+        note(f"{len(found)} curves in one figure; --by seed (or another key) makes one of several")
 
 
 def _band(group: Group, metric: str, against: str) -> Band | None:

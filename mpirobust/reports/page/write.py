@@ -12,7 +12,7 @@ from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.groups import Group
 from mpirobust.reports.page.content import metrics_of, read
 from mpirobust.reports.page.html import page
-from mpirobust.terminal import say
+from mpirobust.terminal import note
 
 
 def write(
@@ -46,6 +46,6 @@ def _can_draw(paths: Sequence[Path]) -> bool:
     try:
         expect_drawable(paths)
     except SetupFault as fault:
-        say(f"note: no figures for print: {fault}")
+        note(f"no figures for print: {fault}")
         return False
     return True
