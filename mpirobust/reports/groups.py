@@ -59,7 +59,7 @@ def grouped(runs: Sequence[RunRow], by: Sequence[str] = (), labels: Sequence[str
     groups = [tuple(each) for each in found.values()]
     said = _labels(groups, keys, by)
     if labels and len(labels) != len(groups):
-        raise SetupFault(f"{_count(len(labels), 'label')} for {_count(len(groups), 'curve')}: {'; '.join(said)}")
+        raise SetupFault(f"--label: {len(labels)} given, {len(groups)} needed, for {'; '.join(said)}")
     if len(set(labels)) < len(labels):
         raise SetupFault("two curves have one label")
     return [Group(*each) for each in zip(labels or said, groups, strict=True)]

@@ -72,7 +72,7 @@ def test_runs_that_differ_in_the_keys_of_by_alone_are_averaged() -> None:
     ("by", "labels", "message"),
     [
         (["sed"], [], r"no plan has the key 'sed' \(did you mean 'seed'\?\)"),
-        ([], ["one"], "1 label for 2 curves: seed=1; seed=2"),
+        ([], ["one"], "--label: 1 given, 2 needed, for seed=1; seed=2"),
         ([], ["one", "one"], "two curves have one label"),
     ],
 )

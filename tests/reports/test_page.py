@@ -108,8 +108,8 @@ def test_numbers_are_those_of_the_traces(runs: list[Path], tmp_path: Path) -> No
             assert curve["x"]["bytes_up"][1:] == pytest.approx(
                 np.cumsum(rounds["bytes_up"][:])[audits["round"][1:] - 1]
             )
-            assert curve["y"]["loss"]["mean"] == pytest.approx(audits["loss"][:], rel=1e-5)
-            assert curve["y"]["gradient_norm"]["mean"] == pytest.approx(audits["gradient_norm"][:], rel=1e-5)
+            assert curve["y"]["loss"]["middle"] == pytest.approx(audits["loss"][:], rel=1e-5)
+            assert curve["y"]["gradient_norm"]["middle"] == pytest.approx(audits["gradient_norm"][:], rel=1e-5)
             kept = rounds["kept"][:]
             trimmed = ~kept
             caught = trimmed[:, byzantine].sum()
@@ -127,15 +127,15 @@ def test_numbers_are_those_of_the_traces(runs: list[Path], tmp_path: Path) -> No
             assert "compute" in phases
     table = found.table("training loss")
     assert [row[0] for row in table] == ["round", *map(str, range(13))]
-    assert [float(row[1]) for row in table[1:]] == pytest.approx(curves[0]["y"]["loss"]["mean"], rel=1e-5)
+    assert [float(row[1]) for row in table[1:]] == pytest.approx(curves[0]["y"]["loss"]["middle"], rel=1e-5)
     assert [curve["label"] for curve in curves] == ["seed=1", "seed=2"]
 
 
 def test_seeds_are_averaged_with_their_range(runs: list[Path], tmp_path: Path) -> None:
     apart, together = (page(tmp_path, *runs, *by).data["curves"] for by in ([], ["--by=seed"]))
     (loss,) = (curve["y"]["loss"] for curve in together)
-    each = np.array([curve["y"]["loss"]["mean"] for curve in apart])
-    assert loss["mean"] == pytest.approx(each.mean(axis=0), rel=1e-5)
+    each = np.array([curve["y"]["loss"]["middle"] for curve in apart])
+    assert loss["middle"] == pytest.approx(each.mean(axis=0), rel=1e-5)
     assert loss["least"] == pytest.approx(each.min(axis=0), rel=1e-5)
     assert loss["most"] == pytest.approx(each.max(axis=0), rel=1e-5)
 
@@ -206,7 +206,7 @@ def test_runs_that_are_unlike_others(status: str, loss: list[float], said: str, 
     assert (run / LOCK).exists()
     assert said in found.text
     (curve,) = found.data["curves"]
-    assert curve["y"]["loss"]["mean"] == [value if np.isfinite(value) else None for value in loss]
+    assert curve["y"]["loss"]["middle"] == [value if np.isfinite(value) else None for value in loss]
     assert found.data["workers"][0]["precision"] == [None] * (len(loss) - 1)
 
 
@@ -253,7 +253,7 @@ def test_a_long_run_of_many_workers_is_downsampled_and_its_shares_stay(tmp_path:
     present = ~absent
     recall = (present & ~kept)[:, :50].sum() / present[:, :50].sum()
     assert np.mean(detail["recall"]) == pytest.approx(recall, abs=1e-4)
-    drawn = found.data["curves"][0]["y"]["loss"]["mean"]
+    drawn = found.data["curves"][0]["y"]["loss"]["middle"]
     assert len(drawn) < 500
     assert max(drawn) == 50.0  # a peak is not lost
     assert "Long curves are thinned" in found.text

@@ -108,8 +108,11 @@ def test_more_curves_than_one_can_tell_apart_are_told(tmp_path: Path, capsys: py
         (["--out=x"], "x: unknown kind of file; choose .html"),
         (["--out=x.png", "--metric=auc"], "none of these runs has auc"),
         (["--by=sead"], "no plan has the key 'sead' (did you mean 'seed'?)"),
-        (["--label=a"], "1 label for 4 curves"),
-        (["--out=x.png", "--out=y.html", "--out=z.csv", "--label=a"], "1 label for 4 curves"),
+        (["--label=a"], "--label: 1 given, 4 needed, for aggregator=mean, seed=1"),
+        (
+            ["--out=x.png", "--out=y.html", "--out=z.csv", "--label=a"],
+            "--label: 1 given, 4 needed, for aggregator=mean, seed=1",
+        ),
     ],
 )
 def test_what_is_refused_writes_nothing(

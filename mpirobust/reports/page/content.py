@@ -144,7 +144,7 @@ def _thinned(curve: Curve, points: int) -> dict[str, Any]:
         "x": {name: _numbers(axis[at]) for name, axis in curve.axes.items()},
         "y": {
             name: {
-                "mean": _numbers(curve.means[name][at]),
+                "middle": _numbers(curve.means[name][at]),
                 **({"least": _numbers(values.min(axis=0)[at])} if several else {}),
                 **({"most": _numbers(values.max(axis=0)[at])} if several else {}),
             }

@@ -95,7 +95,7 @@
       svg("line", { ...stroke(look), x1: 1, x2: width - 1, y1: middle, y2: middle, "stroke-width": 2 }), mark(look, width / 2, middle));
   }
 
-  // A chart: `spec()` returns { axis, scale, share, series: [{ name, look, x, mean, least, most }] } whenever it is drawn.
+  // A chart: `spec()` returns { axis, scale, share, series: [{ name, look, x, middle, least, most }] } whenever it is drawn.
   const charts = [];
   function chart(host, title, spec) {
     const plot = element("div", { class: "plot", tabindex: "0", role: "group" });
@@ -108,14 +108,14 @@
 
     function draw() {
       const { axis, scale, share, series } = spec();
-      const shown = series.filter((each) => each.mean.some((value) => value !== null));
+      const shown = series.filter((each) => each.middle.some((value) => value !== null));
       const width = Math.max(260, plot.clientWidth || 600);
       const height = Math.round(Math.min(300, Math.max(200, width * 0.52)));
       plot.setAttribute("aria-label", `${title} against ${AXES[axis]}, ${shown.length} curves. Arrow keys read the values.`);
       const frame = { left: 52, right: width - 14, top: 8, bottom: height - 40 };
       const forward = (value) => FORWARD[scale.name](value, scale.threshold);
-      const values = shown.flatMap((each) => [each.mean, each.least || [], each.most || []].flat()).filter((value) => value !== null && (scale.name !== "log" || value > 0));
-      const all = shown.flatMap((each) => each.x.filter((value, index) => each.mean[index] !== null));
+      const values = shown.flatMap((each) => [each.middle, each.least || [], each.most || []].flat()).filter((value) => value !== null && (scale.name !== "log" || value > 0));
+      const all = shown.flatMap((each) => each.x.filter((value, index) => each.middle[index] !== null));
       let [low, high] = share ? [0, 1] : [Math.min(...values), Math.max(...values)];
       if (!values.length) { plot.replaceChildren(element("p", { class: "quiet" }, "Nothing to show.")); drawn = null; return; }
       if (low === high) [low, high] = scale.name === "log" ? [low / 2, high * 2] : [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
@@ -147,9 +147,9 @@
     }
 
     function curve(series, number, count, X, Y, first, last) {
-      const { look, x, mean, least, most } = series;
+      const { look, x, middle, least, most } = series;
       const parts = [];
-      const points = x.map((value, index) => [X(value), mean[index] === null ? NaN : Y(mean[index]), index]);
+      const points = x.map((value, index) => [X(value), middle[index] === null ? NaN : Y(middle[index]), index]);
       if (least) {
         const inside = points.filter(([, y, index]) => Number.isFinite(y) && least[index] !== null && most[index] !== null && Number.isFinite(Y(least[index])));
         const edge = (values) => inside.map(([px, , index]) => `${px.toFixed(1)} ${Y(values[index]).toFixed(1)}`);
@@ -165,7 +165,7 @@
     }
 
     function stops() {
-      const every = drawn.shown.flatMap((each) => each.x.filter((_, index) => each.mean[index] !== null));
+      const every = drawn.shown.flatMap((each) => each.x.filter((_, index) => each.middle[index] !== null));
       return [...new Set(every)].sort((one, other) => one - other);
     }
     function point(index, speak) {
@@ -175,9 +175,9 @@
       const value = all[at];
       const rows = drawn.shown.map((each) => {
         let nearest = -1;
-        each.x.forEach((x, number) => { if (x <= value && each.mean[number] !== null) nearest = number; });
+        each.x.forEach((x, number) => { if (x <= value && each.middle[number] !== null) nearest = number; });
         const spread = each.least && nearest >= 0 ? ` (${number(each.least[nearest], 3)} to ${number(each.most[nearest], 3)})` : "";
-        return { each, text: nearest < 0 ? "none" : number(each.mean[nearest]), spread };
+        return { each, text: nearest < 0 ? "none" : number(each.middle[nearest]), spread };
       });
       const heading = drawn.axis === "round" ? `round ${number(value, 7)}` : `${AXES[drawn.axis]}: ${place(drawn.axis, value)}`;
       tip.replaceChildren(element("div", {}, heading), ...rows.map(({ each, text }) => element("div", {}, sample(each.look, 30, 10), element("i", {}, each.name), element("b", {}, text))));
@@ -350,12 +350,12 @@
     const redrawn = [
       chart(document.getElementById("ratios"), "Precision and recall", () => ({
         axis: "round", scale: { name: "linear" }, share: true,
-        series: Object.entries(ratios).map(([key, [name, look]]) => ({ name, look, x: run.ends, mean: run[key] })),
+        series: Object.entries(ratios).map(([key, [name, look]]) => ({ name, look, x: run.ends, middle: run[key] })),
       })),
       chart(document.getElementById("norms"), "Norms", () => ({
         axis: "round", scale: run.norm_scale,
         series: Object.entries(run.norms).map(([name, found]) => ({
-          name: `${name}, median`, look: name === "honest" ? 2 : 3, x: run.ends, mean: found.map((each) => each[1]), least: found.map((each) => each[0]), most: found.map((each) => each[2]),
+          name: `${name}, median`, look: name === "honest" ? 2 : 3, x: run.ends, middle: found.map((each) => each[1]), least: found.map((each) => each[0]), most: found.map((each) => each[2]),
         })),
       })),
     ];
