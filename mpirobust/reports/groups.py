@@ -126,6 +126,17 @@ def aligned(
     return every, values
 
 
+def measured(
+    runs: Sequence[RunRow], rounds: Sequence[NDArray[np.int64]], columns: Sequence[NDArray[np.float64]]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the same as `aligned`, with +inf in a run that diverged: where it is not finite, and from its end on."""
+    every, values = aligned(runs, rounds, columns)
+    for row, own, run in zip(values, rounds, runs, strict=True):
+        if run.status == Status.DIVERGED:
+            row[~np.isfinite(row) | (every >= own.max(initial=0))] = np.inf
+    return every, values
+
+
 def equal(curves: Mapping[str, NDArray[np.float64]]) -> list[list[str]]:
     """Return the labels of the curves with the same values, to the last bit: a list for each set of equal ones."""
     found: dict[bytes, list[str]] = {}

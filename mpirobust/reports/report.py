@@ -77,7 +77,8 @@ def _write(runs: Sequence[RunRow], groups: Sequence[Group], path: Path, request:
     if kind == _TABLE:
         write_csv(path, group_table.table(groups) if request.by else run_table.table(runs))
     else:
-        overlay.draw(groups, [path], request.metric, request.against, request.title, request.scale or "")
+        bands = overlay.bands_of(groups, request.metric, request.against)
+        overlay.draw(bands, [path], request.metric, request.against, request.title, request.scale or "")
     return [path]
 
 

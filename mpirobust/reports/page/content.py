@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from mpirobust.observers.base import Status
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import open_trace
-from mpirobust.reports.groups import Group, aligned, equal
+from mpirobust.reports.bands import Band
+from mpirobust.reports.groups import Group, aligned, equal, measured
 from mpirobust.reports.metrics import AXES, SHARES
 from mpirobust.reports.naming import folder_names
 from mpirobust.reports.page import workers
@@ -75,6 +76,11 @@ class Curve:
         with np.errstate(over="ignore", invalid="ignore"):
             return {metric: values.mean(axis=0) for metric, values in self.values.items()}
 
+    def band(self, metric: str, against: str) -> Band:
+        """Return the band of a metric, for a figure."""
+        diverged = sum(each.row.status == Status.DIVERGED for each in self.shown)
+        return self.axes[against], self.values[metric], diverged
+
 
 def read(groups: Sequence[Group]) -> list[Curve]:
     """Return the curves of the groups, from their traces; raise `SetupFault` if one cannot be read."""
@@ -110,8 +116,9 @@ def _curve(label: str, shown: Sequence[Shown]) -> Curve:
         name: aligned(rows, rounds, [each.audits.axes[name].astype(np.float64) for each in shown])[1].mean(axis=0)
         for name in AXES
     }
-    values = {name: aligned(rows, rounds, [each.audits.columns[name] for each in shown])[1] for name in METRICS}
-    return Curve(label, shown, axes, {name: each for name, each in values.items() if np.isfinite(each).any()})
+    columns = {name: [each.audits.columns[name] for each in shown] for name in METRICS}
+    known = {name: each for name, each in columns.items() if not any(np.isnan(column).all() for column in each)}
+    return Curve(label, shown, axes, {name: measured(rows, rounds, each)[1] for name, each in known.items()})
 
 
 def as_json(curves: Sequence[Curve]) -> dict[str, Any]:

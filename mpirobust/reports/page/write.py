@@ -31,7 +31,8 @@ def write(
     prints = {metric: [out.with_name(f"{out.stem}-{metric}.{kind}") for kind in kinds] for metric in metrics_of(curves)}
     prints = prints if _can_draw([path for paths in prints.values() for path in paths]) else {}
     for metric, paths in prints.items():
-        overlay.draw(groups, paths, metric, against, title, quiet=True)
+        bands = {curve.label: curve.band(metric, against) for curve in curves if metric in curve.values}
+        overlay.draw(bands, paths, metric, against, title)
     written = [path for paths in prints.values() for path in paths]
     said = page(curves, title, against, [path.name for path in written], left_out)
 
