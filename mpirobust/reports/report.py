@@ -50,7 +50,7 @@ def compare(runs: Sequence[RunRow], out: Sequence[Path], request: Request) -> It
     known = [run for run in runs if run.plan]
     groups = grouped(known, request.by, request.labels) if known else []
     yield run_table.as_text(runs) if not request.by else f"{group_table.as_text(groups)}\n{run_table.ending(runs)}"
-    if not groups and any(path.suffix != _TABLE for path in out):
+    if not groups and any(path.suffix.lower() != _TABLE for path in out):
         raise SetupFault(f"no run at {runs[0].folder}")
     for path in out:
         for written in _write(runs, groups, path, request):
