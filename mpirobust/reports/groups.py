@@ -75,6 +75,9 @@ def _expect_keys(by: Sequence[str], runs: Sequence[RunRow]) -> None:
 
 def _labels(groups: Sequence[Sequence[RunRow]], keys: Sequence[str], by: Sequence[str]) -> list[str]:
     """Return names: the values of `keys`, the folder if others have the same, and how many runs there are."""
+    noun = by[0] if list(by) == ["seed"] else "run"
+    if by and len(groups) == 1:
+        return [_count(len(groups[0]), noun)]
     folders = folder_names([runs[0].folder for runs in groups])
     plans = [runs[0].plan for runs in groups]
     said = [pairs(plan, short_keys(keys)) or name for plan, name in zip(plans, folders, strict=True)]
@@ -83,7 +86,6 @@ def _labels(groups: Sequence[Sequence[RunRow]], keys: Sequence[str], by: Sequenc
         said = [pairs(plan, short) or name for plan, name in zip(plans, folders, strict=True)]
     several = Counter(said)
     said = [f"{text} ({name})" if several[text] > 1 else text for text, name in zip(said, folders, strict=True)]
-    noun = by[0] if list(by) == ["seed"] else "run"
     return [f"{text} ({_count(len(runs), noun)})" if by else text for text, runs in zip(said, groups, strict=True)]
 
 

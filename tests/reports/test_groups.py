@@ -36,7 +36,7 @@ _TWO = {"seed": 2}
             [],
             ["data.rows=1", "data.rows=2, x.rows=3"],
         ),
-        ([row("a"), row("b", _TWO)], ["seed"], ["a (2 seeds)"]),
+        ([row("a"), row("b", _TWO)], ["seed"], ["2 seeds"]),
         (
             [row("a", _TRIM), row("b", _MEAN | _TWO)],
             ["seed"],
@@ -65,7 +65,7 @@ def test_runs_that_differ_in_the_keys_of_by_alone_are_averaged() -> None:
         ["b-1", "b-2", "b-3"],
     ]
     (one,) = grouped(runs, ["seed", "aggregator.kind"])
-    assert (len(one.runs), one.label) == (6, "a-1 (6 runs)")
+    assert (len(one.runs), one.label) == (6, "6 runs")
 
 
 @pytest.mark.parametrize(
