@@ -161,14 +161,14 @@ def _table(caption: str, head: Iterable[str], rows: Iterable[tuple[str, Iterable
     )
 
 
-def _number(value: float | None, name: str = "") -> str:
-    """Return a number for the reader, and in full for programs; `none` and a dash if there is none."""
+def _number(value: float | None, name: str = "", digits: int = 4) -> str:
+    """Return a number for the reader, and in full for programs; a dash if there is none."""
     if value is None:
         return "–"
     if name.startswith("bytes") and isfinite(value):
         shown = si(value, "B")
     else:
-        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        shown = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
     return f'<data value="{value}">{shown}</data>'
 
 
