@@ -209,9 +209,8 @@ def _cell(values: Sequence[float | None], name: str) -> str:
         mean = float(np.mean(known)) if len(known) > 1 else known[0]
     if len(known) == 1 or min(known) == max(known):
         return _number(mean, name)
-    return (
-        f'{_number(mean, name)}<span class="spread">{_number(min(known), name)} to {_number(max(known), name)}</span>'
-    )
+    least, most = (_number(each, name, 3) for each in (min(known), max(known)))
+    return f'{_number(mean, name)}<span class="spread">{least} to {most}</span>'
 
 
 def _status(curve: Curve) -> str:
