@@ -23,6 +23,7 @@ _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported 
     "list": "plans.list_kinds",
     "data": "data.data",
     "inspect": "results.inspect",
+    "watch": "results.watch",
     "report": "results.report",
     "export": "results.export",
     "scaling": "results.scaling",

@@ -9,9 +9,10 @@ import errno
 import inspect
 import os
 import re
+import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from io import TextIOBase
@@ -72,6 +73,30 @@ def warn(text: str) -> None:
 def watched() -> bool:
     """Return whether standard error is a terminal, and not inside `quietly`."""
     return not _quiet.get() and _Bearing(sys.stderr).isatty()
+
+
+class Screen:
+    """Standard output for a view that changes: drawn again in place on a terminal, a line after another elsewhere.
+
+    Attributes:
+        redraws: whether it is a terminal.
+    """
+
+    def __init__(self) -> None:
+        self.redraws = _Bearing(sys.stdout).isatty()
+        self._drawn = 0
+
+    def draw(self, lines: Sequence[str], line: str) -> None:
+        """Show `lines` in the place of those before, or `line` where that cannot be."""
+        if not self.redraws:
+            show(line)
+            return
+        room = shutil.get_terminal_size().columns - 1  # a line that is wrapped would be two
+        up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        stream = _Bearing(sys.stdout, told=True)
+        stream.write(f"{up}\r\x1b[J" + "".join(f"{plain(each)[:room]}\n" for each in lines))
+        stream.flush()
+        self._drawn = len(lines)
 
 
 def plain(text: str) -> str:

@@ -141,7 +141,7 @@ _PHASES = {"audit", "checkpoint"}  # of a round, and so columns of the trace, as
 def test_no_kind_is_known_by_name(room: str) -> None:
     """Law 6: what these rooms have to know of a kind, the kind says."""
     packages = tuple(f"{each.package}." for each in [*catalog.ROOMS.values(), *catalog.NESTED.values()])
-    for file in (_PACKAGE / room).glob("*.py"):
+    for file in (_PACKAGE / room).rglob("*.py"):
         texts = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
         assert not texts & (_NAMES_OF_KINDS - _PHASES), file
         for module in _imports(file):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
 from mpirobust.commands.options import PATH
 from mpirobust.errors import Exit, SetupFault
-from mpirobust.terminal import note, show
+from mpirobust.reports.curves import KINDS
+from mpirobust.reports.metrics import AXES
+from mpirobust.terminal import Screen, note, say, show
 from mpirobust.types import Audited
 
 
@@ -34,6 +36,28 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
 
 @click.command()
 @click.argument("path", type=PATH)
+def watch(path: Path) -> int:
+    """Follow the run at PATH in the terminal until it ends.
+
+    PATH is a run.h5 or its folder. The view is drawn again in place; where standard output is no terminal, a line is
+    printed every few seconds. Ctrl-C ends the view, and the run goes on.
+
+    \b
+    Example:
+      mpirobust watch runs/quickstart
+    """
+    from mpirobust.reports.watch import watch
+
+    try:
+        watch(path, Screen())
+    except KeyboardInterrupt:
+        say("mpirobust: no longer watching; the run goes on")
+        return Exit.ABANDONED
+    return Exit.OK
+
+
+@click.command()
+@click.argument("path", type=PATH)
 @click.option("--to", type=click.Choice(["npz", "pt"]), default="npz", show_default=True)
 @click.option("--out", type=PATH, help="The file (default: model.npz or model.pt in the folder of the run).")
 @click.option("--overwrite", is_flag=True, help="Replace the file.")
@@ -47,25 +71,50 @@ def export(path: Path, to: str, out: Path | None, overwrite: bool) -> int:
 
 @click.command()
 @click.argument("paths", type=PATH, nargs=-1, required=True)
-@click.option("--out", type=PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
-@click.option("--metric", type=click.Choice(get_args(Audited)), default="loss")
-@click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
-def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
-    """A line or, with a figure as --out, a curve for each of the runs at PATHS; what is not done is named.
+@click.option("--out", type=PATH, multiple=True, help="A page (.html), a table (.csv) or a figure; repeatable.")
+@click.option(
+    "--by",
+    metavar="KEY",
+    multiple=True,
+    help="Average the runs that differ in this key only, such as seed; repeatable.",
+)
+@click.option(
+    "--metric", type=click.Choice(get_args(Audited)), default="loss", show_default=True, help="What a figure shows."
+)
+@click.option(
+    "--against", type=click.Choice(AXES), default="round", show_default=True, help="Its other axis, and that of a page."
+)
+@click.option(
+    "--scale", type=click.Choice(["log", "linear", "symlog"]), help="Scale of the metric (default: one that suits it)."
+)
+@click.option(
+    "--label", "labels", metavar="TEXT", multiple=True, help="Names of the curves, in their order; repeatable."
+)
+@click.option("--title", default="", metavar="TEXT", help="Title of the page or the figure.")
+@click.option(
+    *("--print", "kinds"),
+    type=click.Choice([*KINDS, "none"]),
+    multiple=True,
+    default=["pdf"],
+    show_default=True,
+    help="Kinds of the figures beside a page; repeatable.",
+)
+def report(paths: tuple[Path, ...], out: tuple[Path, ...], **shown: Any) -> int:
+    """Compare runs: a table, curves, or a page of all results.
 
-    A folder that holds no run stands for those in it: the tasks of a job array, say.
+    Each of the runs at PATHS is a line of the table and, with a page or a figure as --out, a curve; what is not done is
+    named. A folder that holds no run stands for those in it: the tasks of a job array, say.
+
+    \b
+    Example:
+      mpirobust report runs/sweep --by seed --out page.html
     """
-    from mpirobust.files import write_csv
-    from mpirobust.reports import curves, run_table
+    from mpirobust.reports import report, run_table
 
-    folders = run_table.folders(paths)
-    if out is not None and out.suffix != ".csv":
-        curves.draw(run_table.with_trace(folders), out, metric, against)
-        return Exit.OK
-    runs = run_table.rows(folders)
-    show(run_table.as_text(runs))
-    if out is not None:
-        write_csv(out, run_table.table(runs))
+    runs = run_table.rows(run_table.folders(paths))
+    request = report.Request(**shown)
+    for line in report.compare(runs, out, request):
+        show(line)
     return Exit.OK
 
 

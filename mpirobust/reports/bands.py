@@ -31,7 +31,12 @@ class Guide:
 
 @dataclass(frozen=True)
 class Frame:
-    """Title and axes of a figure: what is drawn (`metric` against `against`), and both scales (`log`, `linear`)."""
+    """Title and axes of a figure: what is drawn (`metric` against `against`), and both scales.
+
+    Attributes:
+        scale: of the metric, `log`, `linear`, or `symlog`, which is linear up to `threshold` on both sides.
+        across: of the other axis, `log` or `linear`.
+    """
 
     title: str
     metric: str
@@ -39,6 +44,7 @@ class Frame:
     scale: str
     across: str = "linear"
     guides: Sequence[Guide] = ()
+    threshold: float = 1.0
 
 
 def draw_bands(panels: Mapping[str, Mapping[str, Band]], out: Sequence[Path], frame: Frame) -> None:
@@ -56,7 +62,7 @@ def draw_bands(panels: Mapping[str, Mapping[str, Band]], out: Sequence[Path], fr
     with figure(out, frame.metric, frame.against, frame.title, list(panels)) as drawn:
         for axes, bands in zip(drawn, panels.values(), strict=True):
             axes.set_xscale(frame.across)
-            axes.set_yscale(frame.scale)
+            axes.set_yscale(frame.scale, **({"linthresh": frame.threshold} if frame.scale == "symlog" else {}))
             shown = {label: _shown(band, frame.across == "log") for label, band in bands.items()}
             for number, (label, (at, values)) in enumerate(shown.items()):
                 look = style.line(number, len(shown), at, frame.across == "log")
@@ -67,7 +73,8 @@ def draw_bands(panels: Mapping[str, Mapping[str, Band]], out: Sequence[Path], fr
             for number, guide in enumerate(frame.guides):
                 _draw_guide(axes, guide, number, *shown[guide.through])
             if frame.scale == "log":
-                start = max(float(values[:, 0].max()) for _, values, _ in bands.values())
+                starts = [float(values[:, 0].max()) for _, values, _ in bands.values()]
+                start = max((each for each in starts if np.isfinite(each)), default=np.inf)
                 axes.set_ylim(top=min(axes.get_ylim()[1], _ABOVE * start))
 
 

@@ -1,4 +1,4 @@
-"""Curves from traces."""
+"""Figures for print: their panels, labels and files."""
 
 from __future__ import annotations
 
@@ -10,52 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mpirobust.errors import SetupFault, StorageFault
-from mpirobust.files import expect_writable, printable, write_whole
-from mpirobust.records.layout import TRACE
-from mpirobust.records.tables import open_trace
+from mpirobust.files import expect_writable, write_whole
 from mpirobust.reports import style
-from mpirobust.reports.metrics import DERIVED, LABELS, SHARES
-from mpirobust.terminal import plain
+from mpirobust.reports.metrics import LABELS
 
+KINDS = ("png", "pdf", "svg")
 _HIGH, _LOW, _ROW = 2.2, 1.7, 0.16  # inches of a panel, of one of more than two, and of a line of text
 _LETTERS, _SHORT = 58, 16  # of a line across the column, and of a label that takes half of it at most
-
-
-def draw(paths: Sequence[Path], out: Path, metric: str, against: str) -> None:
-    """Draw one curve per run, labelled by the name of its folder; raise `SetupFault`."""
-    with figure([out], metric, against) as (axes,):
-        axes.set_yscale("linear" if metric in SHARES else "log")
-        for number, path in enumerate(paths):
-            folder = path if path.is_dir() else path.parent
-            at, values = curve(folder, metric, against)
-            axes.plot(at, values, label=_as_label(folder.name), **style.line(number, len(paths), at, log=False))
-
-
-def _as_label(name: str) -> str:
-    """Return the name as Matplotlib shows it: `$` begins no formula, and a label with `_` in front is not hidden."""
-    name = plain(printable(name)).replace("$", r"\$")
-    return f" {name}" if name.startswith("_") else name
-
-
-def curve(folder: Path, metric: str, against: str) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the axis and the metric of the audits of the run in `folder`; raise `SetupFault` if there are none."""
-    path = folder / TRACE
-    with open_trace(path) as file:
-        at = file["audits/round"][:]
-        name, derive = DERIVED.get(metric, (metric, np.asarray))
-        name = f"audits/{name}"
-        values = derive(file[name][:]) if name in file else np.full(at.shape, np.nan)
-        if against == "bytes":
-            at = np.concatenate(([0], np.cumsum(file["rounds/bytes_up"][:] + file["rounds/bytes_down"][:])))[at]
-        elif against == "seconds":
-            at = np.concatenate(([0], file["rounds/elapsed"][:]))[at]
-    if np.isnan(values).all():
-        raise SetupFault(f"{path} has no {metric}")
-    return at, values
 
 
 @contextmanager
@@ -74,7 +36,7 @@ def figure(
             axes.set_title(name)
             axes.set_ylabel(LABELS[metric])
             axes.grid(visible=True)
-            if against == "bytes":
+            if against.startswith("bytes"):
                 from matplotlib import ticker
 
                 axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
@@ -102,12 +64,13 @@ def expect_drawable(out: Sequence[Path]) -> None:
         return
     os.environ.pop("MPLBACKEND", None)  # names a window, perhaps of a notebook that is not installed; none is opened
     try:
-        from matplotlib.figure import Figure
+        from importlib import import_module
+
+        import_module("matplotlib.figure")
     except ImportError as error:
         raise SetupFault(f"figures need matplotlib ({error}): pip install '.[plot]' in the checkout") from error
-    kinds = Figure().canvas.get_supported_filetypes()
     for path in out:
-        if _kind_of(path) not in kinds:
+        if _kind_of(path) not in KINDS:
             raise SetupFault(f"{path}: unknown kind of picture; choose .png, .pdf or .svg")
     for folder in {path.parent for path in out}:
         expect_writable(folder)

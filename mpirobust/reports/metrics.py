@@ -31,6 +31,7 @@ LABELS = {
     "test_loss": "test loss",
     "balanced_accuracy": "balanced test accuracy",
     "auc": "area under the ROC curve",
+    "lambda_min": "smallest eigenvalue of the Hessian",
     "test_error": "test error",
     "least_gradient_norm": "least gradient norm",
     "least_gradient_square": "least squared gradient norm",
@@ -39,9 +40,13 @@ LABELS = {
     "eps_gradient": "$\\epsilon_g$ of the workers",
     "round": "round",
     "bytes": "bytes sent, up and down",
+    "bytes_up": "bytes sent up",
+    "bytes_down": "bytes sent down",
     "seconds": "seconds",
     "rows": "rows of a sample",
 }
+
+AXES = ("round", "bytes", "bytes_up", "bytes_down", "seconds")  # what a metric is drawn against
 
 Derive: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 

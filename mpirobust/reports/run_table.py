@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,27 @@ from mpirobust.errors import SetupFault
 from mpirobust.records.layout import TRACE
 from mpirobust.records.plan_record import flat
 from mpirobust.records.run_folder import holds_run
+from mpirobust.reports.naming import differing, folder_names, short_keys
 from mpirobust.reports.summary import DONE, summary
 
 NO_RUN, DAMAGED = "no run", "damaged"  # in place of the status, for a run without one
 
 _LOG = "slurm.log"  # the log of the job that wrote the folder, or a link to it, where the scripts of jobs/ put it
-_FIGURES = (
+_WIDE = 150  # characters of a line where there is no terminal
+FIGURES = (
     *("loss", "gradient_norm", "distance", "test_accuracy"),
     *("test_loss", "balanced_accuracy", "auc", "byzantine_kept_mean"),
     *("bytes_up", "bytes_down", "bytes", "seconds"),
 )
+FIRST_TO_GO = ("auc", "balanced_accuracy", "test_loss")  # if there is no room for all
+NEXT_TO_GO = ("distance", "bytes_up", "bytes_down", "seconds")  # after the keys that are neither kinds nor seeds
+SHORT_NAMES = {
+    "gradient_norm": "|grad|",
+    "test_accuracy": "accuracy",
+    "byzantine_kept_mean": "Byz. kept",
+    "bytes_up": "up",
+    "bytes_down": "down",
+}
 
 
 @dataclass(frozen=True)
@@ -69,41 +81,58 @@ def folders(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def with_trace(runs: Sequence[Path]) -> list[Path]:
-    """Return those of the folders that have a trace; raise `SetupFault` if none has."""
-    found = [folder for folder in runs if (folder / TRACE).exists()]
-    if not found:
-        raise SetupFault(f"no run at {runs[0]}")
-    return found
-
-
 def rows(runs: Sequence[Path]) -> list[RunRow]:
     """Return a row for each of the folders `runs`, from its trace."""
     return [_line(folder) for folder in runs]
 
 
 def table(found: Sequence[RunRow]) -> list[list[str]]:
-    """Return a head and a line per run: status, rounds, the keys in which the plans differ, figures of the summary."""
-    plans = [line.plan for line in found if line.plan]
-    keys = sorted({key for plan in plans for key in plan if any(plan[key] != other.get(key) for other in plans)})
-    rows = [["run", "status", "rounds", *keys, *_FIGURES]]
-    for line in found:
-        cells = [*(line.plan.get(key) for key in keys), *(line.figures.get(name) for name in _FIGURES)]
-        rows.append(
-            [line.folder.name, line.status, str(line.rounds), *("" if cell is None else str(cell) for cell in cells)]
-        )
+    """Return a head and a line per run: the keys in which the plans differ, status, rounds, figures of the summary."""
+    keys = differing([line.plan for line in found if line.plan])
+    names = folder_names([line.folder for line in found])
+    rows = [["run", *keys, "status", "rounds", *FIGURES]]
+    for line, name in zip(found, names, strict=True):
+        plan, figures = ([each.get(key) for key in of] for each, of in ((line.plan, keys), (line.figures, FIGURES)))
+        rows.append([name, *map(_cell, plan), line.status, str(line.rounds), *map(_cell, figures)])
     return rows
 
 
 def as_text(found: Sequence[RunRow]) -> str:
-    """Return the table as text, then the unfinished runs. A figure that no run has is left out."""
+    """Return the table as text, as wide as the terminal at most, then the unfinished runs.
+
+    A figure that no run has is left out; so is what has no room, and how much that is, is said.
+    """
     rows = table(found)
-    shown = [index for index in range(len(rows[0])) if any(row[index] for row in rows[1:])]
-    text = aligned([[_short(row[index]) for index in shown] for row in rows])
+    keys = rows[0][1 : rows[0].index("status")]
+    short = {**short_keys(keys), **SHORT_NAMES}
+    columns = {
+        row[0]: [short.get(row[0], row[0]), *(short_cell(row[0], cell) for cell in row[1:])]
+        for row in map(list, zip(*rows, strict=True))
+        if any(row[1:]) and row[0] != "bytes"
+    }
+    main = [key for key in keys if key.endswith(".kind") or "." not in key]
+    others = [key for key in keys if key not in main]
+    order = [*FIRST_TO_GO, *reversed(others), *NEXT_TO_GO, *reversed(main)]
+    return "\n".join([fitted(columns, order), ending(found)])
+
+
+def ending(found: Sequence[RunRow]) -> str:
+    """Return how many of the runs are done, and which are not, as text."""
     late = [what for line in found if (what := line.unfinished())]
-    return "\n".join(
-        [text, f"{len(found) - len(late)} of {len(found)} done", *(f"  not done: {what}" for what in late)]
-    )
+    return "\n".join([f"{len(found) - len(late)} of {len(found)} done", *(f"  not done: {what}" for what in late)])
+
+
+def fitted(columns: Mapping[str, Sequence[str]], order: Iterable[str]) -> str:
+    """Return the columns as text that fits the terminal: those first in `order` are left out until the rest does."""
+    left = dict(columns)
+    room = shutil.get_terminal_size((_WIDE, 0)).columns
+    for name in order:
+        if sum(max(map(len, column)) + 2 for column in left.values()) - 2 <= room:
+            break
+        left.pop(name, None)
+    text = aligned(list(zip(*left.values(), strict=True)))
+    missing = len(columns) - len(left)
+    return f"{text}\nno room for {missing} more columns; --out FILE.csv has all" if missing else text
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -132,8 +161,24 @@ def _in_order(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def _short(cell: str) -> str:
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def short_cell(name: str, cell: str) -> str:
+    """Return the text of a cell of the column `name` with four digits at most, if it is a fraction."""
+    if name.startswith("bytes"):
+        return si(float(cell), "B") if cell else ""
     try:
-        return cell if cell.lstrip("-").isdigit() else f"{float(cell):.6g}"
+        return cell if cell.lstrip("-").isdigit() else f"{float(cell):.4g}"
     except ValueError:
         return cell
+
+
+def si(value: float, unit: str) -> str:
+    """Return a size with three digits and a decimal prefix: `2.58 MB`."""
+    for prefix in ("", "k", "M", "G", "T"):
+        if abs(value) < 999.5 or prefix == "T":
+            break
+        value /= 1000
+    return f"{value:.3g} {prefix}{unit}"

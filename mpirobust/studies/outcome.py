@@ -15,7 +15,7 @@ from mpirobust.errors import SetupFault
 from mpirobust.observers.base import Status
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import open_trace
-from mpirobust.reports.curves import curve
+from mpirobust.reports.series import curve
 from mpirobust.reports.summary import DONE, summary
 
 

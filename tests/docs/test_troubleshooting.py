@@ -89,7 +89,11 @@ _PRODUCED = {
     "figures need matplotlib": "report run --out picture.png",
     "not held": "inspect killed",
     "damaged, or": "inspect broken",
-    "kind of picture": "report run --out picture.txt",
+    "kind of picture": "scaling run --out picture.txt",
+    "kind of file": "report run --out picture.txt",
+    "no plan has the key": "report run --by sead",
+    "--label: N": "report run --label one --label two",
+    "none of these runs": "report run --out picture.png --metric auc",
     "it is not a regular file": "report run --out folder.csv",
 }
 _CACHES = {"cannot write DIR/stores": "/proc/none", "all users may write": "open"}

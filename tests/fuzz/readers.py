@@ -31,7 +31,7 @@ from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, model, run_folder
 from mpirobust.records.layout import TRACE, checkpoint_path
 from mpirobust.records.trace import Trace
-from mpirobust.reports.curves import curve
+from mpirobust.reports.series import curve
 from mpirobust.reports.summary import as_json, as_text, summary
 from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from tests.support.launching import CONFIGS

@@ -11,8 +11,8 @@ import pytest
 
 from mpirobust.errors import SetupFault
 from mpirobust.records.trace import Trace
-from mpirobust.reports.curves import curve
 from mpirobust.reports.metrics import DERIVED, LABELS, Metric
+from mpirobust.reports.series import curve
 from mpirobust.reports.summary import as_text, summary
 from mpirobust.types import Audited
 from tests.support.sealing import resealed

@@ -13,7 +13,8 @@ from mpirobust.errors import SetupFault
 from mpirobust.files import write_csv
 from mpirobust.records.layout import TRACE
 from mpirobust.records.trace import Trace
-from mpirobust.reports.run_table import as_text, folders, rows, table, with_trace
+from mpirobust.reports.run_table import as_text, folders, rows, table
+from tests.support.small_traces import write_trace
 
 
 def run(folder: Path, seed: int, status: str = "finished", rounds: int = 5, loss: float = 2.0) -> Path:
@@ -36,9 +37,6 @@ def test_a_folder_without_a_run_stands_for_those_in_it_in_the_order_of_numbers(t
     own = run(tmp_path / "own", 4)
     found = folders([tmp_path / "a", own, own / TRACE])
     assert [folder.name for folder in found] == ["seed-1", "seed-2", "seed-3", "seed-10", "own", "own"]
-    assert [folder.name for folder in with_trace(found[:4])] == ["seed-1", "seed-2", "seed-10"]
-    with pytest.raises(SetupFault, match="no run"):
-        with_trace([tmp_path / "a" / "seed-3"])
     with pytest.raises(SetupFault, match="no run at"):
         folders([tmp_path / "elsewhere"])
 
@@ -64,15 +62,43 @@ def test_what_is_not_done_stands_out(tmp_path: Path) -> None:
 def test_keys_that_differ_are_columns_and_empty_columns_are_not_shown(tmp_path: Path) -> None:
     found = rows([run(tmp_path / "a", 1, loss=1.23456789), run(tmp_path / "b", 22)])
     lines = table(found)
-    assert lines[0][:5] == ["run", "status", "rounds", "seed", "loss"]
+    assert lines[0][:5] == ["run", "seed", "status", "rounds", "loss"]
     assert [row[:5] for row in lines[1:]] == [
-        ["a", "finished", "5", "1", "1.23456789"],
-        ["b", "finished", "5", "22", "2.0"],
+        ["a", "1", "finished", "5", "1.23456789"],
+        ["b", "22", "finished", "5", "2.0"],
     ]
     text = as_text(found)
-    assert "1.23457" in text
+    assert " 1.235 " in text
     assert "byzantine_kept_mean" in lines[0]
     assert "byzantine_kept_mean" not in text
     write_csv(tmp_path / "out.csv", lines)
     with (tmp_path / "out.csv").open(newline="") as file:
         assert list(csv.reader(file)) == lines
+
+
+def test_the_text_is_as_wide_as_the_terminal_and_says_what_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kinds and the seed stay longest; the CSV has everything."""
+    paths = [
+        write_trace(
+            tmp_path / f"{step}",
+            seed=seed,
+            algorithm={"rounds": 2, "kind": f"method-{seed}", **{f"a_rather_long_key_{n}": step for n in range(30)}},
+        )
+        for seed, step in ((1, 0.5), (2, 0.25))
+    ]
+    found = rows(paths)
+    for width in (80, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        text = as_text(found).splitlines()
+        assert max(map(len, text)) <= width
+        assert text[0].split()[:2] == ["run", "algorithm"]
+        assert "seed" in text[0]
+        assert "no room for" in text[3]
+    assert "algorithm.a_rather_long_key_29" in table(found)[0]
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    found = rows([write_trace(tmp_path / "x" / "run"), write_trace(tmp_path / "y" / "run", seed=2)])
+    assert [row[0] for row in table(found)[1:]] == ["x/run", "y/run"]

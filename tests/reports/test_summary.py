@@ -16,8 +16,8 @@ import tomli_w
 from mpirobust.errors import SetupFault
 from mpirobust.records.run_folder import lock
 from mpirobust.records.trace import Trace
-from mpirobust.reports.curves import curve
 from mpirobust.reports.run_table import rows
+from mpirobust.reports.series import curve
 from mpirobust.reports.summary import as_json, as_text, summary
 from tests.support.alone import command_alone
 from tests.support.sealing import resealed
