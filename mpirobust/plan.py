@@ -48,6 +48,25 @@ class Plan:
     """An experiment; docs/PLANS.md describes the tables.
 
     Attributes:
+        seed: decides everything random: data, split, partition, Byzantine workers, batches, codes, attack.
+        workers: m, the number of workers; independent of the number of ranks.
+        feedback: what a worker does with what compression leaves out of its message.
+        weigh: whether each worker counts once, or by the rows that it was dealt.
+        on_failure: what becomes of the workers of a rank that fails, where MPI survives it.
+        center_rows: training rows that the center keeps for the rule, and no worker has.
+        start: a run, or an exported .npz, whose iterate is the starting point (default: that of the problem).
+        data: the rows, and how the workers share them.
+        problem: the loss of a worker on its rows.
+        algorithm: the method: what the center asks, and what it does with the step.
+        compressor: how a worker codes what it sends.
+        downlink: how the center codes the points that it sends (default: they are sent whole).
+        aggregator: the rule that makes one step of the messages of a round.
+        attack: what the Byzantine workers do (default: all workers are honest).
+        audit: when the honest objective is measured, and what else.
+        checkpoint: when a checkpoint is written.
+        stop: when the run has converged.
+        records: what the trace says about who ran it where.
+        observers: settings of the observers of a run, and further ones.
         file: that the plan was read from, absolute; None for a table. It is no key: files beside the plan, of data and
             of kinds, are looked up there, and otherwise in the working directory.
     """

@@ -21,7 +21,7 @@ class Progress(Observer):
     """Draws a bar on standard error if that is a terminal, else prints a line now and then.
 
     Attributes:
-        every_seconds: a line is printed after a round if so much time has passed since the last line.
+        every_seconds: least seconds from line to line where there is no terminal.
     """
 
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"kind", "every_seconds"})
