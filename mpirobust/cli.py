@@ -21,6 +21,7 @@ _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported 
     "resume": "running.resume",
     "check": "plans.check",
     "list": "plans.list_kinds",
+    "explain": "plans.explain",
     "data": "data.data",
     "inspect": "results.inspect",
     "report": "results.report",

@@ -67,8 +67,7 @@ class Plan:
         stop: when the run has converged.
         records: what the trace says about who ran it where.
         observers: settings of the observers of a run, and further ones.
-        file: that the plan was read from, absolute; None for a table. It is no key: files beside the plan, of data and
-            of kinds, are looked up there, and otherwise in the working directory.
+        file: that it was read from, absolute, or None; no key. Files are looked up beside it, or in the working folder.
     """
 
     file: ClassVar[Path | None] = None
@@ -106,11 +105,11 @@ class Plan:
         for name, room in catalog.inner_rooms(cls).items():
             if name in values:
                 values[name] = catalog.build(room, values[name], name, beside)
-        for name, section in _SECTIONS.items():
+        for name, section in SECTIONS.items():
             if name in values:
                 values[name] = catalog.validated(section, _expect_table(values[name], name), name)
         for name, observer in _observers(values.pop(_OBSERVERS, {}), beside).items():
-            if name not in _SECTIONS:
+            if name not in SECTIONS:
                 values.setdefault(_OBSERVERS, {})[name] = observer
             elif name in values:
                 raise PlanFault(f"{_OBSERVERS}.{name}", f"[{name}] is the same table; give one of the two")
@@ -191,8 +190,7 @@ class Plan:
 
     def rows_of_center(self, rows: int) -> Rows:
         """Return the training rows, of `rows`, that the center keeps, ascending; no worker has them."""
-        chosen = stream(self.seed, CENTER, 0, Purpose.CENTER_ROWS).permutation(rows)[: self.center_rows]
-        return np.sort(chosen)
+        return np.sort(stream(self.seed, CENTER, 0, Purpose.CENTER_ROWS).permutation(rows)[: self.center_rows])
 
     def _rows_of_workers(self, rows: int) -> Rows:
         return np.setdiff1d(np.arange(rows), self.rows_of_center(rows)) if self.center_rows else np.arange(rows)
@@ -251,7 +249,7 @@ class Plan:
 
 
 # Tables of one class. `[observers.audit]` and `[observers.checkpoint]` are other names of two of them.
-_SECTIONS: dict[str, type] = {"audit": Audits, "checkpoint": Checkpoints, "stop": StopRules, "records": Records}
+SECTIONS: dict[str, type] = {"audit": Audits, "checkpoint": Checkpoints, "stop": StopRules, "records": Records}
 
 
 def free_keys(plan: Plan | type[Plan] = Plan) -> frozenset[str]:
@@ -261,7 +259,7 @@ def free_keys(plan: Plan | type[Plan] = Plan) -> frozenset[str]:
     """
     keys = {*catalog.free_keys(plan)}
     observers = {} if isinstance(plan, type) else plan.observers
-    core = {name: catalog.load(catalog.ROOMS[_OBSERVERS], name, "") for name in _CORE + _LAST if name not in _SECTIONS}
+    core = {name: catalog.load(catalog.ROOMS[_OBSERVERS], name, "") for name in _CORE + _LAST if name not in SECTIONS}
     for name, observer in {**core, **observers}.items():
         keys.update(catalog.free_keys(observer, f"{_OBSERVERS}.{name}."))
     return frozenset(keys)
@@ -283,7 +281,7 @@ def _observers(tables: object, beside: Path | None) -> dict[str, Observer]:
         observer: Observer = catalog.build(room, {**table, "kind": kind}, where, beside)
         if (
             name not in _CORE + _LAST
-            or name in _SECTIONS
+            or name in SECTIONS
             or observer != catalog.build(room, {"kind": kind}, where, beside)
         ):
             built[name] = observer
@@ -373,7 +371,7 @@ def _drop_excluded_keys(
     where = ".".join(path[:-1])
     if where and "kind" in inner:
         cls = catalog.load(_room_at(table, path[:-1], beside), inner["kind"], where, beside)
-    elif (of_plan := _SECTIONS.get(where, None if where else Plan)) is not None:
+    elif (of_plan := SECTIONS.get(where, None if where else Plan)) is not None:
         cls = of_plan
     else:
         return

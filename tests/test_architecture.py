@@ -34,6 +34,7 @@ _LAYERS = [
     ["observers"],
     ["catalog"],
     ["plan", "reducer"],
+    ["guide"],
     ["running"],
     ["reports"],
     ["studies"],

@@ -64,7 +64,7 @@ class CubicNewton(Algorithm[Iteration]):
     `F_i(x + u) + (g - ∇F_i(x))ᵀu` on the whole shard, whose gradient at x is g.
 
     Attributes:
-        M: M, the weight of the cubic term: larger is a shorter step.
+        M: the weight of the cubic term: larger means shorter steps.
         gamma: γ of the model; only η/γ matters to the iterates.
         eta: η, the factor of the mean step.
         solver: what minimises the cubic model of a worker.

@@ -25,8 +25,23 @@ def check(plan: Path, overrides: tuple[str, ...]) -> int:
 @click.command("list")
 @click.argument("table", required=False)
 def list_kinds(table: str | None) -> int:
-    """Every kind with its fields, of all tables or of one TABLE."""
-    from mpirobust.reports.listing import listing
+    """List the kinds of all tables, or of one, with their keys."""
+    from mpirobust.guide.listing import listing
 
     show(listing(table))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("name", required=False)
+def explain(name: str | None) -> int:
+    """Explain a table, a kind or a key of plans.
+
+    \b
+    Example:
+      mpirobust explain algorithm.cubic-newton
+    """
+    from mpirobust.guide import pages
+
+    show(pages.explain(name))
     return Exit.OK
