@@ -22,6 +22,7 @@ _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported 
     "check": "plans.check",
     "list": "plans.list_kinds",
     "explain": "plans.explain",
+    "schema": "plans.schema",
     "data": "data.data",
     "inspect": "results.inspect",
     "report": "results.report",

@@ -45,3 +45,19 @@ def explain(name: str | None) -> int:
 
     show(pages.explain(name))
     return Exit.OK
+
+
+@click.command()
+def schema() -> int:
+    """Print the JSON schema of plans, for editors.
+
+    \b
+    Example:
+      mpirobust schema > plan.schema.json
+    """
+    import json
+
+    from mpirobust.guide.schema import schema
+
+    show(json.dumps(schema(), indent=1, ensure_ascii=False))
+    return Exit.OK

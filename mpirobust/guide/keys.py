@@ -28,7 +28,7 @@ class Key:
         default: what it is if the plan does not say, as a plan would write it; None if there is nothing to write.
         required: whether the plan has to say.
         meaning: one sentence without its end; '' if the class has none.
-        room: the room of what it holds, if that is a component.
+        table: the name of the table that it holds, as `rooms` and `sections` have it; '' for a value.
         free: whether it may change when a run is resumed.
     """
 
@@ -37,7 +37,7 @@ class Key:
     default: Any
     required: bool
     meaning: str
-    room: Room | None
+    table: str
     free: bool
 
 
@@ -54,7 +54,10 @@ def sections() -> dict[str, type]:
 
 def keys(cls: type) -> list[Key]:
     """Return the keys of a table that is a `cls`, in the order of their declaration."""
-    hints, said, inner = get_type_hints(cls, include_extras=True), meanings(cls), catalog.inner_rooms(cls)
+    hints, said = get_type_hints(cls, include_extras=True), meanings(cls)
+    tables = {
+        key: next(name for name in rooms() if rooms()[name] == room) for key, room in catalog.inner_rooms(cls).items()
+    }
     free = getattr(cls, "free_on_resume", ())
     return [
         Key(
@@ -63,7 +66,7 @@ def keys(cls: type) -> list[Key]:
             default=_as_written(_default(each)),
             required=_default(each) is MISSING,
             meaning=said.get(each.name, ""),
-            room=inner.get(each.name),
+            table=tables.get(each.name, each.name if is_component(hints[each.name]) else ""),
             free=each.name in free,
         )
         for each in fields(cls)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mpirobust import catalog
 from mpirobust.catalog import Room
-from mpirobust.components import is_component, wanted
+from mpirobust.components import wanted
 from mpirobust.errors import SetupFault
 from mpirobust.guide.keys import Key, as_toml, described, keys, rooms, sections
 from mpirobust.plan import Plan
@@ -126,10 +126,7 @@ def _entry(key: Key) -> str:
 
 def _facts(key: Key) -> str:
     """Return the values, the default and the freedom of a key in a line."""
-    if key.room is not None:
-        values = f"a table with a kind: explain {next(name for name, room in rooms().items() if room == key.room)}"
-    else:
-        values = wanted(key.hint) if not is_component(key.hint) else f"a table: explain {key.name}"
+    values = f"a table: explain {key.table}" if key.table else wanted(key.hint)
     default = "required" if key.required else "" if key.default is None else f"default: {as_toml(key.default)}"
     return "; ".join(filter(None, [values, default, "may change when a run is resumed" if key.free else ""]))
 

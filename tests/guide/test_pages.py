@@ -39,7 +39,7 @@ def test_the_page_of_a_kind_has_its_keys_with_values_and_default(table: str, kin
         entry = page.partition(f"\n  {key.name} ")[2]
         facts = entry.splitlines()[1]
         assert entry.lstrip().startswith(key.meaning)
-        assert key.room is not None or wanted(key.hint) in facts
+        assert key.table or wanted(key.hint) in facts
         assert ("required" in facts) == key.required
         assert key.default is None or f"default: {as_toml(key.default)}" in facts
 
