@@ -23,6 +23,7 @@ _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported 
     "list": "plans.list_kinds",
     "explain": "plans.explain",
     "schema": "plans.schema",
+    "new": "plans.new",
     "data": "data.data",
     "inspect": "results.inspect",
     "report": "results.report",

@@ -52,14 +52,15 @@ def sections() -> dict[str, type]:
     return {"": Plan, **SECTIONS}
 
 
-def keys(cls: type) -> list[Key]:
+@cache
+def keys(cls: type) -> tuple[Key, ...]:
     """Return the keys of a table that is a `cls`, in the order of their declaration."""
     hints, said = get_type_hints(cls, include_extras=True), meanings(cls)
     tables = {
         key: next(name for name in rooms() if rooms()[name] == room) for key, room in catalog.inner_rooms(cls).items()
     }
     free = getattr(cls, "free_on_resume", ())
-    return [
+    return tuple(
         Key(
             name=each.name,
             hint=hints[each.name],
@@ -70,7 +71,7 @@ def keys(cls: type) -> list[Key]:
             free=each.name in free,
         )
         for each in fields(cls)
-    ]
+    )
 
 
 def _default(field: Any) -> Any:
@@ -86,7 +87,6 @@ def _as_written(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-@cache
 def meanings(cls: type) -> dict[str, str]:
     """Return the attributes that the docstrings of a class and its bases explain, each without its full stop."""
     found: dict[str, str] = {}
