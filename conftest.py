@@ -28,7 +28,9 @@ _TIERS = {
     **dict.fromkeys(
         ["aggregators", "algorithms", "attacks", "benchmarks", "cluster", "comm", "compressors", "contracts"], "unit"
     ),
-    **dict.fromkeys(["cubic", "data", "docs", "feedback", "fuzz", "guide", "kernels", "numerics", "observers"], "unit"),
+    **dict.fromkeys(
+        ["cubic", "data", "docs", "doctor", "feedback", "fuzz", "guide", "kernels", "numerics", "observers"], "unit"
+    ),
     **dict.fromkeys(["api", "problems", "records", "reducer", "reports", "running", "studies"], "unit"),
     "mpirobust/testing": "unit",
     **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_environment.py", "test_exit_codes.py"], "unit"),
