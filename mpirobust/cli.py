@@ -13,8 +13,9 @@ import click
 import mpirobust
 from mpirobust.comm.launch import let_rank_0_speak, speaks
 from mpirobust.commands import job
+from mpirobust.commands.options import examples
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, WorkerFault
-from mpirobust.terminal import bearing_streams, say
+from mpirobust.terminal import bearing_streams, say, show
 
 _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported when it is needed
     "run": "running.run",
@@ -36,6 +37,9 @@ _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported 
 _FOR_MANY = ("run", "resume", "figures", "matrix", "doctor")  # the commands that all processes of a job execute
 
 
+_COMPLETE = "_MPIROBUST_COMPLETE"  # set by a shell that asks how a command line may go on
+
+
 class _Commands(click.Group):
     """The commands, in the order in which a user meets them."""
 
@@ -50,17 +54,28 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "mpirobust new --out plan.toml", "mpirobust check plan.toml", "mpirun -n 21 mpirobust run plan.toml"
+    ),
+)
 @click.version_option(mpirobust.__version__, prog_name="mpirobust")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Distributed training that survives bad workers and low bandwidth."""
     if context.invoked_subcommand not in _FOR_MANY and not speaks():
         context.exit()  # one process answers
+    if context.invoked_subcommand is None:
+        show(context.get_help())
 
 
 def main() -> NoReturn:
     """Run the command. A failure is one message, on one rank, and the same exit code on all ranks."""
+    if _COMPLETE in os.environ:
+        cli.main(prog_name="mpirobust")  # click answers the shell and exits
     with bearing_streams():
         code = _outcome()
         sys.stdout.flush()

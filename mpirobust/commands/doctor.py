@@ -9,24 +9,20 @@ import click
 
 from mpirobust.comm.launch import end_after, launched_as, speaks
 from mpirobust.commands import job
-from mpirobust.commands.options import PATH
+from mpirobust.commands.options import PATH, examples
 from mpirobust.errors import Exit
 from mpirobust.terminal import say, show
 
 _SECONDS = 120  # after which the doctor ends by itself, with code 14
 
 
-@click.command()
+@click.command(epilog=examples("mpirun -n 21 mpirobust doctor --out runs"))
 @click.option("--out", type=PATH, default=Path("runs"), show_default=True, help="The folder for the output of runs.")
 def doctor(out: Path) -> int:
     """Look at MPI, cores, network and disk, and advise.
 
     Start it as you would start a run. Code 0: a run works, whatever is advised; 2: it does not, or its results would
     depend on the ranks; 5: nothing can be written to --out.
-
-    \b
-    Example:
-      mpirun -n 21 mpirobust doctor --out runs
     """
     if launched_as() is not None:
         if speaks():

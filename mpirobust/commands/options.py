@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from mpirobust.commands import completion
 from mpirobust.files import expanded
 
 
@@ -22,7 +23,18 @@ class AnyPath(click.Path):
 
 PATH = AnyPath()
 PLAN = click.argument("plan", type=PATH)
-SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
+SET = click.option(
+    *("--set", "overrides"),
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=completion.assignments,
+    help="Override a key of the plan; repeatable.",
+)
+
+
+def examples(*lines: str) -> str:
+    """Return the epilog of a command: command lines with which its `--help` ends."""
+    return "\n".join(["\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)])
 
 
 class Limit(NamedTuple):

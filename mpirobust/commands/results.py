@@ -7,18 +7,21 @@ from typing import get_args
 
 import click
 
-from mpirobust.commands.options import PATH
+from mpirobust.commands.options import PATH, examples
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.terminal import say, show
 from mpirobust.types import Audited
 
 
-@click.command()
+@click.command(epilog=examples("mpirobust inspect runs/quickstart", "mpirobust inspect runs/quickstart --status"))
 @click.argument("path", type=PATH)
-@click.option("--json", "in_json", is_flag=True, help="Machine-readable.")
-@click.option("--status", "only_status", is_flag=True, help="One word, for scripts.")
+@click.option("--json", "in_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--status", "only_status", is_flag=True, help="Print one word, for scripts.")
 def inspect(path: Path, in_json: bool, only_status: bool) -> int:
-    """The summary of the run at PATH (a run.h5 or its folder), finished or not."""
+    """Summarise the run at PATH, finished or not.
+
+    PATH is a run.h5 or its folder.
+    """
     from mpirobust.records.writer import Writer
     from mpirobust.reports.summary import as_json, as_text, said_of_writer, summary
 
@@ -32,28 +35,40 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
     return Exit.OK
 
 
-@click.command()
+@click.command(epilog=examples("mpirobust export runs/quickstart --out model.npz"))
 @click.argument("path", type=PATH)
-@click.option("--to", type=click.Choice(["npz", "pt"]), default="npz", show_default=True)
+@click.option("--to", type=click.Choice(["npz", "pt"]), default="npz", show_default=True, help="NumPy or PyTorch.")
 @click.option("--out", type=PATH, help="The file (default: model.npz or model.pt in the folder of the run).")
 @click.option("--overwrite", is_flag=True, help="Replace the file.")
 def export(path: Path, to: str, out: Path | None, overwrite: bool) -> int:
-    """Write the model of the run at PATH (a run.h5 or its folder) for other programs: NumPy or PyTorch."""
+    """Write the model of the run at PATH for other programs.
+
+    PATH is a run.h5 or its folder.
+    """
     from mpirobust.reports.export import export
 
     show(f"wrote {export(path, to, out, overwrite)}")
     return Exit.OK
 
 
-@click.command()
+@click.command(epilog=examples("mpirobust report runs", "mpirobust report runs/a runs/b --metric loss --out loss.pdf"))
 @click.argument("paths", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, help="A table (.csv) or a figure (.png, .pdf or .svg).")
-@click.option("--metric", type=click.Choice(get_args(Audited)), default="loss")
-@click.option("--against", type=click.Choice(["round", "bytes", "seconds"]), default="round")
+@click.option(
+    "--metric", type=click.Choice(get_args(Audited)), default="loss", show_default=True, help="What a figure shows."
+)
+@click.option(
+    *("--against",),
+    type=click.Choice(["round", "bytes", "seconds"]),
+    default="round",
+    show_default=True,
+    help="The horizontal axis of a figure.",
+)
 def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str) -> int:
-    """A line or, with a figure as --out, a curve for each of the runs at PATHS; what is not done is named.
+    """Print a line, or draw a curve, for each run at PATHS.
 
-    A folder that holds no run stands for those in it: the tasks of a job array, say.
+    A figure as --out has the curves. What is not done is named. A folder that holds no run stands for those in it: the
+    tasks of a job array, say.
     """
     from mpirobust.files import write_csv
     from mpirobust.reports import curves, run_table
@@ -69,13 +84,13 @@ def report(paths: tuple[Path, ...], out: Path | None, metric: str, against: str)
     return Exit.OK
 
 
-@click.command()
+@click.command(epilog=examples("mpirobust scaling runs/on-1 runs/on-5 runs/on-21 --out scaling.pdf"))
 @click.argument("paths", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, multiple=True, help="A table (.csv) or a figure; repeatable.")
 def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
-    """Compare runs of one plan on several numbers of ranks: the time of a round, and that nothing else differs.
+    """Compare runs of one plan on several numbers of ranks.
 
-    A folder that holds no run stands for those in it.
+    The time of a round may differ, and nothing else. A folder that holds no run stands for those in it.
     """
     from mpirobust.files import write_csv
     from mpirobust.reports import run_table
