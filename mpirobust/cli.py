@@ -13,7 +13,7 @@ import click
 import mpirobust
 from mpirobust.comm.launch import let_rank_0_speak, speaks
 from mpirobust.commands import job
-from mpirobust.commands.options import examples
+from mpirobust.commands.options import TALK, examples
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, WorkerFault
 from mpirobust.terminal import bearing_streams, say, show
 
@@ -51,6 +51,7 @@ class _Commands(click.Group):
             return None
         module, name = _COMMANDS[cmd_name].split(".")
         command: click.Command = getattr(import_module(f"mpirobust.commands.{module}"), name)
+        command.params += [option for option in TALK if option not in command.params]
         return command
 
 
@@ -70,6 +71,9 @@ def cli(context: click.Context) -> None:
         context.exit()  # one process answers
     if context.invoked_subcommand is None:
         show(context.get_help())
+
+
+cli.params += TALK  # they may stand before the command and after it
 
 
 def main() -> NoReturn:

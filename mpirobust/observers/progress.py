@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 
 from mpirobust.components import Field, component
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
-from mpirobust.terminal import say, watched
+from mpirobust.terminal import tell, watched
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -54,7 +54,7 @@ class ProgressWatch(Watch):
             self._bar.update()
             self._bar.set_postfix_str(self._figures(), refresh=False)
         elif perf_counter() - self._printed > self._every_seconds:
-            say(f"round {moment.round}/{self._rounds}  {self._figures()}")
+            tell(f"round {moment.round}/{self._rounds}  {self._figures()}")
             self._printed = perf_counter()
         return None
 

@@ -20,7 +20,7 @@ from mpirobust.files import sync
 from mpirobust.hdf5 import bears_lead
 from mpirobust.records.layout import KEPT, LOCK, TRACE, checkpoints, open_record, scratch_files
 from mpirobust.records.plan_record import PlanRecord, flat
-from mpirobust.terminal import say
+from mpirobust.terminal import note
 
 _TRIES, _PAUSE = 5, 0.1  # to lock a folder; seconds between two
 
@@ -151,7 +151,7 @@ def _open_lock(folder: Path) -> IO[str]:
 
 @cache
 def _note_no_locks(reason: str) -> None:
-    say(f"note: no file locks here ({reason}): two jobs that write to the same folder cannot be told apart")
+    note(f"no file locks here ({reason}): two jobs that write to the same folder cannot be told apart")
 
 
 def prune(folder: Path, after: int = -1) -> None:

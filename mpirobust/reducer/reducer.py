@@ -19,7 +19,7 @@ from mpirobust.reducer.memory import State, Traffic
 from mpirobust.reducer.session import Session, absent
 from mpirobust.reducer.settings import Mode, Settings
 from mpirobust.reducer.trees import Form, Tree, flattened, unflattened
-from mpirobust.terminal import say
+from mpirobust.terminal import note
 from mpirobust.types import Vector
 
 
@@ -64,8 +64,8 @@ class RobustReducer:
             lambda: Settings.of(compressor, aggregator, feedback, downlink, mode, seed, self._m),
             Settings.described,
         )
-        for note in self._settings.notes if self._comm.is_root else ():
-            say(f"note: {note}")
+        for each in self._settings.notes if self._comm.is_root else ():
+            note(each)
         self._session: Session | None = None
         self._state: State | None = None
         self._blas = OneThread()
@@ -168,7 +168,7 @@ def _tell_of_other_processors(comm: Communicator, libraries: str) -> None:
     """Print a note on rank 0 if the ranks use different kernels of BLAS."""
     told = told_to_root(comm, libraries)
     if comm.is_root and mixed(merged(told)):
-        say(
-            f"note: the ranks use different kernels of BLAS, so in symmetric mode their aggregates may differ in the "
+        note(
+            f"the ranks use different kernels of BLAS, so in symmetric mode their aggregates may differ in the "
             f'last bits: {by_rank(told)}; mode = "center" gives all of them the same'
         )
