@@ -35,7 +35,15 @@ _TIERS = {
     "mpirobust/testing": "unit",
     **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_environment.py", "test_exit_codes.py"], "unit"),
     **dict.fromkeys(
-        ["test_help.py", "test_plan.py", "test_renames.py", "test_streams.py", "test_terminal.py", "test_toml.py"],
+        [
+            "test_help.py",
+            "test_plan.py",
+            "test_renames.py",
+            "test_streams.py",
+            "test_terminal.py",
+            "test_toml.py",
+            "test_user_errors.py",
+        ],
         "unit",
     ),
     "mpirun": "mpi",

@@ -93,7 +93,7 @@ def _outcome() -> int:
     try:
         code = int(cli.main(standalone_mode=False) or Exit.OK)
     except click.ClickException as error:
-        code = _say_once(error.format_message())
+        code = _say_once(f"{error.format_message()}{_as_key(error)}")
     except ReportedFault as fault:
         code = fault.code
     except WorkerFault as fault:
@@ -114,6 +114,16 @@ def _outcome() -> int:
     except (Exception, SystemExit):  # SystemExit: raised by a kind from outside
         code = _leave(Exit.INTERNAL, f"mpirobust: {_label()}internal error\n{traceback.format_exc()}")
     return code
+
+
+def _as_key(error: click.ClickException) -> str:
+    """Return how to write an option that does not exist, if it is a key of a plan; else ''."""
+    if not isinstance(error, click.NoSuchOption):
+        return ""
+    from mpirobust.guide.pages import keys_called
+
+    found = keys_called(error.option_name.lstrip("-"))
+    return f" A key of the plan is changed by --set {found[0]}=..." if found else ""
 
 
 def _label() -> str:

@@ -52,6 +52,15 @@ def inside(table: str) -> Iterator[None]:
         raise PlanFault(f"{table}.{fault.where}", fault.reason) from fault
 
 
+@contextmanager
+def in_file(path: object) -> Iterator[None]:
+    """Name the file that a plan, a family or a matrix comes from in the faults of its keys, as `SetupFault`."""
+    try:
+        yield
+    except PlanFault as fault:
+        raise SetupFault(f"{path}: {fault}") from fault
+
+
 class DataFault(SetupFault):
     """A data file is missing or malformed."""
 

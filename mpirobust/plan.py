@@ -19,7 +19,7 @@ from mpirobust.components import MOST, Field, component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
-from mpirobust.errors import PlanFault, SetupFault, inside
+from mpirobust.errors import PlanFault, in_file, inside
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.audit import Audits
@@ -296,13 +296,13 @@ def _expect_table(table: object, where: str) -> dict[str, Any]:
 
 def load_plan(path: Path, overrides: Sequence[str], values: Values = ()) -> tuple[Plan, list[str]]:
     """Return the plan at `path` with overrides, and with `values`, and notes; raise `SetupFault` with the file."""
-    from mpirobust.toml import read_assignment, read_table
+    from mpirobust.toml import expect_document, read_assignment, read_table
 
-    try:
+    with in_file(path):
         assigned = [read_assignment(each) for each in overrides]
-        plan, notes = planned(read_table(path), [*assigned, *values], path.parent)
-    except PlanFault as fault:
-        raise SetupFault(f"{path}: {fault}") from fault
+        table = read_table(path)
+        expect_document(table, "plan")
+        plan, notes = planned(table, [*assigned, *values], path.parent)
     object.__setattr__(plan, "file", path.absolute())
     return plan, notes
 

@@ -9,7 +9,7 @@ import click
 
 from mpirobust.commands import job
 from mpirobust.commands.options import LIMIT, PATH, PATIENCE, PLAN, SET, THREADS, Limit, examples
-from mpirobust.errors import Exit
+from mpirobust.errors import Exit, in_file
 from mpirobust.terminal import say, show
 
 
@@ -87,7 +87,8 @@ def _carried_out(
 
     ends, limit = time_limit
     request = RunRequest(plan, overrides, out, ends=ends, limit=limit, **how)
-    code, folder = experiment.run_in_time(request, comm, patience)
+    with in_file(plan or out):
+        code, folder = experiment.run_in_time(request, comm, patience)
     if comm.is_root:
         from mpirobust.records.layout import TRACE
         from mpirobust.reports.summary import as_text, summary

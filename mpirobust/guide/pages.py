@@ -59,6 +59,16 @@ def names() -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def keys_called(name: str) -> list[str]:
+    """Return the keys of this name, dotted, as `--set` spells them."""
+    found = [f"{table}.{key.name}".removeprefix(".") for table, cls in sections().items() for key in keys(cls)]
+    for table, room in rooms().items():
+        found += [
+            f"{table}.{key.name}" for kind in catalog.kinds(room) for key in keys(catalog.load(room, kind, table))
+        ]
+    return [each for each in dict.fromkeys(found) if each.rpartition(".")[2] == name]
+
+
 def _split(name: str) -> tuple[str, str]:
     """Return the longest table that the name begins with, '' for the plan itself, and the rest of the name."""
     tables = sorted([*rooms(), *sections()], key=len, reverse=True)
