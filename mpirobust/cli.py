@@ -35,8 +35,6 @@ _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported 
     "doctor": "doctor.doctor",
 }
 _FOR_MANY = ("run", "resume", "figures", "matrix", "doctor")  # the commands that all processes of a job execute
-
-
 _COMPLETE = "_MPIROBUST_COMPLETE"  # set by a shell that asks how a command line may go on
 
 

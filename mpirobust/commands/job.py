@@ -17,7 +17,7 @@ def processes() -> Communicator:
     global opened
     if opened is None:
         if (launched := launched_as()) is not None and launched[0] > 1 and launched[1] == 0:
-            tell(f"{launched[0]} ranks start")  # and will have met after some seconds, or many
+            tell(f"starting {launched[0]} ranks")  # they will have met after some seconds, or many
         opened = open_communicator()
         meet(opened)
     return opened

@@ -72,14 +72,14 @@ def network(comm: Communicator, seconds: float = _SECONDS) -> Network:
         comm.broadcast(word)
         comm.gather(message, whole[: comm.size * message.size], message.size * ones)
 
-    empty = _seconds(comm, lambda: down(words[:1].view(np.uint8)), seconds)
+    empty = _seconds(comm, lambda: down(word.view(np.uint8)), seconds)
     trial = np.zeros(_LEAST, np.uint8)
     rate = _LEAST / max(_seconds(comm, lambda: down(trial), 0.0) - empty, 1e-6)
     nbytes = _agreed(comm, min(_MOST, max(_LEAST, int(rate * seconds / 4))))
     part = max(nbytes // comm.size, 1)
-    whole = np.zeros(comm.size * part, np.uint8)
-    down_seconds = _seconds(comm, lambda: down(np.zeros(nbytes, np.uint8)), seconds)
-    up_seconds = _seconds(comm, lambda: up(np.zeros(part, np.uint8)), seconds)
+    vector, whole = np.zeros(nbytes, np.uint8), np.zeros(comm.size * part, np.uint8)
+    down_seconds = _seconds(comm, lambda: down(vector), seconds)
+    up_seconds = _seconds(comm, lambda: up(vector[:part]), seconds)
     return Network(empty, nbytes / down_seconds, (comm.size - 1) * part / up_seconds)
 
 

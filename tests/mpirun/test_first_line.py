@@ -13,7 +13,7 @@ def test_the_first_lines_of_a_job_and_of_a_quiet_one(tmp_path: Path) -> None:
     run = ("run", str(tmp_path / "plan.toml"))
     done = mpirobust(*run, "--out", str(tmp_path / "a"), "--log", str(tmp_path / "log"), ranks=3)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines() == ["3 ranks start", "3 ranks on 1 host for 10 workers; data: regression"]
+    assert done.stderr.splitlines() == ["starting 3 ranks", "3 ranks on 1 host for 10 workers; data: regression"]
     assert (tmp_path / "log").read_text().count("\n") == done.stdout.count("\n") + 2 + 5  # 5 details
     done = mpirobust(*run, "--out", str(tmp_path / "b"), "-q", ranks=3)
     assert (done.returncode, done.stderr) == (0, "")
