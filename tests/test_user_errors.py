@@ -62,6 +62,7 @@ _WRONG: dict[str, str] = {
     "resume run --overwrite": "No such option",
     "check": "Missing argument 'PLAN'",
     "check absent.toml": "absent.toml: no such plan",
+    "check plan.toml --set workers=500": "plan.toml: workers: 500 workers for 120 training rows",
     "check run/run.h5": "run/run.h5: not TOML",
     "check plan.toml --set problem.hidden=64,32 --set problem.kind=network": "problem.hidden: expected a list",
     "check plan.toml --out x": "No such option",
