@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from inspect import cleandoc
+from pathlib import Path
 
 import click
 import pytest
@@ -15,7 +16,6 @@ from click.shell_completion import ShellComplete
 from mpirobust.cli import cli
 from mpirobust.errors import Exit
 from tests.support.alone import command_alone
-from tests.support.launching import REPOSITORY
 
 
 def _commands(group: click.Group = cli, before: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -91,10 +91,10 @@ def test_a_shell_is_offered_what_may_come_next(line: str) -> None:
     assert not offers_not & offered
 
 
-def test_bash_completes() -> None:
+def test_bash_completes(tmp_path: Path) -> None:
     """The only test that asks through a shell: the script, and the answer that bypasses the streams of a command."""
     ask = 'COMP_WORDS=(mpirobust list al); COMP_CWORD=2; _mpirobust_completion mpirobust al; echo "${COMPREPLY[@]}"'
     program = f'mpirobust() {{ {shlex.quote(sys.executable)} -m mpirobust "$@"; }}; export -f mpirobust'
     script = f'{program}; eval "$(_MPIROBUST_COMPLETE=bash_source mpirobust)"; {ask}'
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300, cwd=REPOSITORY)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert done.stdout.split() == ["algorithm", "algorithm.solver"], done.stderr
