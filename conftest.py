@@ -28,12 +28,23 @@ _TIERS = {
     **dict.fromkeys(
         ["aggregators", "algorithms", "attacks", "benchmarks", "cluster", "comm", "compressors", "contracts"], "unit"
     ),
-    **dict.fromkeys(["cubic", "data", "docs", "feedback", "fuzz", "kernels", "numerics", "observers"], "unit"),
+    **dict.fromkeys(
+        ["cubic", "data", "docs", "doctor", "feedback", "fuzz", "guide", "kernels", "numerics", "observers"], "unit"
+    ),
     **dict.fromkeys(["api", "problems", "records", "reducer", "reports", "running", "studies"], "unit"),
     "mpirobust/testing": "unit",
     **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_environment.py", "test_exit_codes.py"], "unit"),
     **dict.fromkeys(
-        ["test_meter.py", "test_plan.py", "test_renames.py", "test_streams.py", "test_terminal.py", "test_toml.py"],
+        [
+            "test_help.py",
+            "test_meter.py",
+            "test_plan.py",
+            "test_renames.py",
+            "test_streams.py",
+            "test_terminal.py",
+            "test_toml.py",
+            "test_user_errors.py",
+        ],
         "unit",
     ),
     "mpirun": "mpi",

@@ -245,7 +245,8 @@ def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
             raise PlanFault(_dotted(where, key), f"unknown key; the keys here are: {choices}{_close(key, names)}")
     for each in fields(cls):
         if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
-            raise PlanFault(_dotted(where, each.name), "missing")
+            name = _dotted(where, each.name)
+            raise PlanFault(name, f"missing; mpirobust explain {name} says what it is")
     try:
         return cls(**values)
     except PlanFault as fault:

@@ -13,14 +13,18 @@ import click
 import mpirobust
 from mpirobust.comm.launch import let_rank_0_speak, speaks
 from mpirobust.commands import job
+from mpirobust.commands.options import TALK, examples
 from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, WorkerFault
-from mpirobust.terminal import bearing_streams, say
+from mpirobust.terminal import bearing_streams, say, show
 
 _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported when it is needed
     "run": "running.run",
     "resume": "running.resume",
     "check": "plans.check",
     "list": "plans.list_kinds",
+    "explain": "plans.explain",
+    "schema": "plans.schema",
+    "new": "plans.new",
     "data": "data.data",
     "inspect": "results.inspect",
     "watch": "results.watch",
@@ -29,8 +33,10 @@ _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported 
     "scaling": "results.scaling",
     "figures": "studies.figures",
     "matrix": "studies.matrix",
+    "doctor": "doctor.doctor",
 }
-_FOR_MANY = ("run", "resume", "figures", "matrix")  # the commands that all processes of a job execute
+_FOR_MANY = ("run", "resume", "figures", "matrix", "doctor")  # the commands that all processes of a job execute
+_COMPLETE = "_MPIROBUST_COMPLETE"  # set by a shell that asks how a command line may go on
 
 
 class _Commands(click.Group):
@@ -44,20 +50,35 @@ class _Commands(click.Group):
             return None
         module, name = _COMMANDS[cmd_name].split(".")
         command: click.Command = getattr(import_module(f"mpirobust.commands.{module}"), name)
+        command.params += [option for option in TALK if option not in command.params]
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "mpirobust new --out plan.toml", "mpirobust check plan.toml", "mpirun -n 21 mpirobust run plan.toml"
+    ),
+)
 @click.version_option(mpirobust.__version__, prog_name="mpirobust")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Distributed training that survives bad workers and low bandwidth."""
     if context.invoked_subcommand not in _FOR_MANY and not speaks():
         context.exit()  # one process answers
+    if context.invoked_subcommand is None:
+        show(context.get_help())
+
+
+cli.params += TALK  # they may stand before the command and after it
 
 
 def main() -> NoReturn:
     """Run the command. A failure is one message, on one rank, and the same exit code on all ranks."""
+    if _COMPLETE in os.environ:
+        cli.main(prog_name="mpirobust")  # click answers the shell and exits
     with bearing_streams():
         code = _outcome()
         sys.stdout.flush()
@@ -71,7 +92,7 @@ def _outcome() -> int:
     try:
         code = int(cli.main(standalone_mode=False) or Exit.OK)
     except click.ClickException as error:
-        code = _say_once(error.format_message())
+        code = _say_once(f"{error.format_message()}{_as_key(error)}")
     except ReportedFault as fault:
         code = fault.code
     except WorkerFault as fault:
@@ -92,6 +113,16 @@ def _outcome() -> int:
     except (Exception, SystemExit):  # SystemExit: raised by a kind from outside
         code = _leave(Exit.INTERNAL, f"mpirobust: {_label()}internal error\n{traceback.format_exc()}")
     return code
+
+
+def _as_key(error: click.ClickException) -> str:
+    """Return how to write an option that does not exist, if it is a key of a plan; else ''."""
+    if not isinstance(error, click.NoSuchOption):
+        return ""
+    from mpirobust.guide.pages import keys_called
+
+    found = keys_called(error.option_name.lstrip("-"))
+    return f" A key of the plan is changed by --set {found[0]}=..." if found else ""
 
 
 def _label() -> str:

@@ -17,7 +17,7 @@ class Exit(IntEnum):
     WORKER = 4  # a rank failed inside a round; the job was aborted
     STORAGE = 5  # a file could not be written, or there is not enough memory
     LOST = 6  # more ranks failed than the run may lose, or one hangs; --resume continues with all of them
-    ALARM = 14  # under ULFM: MPI did not start, or not all ranks learned of the end, in time (SIGALRM)
+    ALARM = 14  # MPI did not start (under ULFM, or in `doctor`), or not all ranks learned of the end, in time (SIGALRM)
     INTERRUPTED = 75  # a signal or the time limit ended the run after a checkpoint; --resume continues it
     ABANDONED = 130  # a second Ctrl-C: ended at once, without another checkpoint
 
@@ -53,6 +53,15 @@ def inside(table: str) -> Iterator[None]:
         yield
     except PlanFault as fault:
         raise PlanFault(f"{table}.{fault.where}", fault.reason) from fault
+
+
+@contextmanager
+def in_file(path: object) -> Iterator[None]:
+    """Name the file that a plan, a family or a matrix comes from in the faults of its keys, as `SetupFault`."""
+    try:
+        yield
+    except PlanFault as fault:
+        raise SetupFault(f"{path}: {fault}") from fault
 
 
 class DataFault(SetupFault):

@@ -74,6 +74,15 @@ def expect_writable(folder: Path) -> None:
         raise StorageFault(f"cannot write to {folder}: {_reason(error)}") from error
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in UTF-8, what is no letter escaped; raises as `write_whole`."""
+
+    def write(scratch: Path) -> None:
+        scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+    write_whole(path, write)
+
+
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write rows, the first of them the head, to the CSV file `path`, in UTF-8; raises as `write_whole`."""
     import csv

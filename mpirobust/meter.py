@@ -7,7 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from mpirobust.terminal import mention, plain, watched
+from mpirobust.terminal import plain, tell, watched
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -46,7 +46,7 @@ class Meter:
             if watched():
                 self._draw(done)
             else:
-                mention(f"{self._what}: {self._figures(done, now - self._began)}")
+                tell(f"{self._what}: {self._figures(done, now - self._began)}")
 
     def _draw(self, done: int) -> None:
         from tqdm import tqdm

@@ -19,7 +19,7 @@ from mpirobust.components import MOST, Field, component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
 from mpirobust.data.sources.base import Dataset, Source
-from mpirobust.errors import PlanFault, SetupFault, inside
+from mpirobust.errors import PlanFault, in_file, inside
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.none import NoFeedback
 from mpirobust.observers.audit import Audits
@@ -48,8 +48,26 @@ class Plan:
     """An experiment; docs/PLANS.md describes the tables.
 
     Attributes:
-        file: that the plan was read from, absolute; None for a table. It is no key: files beside the plan, of data and
-            of kinds, are looked up there, and otherwise in the working directory.
+        seed: decides everything random: data, split, partition, Byzantine workers, batches, codes, attack.
+        workers: m, the number of workers; independent of the number of ranks.
+        feedback: what a worker does with what compression leaves out of its message.
+        weigh: whether each worker counts once, or by the rows that it was dealt.
+        on_failure: what becomes of the workers of a rank that fails, where MPI survives it.
+        center_rows: training rows that the center keeps for the rule, and no worker has.
+        start: a run, or an exported .npz, whose iterate is the starting point (default: that of the problem).
+        data: the rows, and how the workers share them.
+        problem: the loss of a worker on its rows.
+        algorithm: the method: what the center asks, and what it does with the step.
+        compressor: how a worker codes what it sends.
+        downlink: how the center codes the points that it sends (default: they are sent whole).
+        aggregator: the rule that makes one step of the messages of a round.
+        attack: what the Byzantine workers do (default: all workers are honest).
+        audit: when the honest objective is measured, and what else.
+        checkpoint: when a checkpoint is written.
+        stop: when the run has converged.
+        records: what the trace says about who ran it where.
+        observers: settings of the observers of a run, and further ones.
+        file: that it was read from, absolute, or None; no key. Files are looked up beside it, or in the working folder.
     """
 
     file: ClassVar[Path | None] = None
@@ -87,11 +105,11 @@ class Plan:
         for name, room in catalog.inner_rooms(cls).items():
             if name in values:
                 values[name] = catalog.build(room, values[name], name, beside)
-        for name, section in _SECTIONS.items():
+        for name, section in SECTIONS.items():
             if name in values:
                 values[name] = catalog.validated(section, _expect_table(values[name], name), name)
         for name, observer in _observers(values.pop(_OBSERVERS, {}), beside).items():
-            if name not in _SECTIONS:
+            if name not in SECTIONS:
                 values.setdefault(_OBSERVERS, {})[name] = observer
             elif name in values:
                 raise PlanFault(f"{_OBSERVERS}.{name}", f"[{name}] is the same table; give one of the two")
@@ -172,8 +190,7 @@ class Plan:
 
     def rows_of_center(self, rows: int) -> Rows:
         """Return the training rows, of `rows`, that the center keeps, ascending; no worker has them."""
-        chosen = stream(self.seed, CENTER, 0, Purpose.CENTER_ROWS).permutation(rows)[: self.center_rows]
-        return np.sort(chosen)
+        return np.sort(stream(self.seed, CENTER, 0, Purpose.CENTER_ROWS).permutation(rows)[: self.center_rows])
 
     def _rows_of_workers(self, rows: int) -> Rows:
         return np.setdiff1d(np.arange(rows), self.rows_of_center(rows)) if self.center_rows else np.arange(rows)
@@ -232,7 +249,7 @@ class Plan:
 
 
 # Tables of one class. `[observers.audit]` and `[observers.checkpoint]` are other names of two of them.
-_SECTIONS: dict[str, type] = {"audit": Audits, "checkpoint": Checkpoints, "stop": StopRules, "records": Records}
+SECTIONS: dict[str, type] = {"audit": Audits, "checkpoint": Checkpoints, "stop": StopRules, "records": Records}
 
 
 def free_keys(plan: Plan | type[Plan] = Plan) -> frozenset[str]:
@@ -242,7 +259,7 @@ def free_keys(plan: Plan | type[Plan] = Plan) -> frozenset[str]:
     """
     keys = {*catalog.free_keys(plan)}
     observers = {} if isinstance(plan, type) else plan.observers
-    core = {name: catalog.load(catalog.ROOMS[_OBSERVERS], name, "") for name in _CORE + _LAST if name not in _SECTIONS}
+    core = {name: catalog.load(catalog.ROOMS[_OBSERVERS], name, "") for name in _CORE + _LAST if name not in SECTIONS}
     for name, observer in {**core, **observers}.items():
         keys.update(catalog.free_keys(observer, f"{_OBSERVERS}.{name}."))
     return frozenset(keys)
@@ -262,11 +279,8 @@ def _observers(tables: object, beside: Path | None) -> dict[str, Observer]:
                 taken = f"every run has one observer {own!r}, in [{_OBSERVERS}.{own}]"
                 raise PlanFault(f"{where}.kind", f"{taken}; choose another {'name' if own == name else 'kind'}")
         observer: Observer = catalog.build(room, {**table, "kind": kind}, where, beside)
-        if (
-            name not in _CORE + _LAST
-            or name in _SECTIONS
-            or observer != catalog.build(room, {"kind": kind}, where, beside)
-        ):
+        usual = name in _CORE + _LAST and name not in SECTIONS
+        if not usual or observer != catalog.build(room, {"kind": kind}, where, beside):
             built[name] = observer
     return built
 
@@ -279,13 +293,13 @@ def _expect_table(table: object, where: str) -> dict[str, Any]:
 
 def load_plan(path: Path, overrides: Sequence[str], values: Values = ()) -> tuple[Plan, list[str]]:
     """Return the plan at `path` with overrides, and with `values`, and notes; raise `SetupFault` with the file."""
-    from mpirobust.toml import read_assignment, read_table
+    from mpirobust.toml import expect_document, read_assignment, read_table
 
-    try:
+    with in_file(path):
         assigned = [read_assignment(each) for each in overrides]
-        return planned(read_table(path), [*assigned, *values], path)
-    except PlanFault as fault:
-        raise SetupFault(f"{path}: {fault}") from fault
+        table = read_table(path)
+        expect_document(table, "plan")
+        return planned(table, [*assigned, *values], path)
 
 
 def planned(table: dict[str, Any], values: Values, file: Path | None = None) -> tuple[Plan, list[str]]:
@@ -357,7 +371,7 @@ def _drop_excluded_keys(
     where = ".".join(path[:-1])
     if where and "kind" in inner:
         cls = catalog.load(_room_at(table, path[:-1], beside), inner["kind"], where, beside)
-    elif (of_plan := _SECTIONS.get(where, None if where else Plan)) is not None:
+    elif (of_plan := SECTIONS.get(where, None if where else Plan)) is not None:
         cls = of_plan
     else:
         return

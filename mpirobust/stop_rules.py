@@ -9,7 +9,13 @@ from mpirobust.components import Field, component
 
 @component
 class StopRules:
-    """The run has converged when an audit is at or below one of these; `curvature` adds a condition to the first."""
+    """The run has converged when an audit is at or below one of these; `curvature` adds a condition to the first.
+
+    Attributes:
+        gradient_norm: the run has converged when an audited gradient norm is at or below this.
+        loss: the run has converged when an audited loss is at or below this.
+        curvature: with gradient_norm: the smallest eigenvalue of the Hessian must be at least minus this as well.
+    """
 
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"gradient_norm", "loss", "curvature"})
 

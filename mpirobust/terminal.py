@@ -1,6 +1,8 @@
 """The one place that prints. Writing to the terminal is no part of a run: it never raises and never changes a code.
 
-Only `warn` may raise: a program can turn its warnings into exceptions.
+A message is of one of four kinds: `say` (faults, what was lost, and how a command ended), `note`, `tell` (progress) and
+`detail`. Of these a quiet process prints only the first, and only a verbose one the last; the log has them all. Only
+`warn` may raise: a program can turn its warnings into exceptions.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import datetime
 from io import TextIOBase
+from pathlib import Path
 from typing import TextIO, cast
 
 _LONGEST = 10_000  # characters of one message
@@ -23,38 +27,82 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
+_loudness = 0  # -1: quiet, 1: verbose
+_log: Path | None = None
+
+
+def speak(loudness: int) -> None:
+    """Print less from now on (-1), as usual (0), or more (1)."""
+    global _loudness
+    _loudness = loudness
+
+
+def log_to(path: Path | None) -> None:
+    """Append to `path` what is printed from now on, and what is not printed because this process is quiet."""
+    global _log
+    _log = path
+
+
+def _limit() -> int:
+    return -1 if _quiet.get() else _loudness
+
+
 def show(text: str) -> None:
     """Print the answer of a command to standard output."""
+    _record(text)
     stream = _Bearing(sys.stdout, told=True)
     stream.write(f"{plain(text)}\n")
     stream.flush()
 
 
 def say(text: str) -> None:
-    """Print a message to standard error: a fault, or what was lost or ends the work."""
+    """Print a message to standard error: a fault, what was lost, or how a command ended."""
+    _print(text, least=-1)
+
+
+def note(text: str) -> None:
+    """Print what the user may want to know, although nothing fails."""
+    _print(f"note: {text}", least=0)
+
+
+def tell(text: str) -> None:
+    """Print how far the work is."""
+    _print(text, least=0)
+
+
+def detail(text: str) -> None:
+    """Print a step of the work, for those who want to know all of them."""
+    _print(text, least=1)
+
+
+def _print(text: str, least: int) -> None:
     text = plain(text)
     if len(text) > _LONGEST:
         half = _LONGEST // 2
         text = f"{text[:half]} ... {len(text) - 2 * half} characters ... {text[-half:]}"
-    stream = _Bearing(sys.stderr)
-    stream.write(f"{text}\n")
-    stream.flush()
+    _record(text)
+    if _limit() >= least:
+        stream = _Bearing(sys.stderr)
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
-def note(text: str) -> None:
-    """Print a note to standard error, unless inside `quietly`."""
-    mention(f"note: {text}")
-
-
-def mention(text: str) -> None:
-    """Print a message about the progress to standard error, unless inside `quietly`."""
-    if not _quiet.get():
-        say(text)
+def _record(text: str) -> None:
+    """Append `text` to the log, if there is one, with the time, in one write: several ranks may share the file."""
+    if _log is None:
+        return
+    try:
+        with _log.open("ab", buffering=0) as file:
+            file.write(f"{datetime.now().astimezone():%F %T%z} {plain(text)}\n".encode(errors="backslashreplace"))
+    except OSError as error:
+        path = _log
+        log_to(None)  # before anything is said
+        say(f"mpirobust: the log ends here: {path}: {error.strerror}")
 
 
 @contextmanager
 def quietly(quiet: bool) -> Iterator[None]:
-    """Print no notes and no progress inside, if `quiet`."""
+    """Print inside as a quiet process does, if `quiet`."""
     token = _quiet.set(quiet)
     try:
         yield
@@ -71,8 +119,8 @@ def warn(text: str) -> None:
 
 
 def watched() -> bool:
-    """Return whether standard error is a terminal, and not inside `quietly`."""
-    return not _quiet.get() and _Bearing(sys.stderr).isatty()
+    """Return whether standard error is a terminal on which progress may be drawn."""
+    return _limit() >= 0 and _Bearing(sys.stderr).isatty()
 
 
 class Screen:
@@ -115,6 +163,8 @@ def bearing_streams() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = before
+        speak(0)
+        log_to(None)
 
 
 def _prepare_descriptors() -> None:

@@ -13,6 +13,11 @@ from mpirobust.files import open_regular, printable
 
 _LARGEST = 2**20  # bytes of a document
 _DEEPEST = 16  # parts of a key; no plan has five
+_DOCUMENTS = {  # what a file may be, the keys that only this has, and the command that takes it
+    "plan": ({"seed", "workers"}, "`mpirobust run` takes it"),
+    "matrix": ({"attacks", "rules", "codes"}, "`mpirobust matrix` takes it"),
+    "family": ({"curves"}, "`mpirobust figures` takes the folder that it is in"),
+}
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -33,6 +38,13 @@ def read_table(path: Path) -> dict[str, Any]:
         raise PlanFault("", f"not TOML: {error}") from error
     expect_sound(table)
     return table
+
+
+def expect_document(table: dict[str, Any], wanted: str) -> None:
+    """Raise `PlanFault` if a document is plainly of another kind than `wanted`, with the command that takes it."""
+    for what, (keys, how) in _DOCUMENTS.items():
+        if what != wanted and keys <= table.keys():
+            raise PlanFault("", f"this is a {what} and no {wanted}: {how}")
 
 
 def read_assignment(text: str) -> tuple[list[str], Any]:

@@ -55,7 +55,7 @@ def test_what_is_raised_has_its_code_and_message(
     name: str, state: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error, code, message = _RAISED[name]
-    monkeypatch.setattr("mpirobust.reports.listing.listing", _raising(error))
+    monkeypatch.setattr("mpirobust.guide.listing.listing", _raising(error))
     if state is None:
         assert command_alone("list") == code
         said = capsys.readouterr()

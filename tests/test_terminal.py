@@ -219,3 +219,57 @@ def test_a_long_message_is_cut_in_its_middle(capsys: pytest.CaptureFixture[str])
     assert len(said) < 11_000
     assert said.startswith("firstx")
     assert said.endswith("xlast\n")
+
+
+def _said(folder: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """Carry out a small run, of which there is something to note, and return what it said beside its answer."""
+    command = ("run", str(folder / "plan.toml"), "--resume", "--set", "observers.progress.every_seconds=0")
+    assert command_alone(*command, *options) == Exit.OK
+    said = capsys.readouterr()
+    assert said.out.startswith("finished after 12 rounds")
+    return said.err
+
+
+def test_a_quiet_run_says_only_its_answer(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    usual = _said(folder, capsys, "--out", str(tmp_path / "a"))
+    assert "note: " in usual
+    assert "round 12/12" in usual
+    assert _said(folder, capsys, "--out", str(tmp_path / "b"), "--quiet") == ""
+    assert "note: " in _said(folder, capsys, "--out", str(tmp_path / "c"))  # the next command is as usual
+
+
+def test_a_quiet_command_says_its_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_alone("-q", "check", "absent.toml") == Exit.SETUP
+    assert capsys.readouterr().err == "mpirobust: absent.toml: no such plan\n"
+
+
+def test_a_verbose_run_says_what_it_writes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "checkpoint after" not in _said(folder, capsys, "--out", str(tmp_path / "a"))
+    said = _said(folder, capsys, "--out", str(tmp_path / "b"), "-v")
+    assert f"output in {tmp_path / 'b'}; data in no file\n" in said
+    assert said.count("checkpoint after round") == 3
+
+
+def test_the_log_has_all_with_the_time(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log"
+    assert _said(folder, capsys, "--out", str(tmp_path / "a"), "-q", "--log", str(log)) == ""
+    assert command_alone("--log", str(log), "check", "absent.toml") == Exit.SETUP
+    text = log.read_text()
+    for said in (
+        "note: ",
+        "round 12/12 ",
+        "checkpoint after ",
+        "finished after 12 ",
+        "mpirobust: absent.toml: no such ",
+    ):
+        assert re.search(rf"^\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{{4}} {re.escape(said)}", text, re.M), said
+
+
+def test_a_log_that_cannot_be_written(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_alone("check", str(folder / "plan.toml"), "--log", str(tmp_path / "no" / "log")) == Exit.SETUP
+    assert (
+        capsys.readouterr().err
+        == f"mpirobust: Invalid value for '--log': {tmp_path / 'no' / 'log'}: No such file or directory\n"
+    )
+    said = _said(folder, capsys, "--out", str(tmp_path / "a"), "-q", "--log", "/dev/full")
+    assert said == "mpirobust: the log ends here: /dev/full: No space left on device\n"

@@ -21,6 +21,9 @@ class Bulyan(Aggregator):
     are left; then, coordinate by coordinate, the mean of the n - 4f values nearest to their
     median. If too few are sound, one at least is chosen. Ties are broken as by Krum,
     and between values to both sides of the median by the side that leaves as many out.
+
+    Attributes:
+        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
 
     beta: Fraction

@@ -22,6 +22,9 @@ class CAF(Aggregator):
     left. Of the means met on the way the step is the one whose largest spread is smallest.
     Who moves the mean shows as spread along one direction, while that of honest shards of
     like data is divided over all of them. The verdict keeps what has weight left.
+
+    Attributes:
+        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
 
     beta: Fraction

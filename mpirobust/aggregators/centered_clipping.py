@@ -29,6 +29,11 @@ class CenteredClipping(Aggregator):
     answers are long, and the coordinate-wise median of one-bit messages little better, while
     the geometric median is the end itself for a radius below the honest spread. (A radius
     above it goes from there to the mean.)
+
+    Attributes:
+        radius: how far from the center a message may pull, in units of a message: about the honest spread.
+        iterations: steps of the iteration in a round.
+        start: where the iteration begins: the geometric median, or the last aggregate.
     """
 
     added_keys: ClassVar = {"start": "geometric-median"}

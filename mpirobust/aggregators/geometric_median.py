@@ -17,6 +17,10 @@ class GeometricMedian(Weighing):
     It lies in the convex hull, so its weights are found on the m × m Gram matrix and the
     messages decoded once more for the step. The iteration ends when the median moves by less
     than `tolerance` times the typical distance of a message.
+
+    Attributes:
+        iterations: most Weiszfeld steps.
+        tolerance: the move at which they end, relative to the distance of a message.
     """
 
     iterations: Count = 100

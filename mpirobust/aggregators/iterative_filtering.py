@@ -22,6 +22,10 @@ class IterativeFiltering(Aggregator):
     has gone in all, and there it ends; the last turn takes no more than that. With `sigma`, the standard
     deviation of an honest answer along any direction in units of what the workers send, it ends before, as soon
     as Σ c_i τ_i <= 8 m sigma². Mean and direction are read off the m × m Gram matrix.
+
+    Attributes:
+        beta: β, the largest fraction of Byzantine workers that the rule is set for.
+        sigma: honest standard deviation along any direction, at which filtering ends early (default: never).
     """
 
     beta: Fraction

@@ -15,6 +15,9 @@ class Krum(Aggregator):
     """The one message with the smallest squared distances to its n - f - 2 nearest, f = ⌈βm⌉ (Blanchard et al. 2017).
 
     n is the number of sound messages; ties are broken by the distances to all, then by worker number.
+
+    Attributes:
+        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
 
     beta: Fraction

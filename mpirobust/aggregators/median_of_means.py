@@ -19,6 +19,11 @@ class MedianOfMeans(Weighing):
     mean of a group is the weighted one of its sound messages, and a group without any is left
     out. A group counts with the mean weight of these, once if all weigh the same, however
     many they are. It holds while the groups with a Byzantine worker are a minority.
+
+    Attributes:
+        groups: groups of workers; more than twice as many as may be Byzantine.
+        iterations: most Weiszfeld steps.
+        tolerance: the move at which they end, relative to the distance of a mean.
     """
 
     groups: Count

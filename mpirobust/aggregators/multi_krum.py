@@ -17,6 +17,10 @@ class MultiKrum(Aggregator):
 
     Without `keep`, the n - f best of n sound ones; never more than that. Ties are broken
     by the distances to all, then by worker number.
+
+    Attributes:
+        beta: β, the largest fraction of Byzantine workers that the rule is set for.
+        keep: messages that are averaged (default: n - f).
     """
 
     beta: Fraction

@@ -23,6 +23,10 @@ class NNM(Aggregator):
     Each sound message is replaced by the mean of its n - f nearest, itself among them
     (f = ⌈βm⌉; ties by worker number), and `rule` judges these. They exist one block at a
     time. The verdict keeps every message that is part of one that `rule` keeps.
+
+    Attributes:
+        beta: β, the largest fraction of Byzantine workers that the rule is set for.
+        rule: the rule that judges the mixed messages.
     """
 
     beta: Fraction

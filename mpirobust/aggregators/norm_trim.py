@@ -16,6 +16,9 @@ class NormTrim(Weighing):
 
     Unsound messages count as infinitely long; ties are broken by worker number. Weights go
     into the average alone: ⌈βm⌉ workers are dropped, however much they weigh.
+
+    Attributes:
+        beta: β, the fraction of messages that is dropped, at least that of the Byzantine workers.
     """
 
     beta: Fraction

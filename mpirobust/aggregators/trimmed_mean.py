@@ -18,6 +18,9 @@ class TrimmedMean(Aggregator):
 
     Unsound messages do not count as trimmed: they may be those of honest workers that are
     gone. If too few are sound, the middle one or two are left, which is the median.
+
+    Attributes:
+        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
 
     beta: Fraction

@@ -94,7 +94,11 @@ class Terrain(Protocol):
 
 @component
 class Algorithm(ABC, Generic[S]):
-    """Center side and worker side of one method. Pure: all that changes is in the state."""
+    """Center side and worker side of one method. Pure: all that changes is in the state.
+
+    Attributes:
+        rounds: rounds of communication.
+    """
 
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"rounds"})
 

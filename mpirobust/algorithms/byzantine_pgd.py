@@ -50,10 +50,18 @@ class ByzantinePGD(Algorithm[Search]):
     stationary and the run has finished; `rounds` is the upper bound. All of this is the center's:
     the workers answer gradients and never know. A round in which nobody is kept says nothing of
     the gradient: it does not begin an escape.
+
+    Attributes:
+        step: step size γ.
+        threshold: ε: a robust gradient no longer than this begins an escape.
+        R: distance from its start at which a try has escaped.
+        r: radius of the ball in which a try starts.
+        Q: most tries of an escape.
+        T_th: most gradient steps of a try.
     """
 
     step: Annotated[float, Field(gt=0)]
-    threshold: Annotated[float, Field(ge=0)]  # ε
+    threshold: Annotated[float, Field(ge=0)]
     R: Annotated[float, Field(gt=0)] = 10.0
     r: Annotated[float, Field(gt=0)] = 5.0
     Q: Count = 10

@@ -62,6 +62,18 @@ class CubicNewton(Algorithm[Iteration]):
     Toint 2011) on the rows of its gradient: nothing more is sent. Each solve then takes a further product, so that an
     answer takes at most (1 + adaptive)(products + 1) in place of products. For a global g, the test is for
     `F_i(x + u) + (g - ∇F_i(x))ᵀu` on the whole shard, whose gradient at x is g.
+
+    Attributes:
+        M: the weight of the cubic term: larger means shorter steps.
+        gamma: γ of the model; only η/γ matters to the iterates.
+        eta: η, the factor of the mean step.
+        solver: what minimises the cubic model of a worker.
+        two_rounds: whether an iteration takes two rounds: gradients first, then steps for the global gradient.
+        gradient_batch: rows drawn for the gradient of each answer (default: the whole shard).
+        hessian_batch: rows drawn for the Hessian of each answer (default: the whole shard).
+        momentum: ρ: how far the iterate goes on beyond a step, at most.
+        adaptive: how many values of M other than the plan's a worker may try in an answer.
+        q: the norm by which messages are compared: a number >= 1, or "inf".
     """
 
     M: Annotated[float, Field(gt=0)]

@@ -44,6 +44,15 @@ class FirstOrder(Algorithm[Iterate | Anchored]):
     ball of `radius` around the origin or the starting point w_0 (`around`; P1 Ass. 3, 4 and 6
     have w_0), or all of R^d. `batch` rows are drawn anew each round without
     replacement (default: the whole shard).
+
+    Attributes:
+        step: step size γ; with inverse-smoothness in units of 1/L.
+        schedule: γ_t: step, step/√(t+1), or step/L with L estimated at the start.
+        option: I: sorted by norms that workers send; II: by the norms of the messages.
+        q: the norm by which messages are compared: a number >= 1, or "inf".
+        batch: rows drawn for each gradient (default: the whole shard).
+        radius: radius of the ball W on which iterates are projected (default: no projection).
+        around: center of W: zero, or the starting point.
     """
 
     added_keys: ClassVar = {"around": "origin"}

@@ -33,6 +33,12 @@ class Newton(Algorithm[NewtonDescent]):
     whose curvature is not positive ends it with what there is, or the gradient if it is the first (Newton-CG,
     Nocedal & Wright 2006, Alg. 7.1; Steihaug's step to the edge needs a trust region). The paper's Hessians are
     positive definite; those of shards with fewer rows than parameters are singular, and `damping` bounds 1/λ.
+
+    Attributes:
+        step: factor of the mean step.
+        products: most Hessian products of an answer.
+        tolerance: residual at which conjugate gradients end, relative to the gradient.
+        damping: added to the Hessian, times the identity: for singular shards.
     """
 
     step: Annotated[float, Field(gt=0)] = 1.0

@@ -35,6 +35,12 @@ class PerturbedGD(Algorithm[PerturbedDescent]):
     the iterate to a uniform point of the ball of `radius` around it, in place of a step; else it is a step of
     `step`. The paper's Alg. 2 also returns the point before the perturbation if f has not decreased enough
     after `wait` steps. The center has no values of f, only gradients, so this one does all its `rounds`.
+
+    Attributes:
+        step: step size η.
+        threshold: a robust gradient no longer than this may be followed by a perturbation.
+        radius: radius of the ball from which a perturbation is drawn.
+        wait: least rounds between perturbations (t_thres).
     """
 
     step: Annotated[float, Field(gt=0)]

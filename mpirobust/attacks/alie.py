@@ -17,6 +17,9 @@ class Alie(MessageAttack):
     beyond the forgery to make it look like the majority: Φ(z) = (m - f - s)/(m - f) with
     s = ⌊m/2 + 1⌋ - f supporters, f of m workers being Byzantine. If so few attack that
     this is below zero, they send the mean.
+
+    Attributes:
+        z: honest deviations from the honest mean (default: the paper's, from m and f).
     """
 
     z: Annotated[float, Field(ge=0)] | None = None

@@ -19,7 +19,11 @@ from mpirobust.types import Message, Rows, Vector
 
 @component
 class Attack(ABC):
-    """An attack by ⌊αm⌋ workers, chosen by the seed. Pure: several threads may call it at once for several workers."""
+    """An attack by ⌊αm⌋ workers, chosen by the seed. Pure: several threads may call it at once for several workers.
+
+    Attributes:
+        alpha: α, the fraction of workers that are Byzantine; 0: none is.
+    """
 
     alpha: Annotated[float, Field(ge=0, lt=1)]
 

@@ -13,6 +13,9 @@ class Bitflip(WireAttack):
     """Flips each bit of the message with probability `rate`, independently: soft errors in memory or on the wire.
 
     Which bits matter depends on the code: exponents and positions much, signs little (Elliott et al. 2013).
+
+    Attributes:
+        rate: probability that a bit flips.
     """
 
     rate: Annotated[float, Field(ge=0, le=1)] = 1e-3

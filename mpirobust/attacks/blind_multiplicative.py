@@ -15,6 +15,10 @@ class BlindMultiplicative(UpdateAttack):
 
     Each worker draws a new vector in each round. An entry is negative with probability `flip`, and its size is
     log-uniform between 1/`scale` and `scale`: by default the signs are random and nothing else changes.
+
+    Attributes:
+        flip: probability that an entry turns its sign.
+        scale: an entry is multiplied by 1/scale to scale.
     """
 
     flip: Annotated[float, Field(ge=0, le=1)] = 0.5

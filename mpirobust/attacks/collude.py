@@ -15,6 +15,9 @@ class Collude(MessageAttack):
     Below the median no trimming by norm drops them, and together they pull against the
     mean with all their weight. The arbitrary adversary of P1 §6 at its
     simplest. Norms are as the center measures them.
+
+    Attributes:
+        fraction: norm of the forged messages, in units of the median honest norm.
     """
 
     fraction: Annotated[float, Field(gt=0)] = 0.9

@@ -11,7 +11,11 @@ from mpirobust.types import Vector
 
 @component
 class Gaussian(UpdateAttack):
-    """Adds N(0, variance · I) to the answer (P1 §8, P2 §4 (1))."""
+    """Adds N(0, variance · I) to the answer (P1 §8, P2 §4 (1)).
+
+    Attributes:
+        variance: variance of the noise on each coordinate.
+    """
 
     variance: Annotated[float, Field(ge=0)] = 10.0
 

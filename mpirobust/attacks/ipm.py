@@ -13,6 +13,9 @@ class Ipm(MessageAttack):
     """Inner-product manipulation: all send `-epsilon` times the honest mean (Xie et al. 2020, Fall of Empires).
 
     Small ε hides among honest messages and slows descent; ε above (1 - α)/α turns a plain average round.
+
+    Attributes:
+        epsilon: ε: minus this times the honest mean is sent.
     """
 
     epsilon: Annotated[float, Field(gt=0)] = 0.1

@@ -15,9 +15,12 @@ class LyingScale(MessageAttack):
 
     That is the scale of a code that begins with one, the claim under Option I, else the first
     value. All else stays, as the support of a sparse code; a code without numbers is left as it is.
+
+    Attributes:
+        lie: what the first number becomes (default: drawn for each message).
     """
 
-    lie: Literal["negative", "zero", "huge", "nan"] | None = None  # default: drawn each time
+    lie: Literal["negative", "zero", "huge", "nan"] | None = None
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         message = bytearray(spy.due[worker])

@@ -11,7 +11,11 @@ from mpirobust.types import Vector
 
 @component
 class Negative(UpdateAttack):
-    """Sends `-factor` times the answer (P1 §8: -ε g, ε = 0.9; P2 §4 (4))."""
+    """Sends `-factor` times the answer (P1 §8: -ε g, ε = 0.9; P2 §4 (4)).
+
+    Attributes:
+        factor: ε: minus this times the answer is sent.
+    """
 
     factor: Annotated[float, Field(gt=0)] = 0.9
 

@@ -17,6 +17,9 @@ class SaddlePoint(MessageAttack):
     plain mean is then zero), but nothing longer than the cut allows: near a saddle, where honest vectors are little but
     the noise between the workers, that is enough for a fake local minimum. The cut is that of `under-cut`, the ⌈βm⌉-th
     longest honest norm as the center measures it; unsound messages count as longer than any.
+
+    Attributes:
+        beta: β of the rule that is attacked.
     """
 
     beta: Annotated[float, Field(ge=0, lt=0.5)]

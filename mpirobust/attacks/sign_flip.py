@@ -16,6 +16,9 @@ class SignFlip(UpdateAttack):
     `negative` is the same with P1's 0.9, made to be shorter than it should be; here the
     norm is that of an honest answer unless `factor` says otherwise, and a code of signs
     and a scale has every bit flipped and nothing else.
+
+    Attributes:
+        factor: minus this times the answer is sent.
     """
 
     factor: Annotated[float, Field(gt=0)] = 1.0

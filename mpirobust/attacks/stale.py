@@ -24,6 +24,9 @@ class Stale(MessageAttack):
 
     Each message by itself is a plausible gradient, of a point that the center has left. In the first
     round it is the mean of that round. With `factor` -1 the late step is taken back.
+
+    Attributes:
+        factor: factor of the honest mean of the round before.
     """
 
     factor: float = 1.0

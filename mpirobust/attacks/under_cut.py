@@ -17,6 +17,9 @@ class UnderCut(MessageAttack):
     so the norm is the largest below the ⌈βm⌉-th longest honest one, as the center measures it.
     Unsound messages count as longer than any; if they alone fill the cut, the longest
     sound one is the measure, and so it is if nothing is trimmed.
+
+    Attributes:
+        beta: β of the rule that is attacked.
     """
 
     beta: Annotated[float, Field(ge=0, lt=0.5)]

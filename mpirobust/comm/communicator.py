@@ -169,7 +169,7 @@ class Communicator(ABC):
 
     def broadcast_bytes(self, data: bytes) -> bytes:
         """Return the root's `data` on every rank."""
-        with self._outside_rounds():
+        with self.outside_rounds():
             length = np.array([len(data)], np.int64)
             self.broadcast(length)
             buffer = np.frombuffer(bytearray(data) if self.is_root else bytearray(int(length[0])), np.uint8)
@@ -179,7 +179,7 @@ class Communicator(ABC):
     def gather_bytes(self, data: bytes) -> list[bytes]:
         """Return the `data` of every rank, in rank order; meaningful on the root only."""
         lengths = np.zeros(self.size, np.int64)
-        with self._outside_rounds():
+        with self.outside_rounds():
             self.gather(np.array([len(data)], np.int64), lengths, np.ones(self.size, np.int64))
             buffer = np.empty(int(lengths.sum()), np.uint8)
             self.gather(np.frombuffer(data, np.uint8), buffer, lengths)
@@ -188,7 +188,7 @@ class Communicator(ABC):
 
     def first_failure(self, code: int) -> tuple[int, int]:
         """Return the lowest rank whose `code` is not 0, and its code; `(0, 0)` if all are 0."""
-        with self._outside_rounds():  # rank and code in one number: the minimum is that of the lowest rank that failed
+        with self.outside_rounds():  # rank and code in one number: the minimum is that of the lowest rank that failed
             lowest = self.minimum(self.rank * _CODES + code if code else self.size * _CODES)
         rank, code = divmod(lowest, _CODES)
         return (rank, code) if code else (0, 0)
@@ -217,7 +217,7 @@ class Communicator(ABC):
         return self.broadcast_bytes(self.all_or_fail(lambda: work() if self.is_root else b""))
 
     @contextmanager
-    def _outside_rounds(self) -> Iterator[None]:
+    def outside_rounds(self) -> Iterator[None]:
         """Make all survivors succeed, or raise, together: outside the rounds a rank failure is fatal.
 
         A collective call may succeed on some ranks and fail on others, which would then execute different calls.

@@ -53,6 +53,12 @@ def launched_as() -> tuple[int, int] | None:
     return None
 
 
+def launcher() -> str:
+    """Return what started this process as one of several, and the variables that say so; '' without a launcher."""
+    found = next((size for size, rank in _LAUNCHERS if {size, rank} <= os.environ.keys()), "")
+    return f"{_parent() or 'another host'} ({found} = {os.environ[found]})" if found else ""
+
+
 def speaks() -> bool:
     """Return whether this process prints what every process of the job would print.
 
@@ -65,9 +71,14 @@ def speaks() -> bool:
 
 
 def _started_by_launcher() -> bool:
+    return _parent().startswith(_STARTERS)
+
+
+def _parent() -> str:
+    """Return the name of the program that started this process; '' if it cannot be known."""
     with suppress(OSError):
-        return Path(f"/proc/{os.getppid()}/comm").read_text().startswith(_STARTERS)
-    return False
+        return Path(f"/proc/{os.getppid()}/comm").read_text().strip()
+    return ""
 
 
 def launcher_tolerates_failure() -> bool:

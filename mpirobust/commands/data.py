@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mpirobust.commands.options import PATH, PLAN, SET
+from mpirobust.commands.options import PATH, PLAN, SET, examples
 from mpirobust.errors import Exit
 from mpirobust.terminal import show
 
@@ -25,49 +25,33 @@ class _PlanOrCommand(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_PlanOrCommand)
+@click.group(cls=_PlanOrCommand, epilog=examples("mpirobust data fetch a9a", "mpirobust data configs/a9a-robust.toml"))
 def data() -> None:
-    """Fetch data sets, prepare files, show what is in them.
-
-    \b
-    Examples:
-      mpirobust data fetch a9a
-      mpirobust data configs/a9a-robust.toml
-    """
+    """Fetch data sets, prepare files, show what is in them."""
 
 
-@data.command(_OF_PLAN)
+@data.command(_OF_PLAN, epilog=examples("mpirobust data configs/a9a-robust.toml --set data.path=libsvm/w8a"))
 @PLAN
 @SET
 def of_plan(plan: Path, overrides: tuple[str, ...]) -> int:
-    """Prepare the data of a plan: parse once, store as HDF5.
-
-    \b
-    Example:
-      mpirobust data configs/a9a-robust.toml --set data.path=libsvm/w8a
-    """
+    """Prepare the data of a plan: parse once, store as HDF5."""
     from mpirobust.reports.data_sets import prepared_of_plan
 
     show("\n".join(prepared_of_plan(plan, overrides)))
     return Exit.OK
 
 
-@data.command("list")
+@data.command("list", epilog=examples("mpirobust data list mnist"))
 @click.argument("name", required=False)
 def list_sets(name: str | None) -> int:
-    """List the data sets that can be fetched, or one NAME in full.
-
-    \b
-    Example:
-      mpirobust data list mnist
-    """
+    """List the data sets that can be fetched, or one NAME in full."""
     from mpirobust.reports.data_sets import entry, listing
 
     show(entry(name) if name else listing())
     return Exit.OK
 
 
-@data.command()
+@data.command(epilog=examples("mpirobust data fetch a9a mnist"))
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--from", "mirror", metavar="URL", help="Try this folder on the web first.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there and not the right ones.")
@@ -76,10 +60,6 @@ def fetch(names: tuple[str, ...], mirror: str | None, overwrite: bool) -> int:
 
     That is below $MPIROBUST_DATA or, if it is not set, in the cache. What is there already is not downloaded again, and
     a download that broke off is continued. Printed are the lines of a plan that use the data.
-
-    \b
-    Example:
-      mpirobust data fetch a9a mnist
     """
     from mpirobust.data import fetching
     from mpirobust.data.catalogue import lines_of_plan
@@ -95,7 +75,7 @@ def fetch(names: tuple[str, ...], mirror: str | None, overwrite: bool) -> int:
 _KIND = click.option("--kind", help="The kind of the file, as in [data] (default: found by its content).")
 
 
-@data.command()
+@data.command(epilog=examples("mpirobust data prepare measured.csv --set data.label=class"))
 @click.argument("path", type=PATH)
 @_KIND
 @SET
@@ -104,10 +84,6 @@ def prepare(path: Path, kind: str | None, overrides: tuple[str, ...]) -> int:
 
     LIBSVM text, CSV, npz, npy, or a folder with the four files of MNIST, packed or not. Printed are the stores, the
     sizes, and the lines of a plan that use the file.
-
-    \b
-    Example:
-      mpirobust data prepare measured.csv --set data.label=class
     """
     from mpirobust.reports.data_sets import prepared_file
 
@@ -115,17 +91,12 @@ def prepare(path: Path, kind: str | None, overrides: tuple[str, ...]) -> int:
     return Exit.OK
 
 
-@data.command("show")
+@data.command("show", epilog=examples("mpirobust data show libsvm/a9a"))
 @click.argument("path", type=PATH)
 @_KIND
 @SET
 def show_contents(path: Path, kind: str | None, overrides: tuple[str, ...]) -> int:
-    """Show what is in a store or a file of data: rows, labels, zeros.
-
-    \b
-    Example:
-      mpirobust data show libsvm/a9a
-    """
+    """Show what is in a store or a file of data: rows, labels, zeros."""
     from mpirobust.reports.data_sets import contents
 
     show(contents(path, kind, overrides))

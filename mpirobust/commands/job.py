@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mpirobust.comm.communicator import Communicator
-from mpirobust.comm.launch import meet, open_communicator
+from mpirobust.comm.launch import launched_as, meet, open_communicator
+from mpirobust.terminal import tell
 
 opened: Communicator | None = None
 
@@ -15,6 +16,8 @@ def processes() -> Communicator:
     """
     global opened
     if opened is None:
+        if (launched := launched_as()) is not None and launched[0] > 1 and launched[1] == 0:
+            tell(f"starting {launched[0]} ranks")  # they will have met after some seconds, or many
         opened = open_communicator()
         meet(opened)
     return opened

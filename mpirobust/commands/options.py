@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
+from mpirobust.comm.launch import speaks
+from mpirobust.commands import completion
 from mpirobust.files import expanded
+from mpirobust.terminal import log_to, speak
 
 
 class AnyPath(click.Path):
@@ -22,7 +26,18 @@ class AnyPath(click.Path):
 
 PATH = AnyPath()
 PLAN = click.argument("plan", type=PATH)
-SET = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
+SET = click.option(
+    *("--set", "overrides"),
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=completion.assignments,
+    help="Override a key of the plan; repeatable.",
+)
+
+
+def examples(*lines: str) -> str:
+    """Return the epilog of a command: command lines with which its `--help` ends."""
+    return "\n".join(["\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)])
 
 
 class Limit(NamedTuple):
@@ -70,3 +85,43 @@ THREADS = click.option(
     type=click.IntRange(min=1),
     help="Threads of a rank, for whole workers (default: its share of the cores; 1 if its workers have little work).",
 )
+
+
+def _log_to(_: click.Context, __: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        if speaks():  # on another host the folder may not be there
+            path.open("ab").close()
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}") from error
+    log_to(path)
+
+
+def _louder(change: int) -> Callable[[click.Context, click.Parameter, bool], None]:
+    return lambda _, __, given: speak(change) if given else None
+
+
+TALK = [  # the options of every command
+    click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        callback=_louder(1),
+        help="Say also what is read and written.",
+    ),
+    click.Option(
+        ["-q", "--quiet"],
+        is_flag=True,
+        expose_value=False,
+        callback=_louder(-1),
+        help="Say only what fails, and the answer.",
+    ),
+    click.Option(
+        ["--log"],
+        type=PATH,
+        expose_value=False,
+        callback=_log_to,
+        help="Append all messages, with the time, to this file.",
+    ),
+]

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from mpirobust.commands.options import PATH
+from mpirobust.commands.options import PATH, examples
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.reports.curves import KINDS
 from mpirobust.reports.metrics import AXES
@@ -15,12 +15,15 @@ from mpirobust.terminal import Screen, note, say, show
 from mpirobust.types import Audited
 
 
-@click.command()
+@click.command(epilog=examples("mpirobust inspect runs/quickstart", "mpirobust inspect runs/quickstart --status"))
 @click.argument("path", type=PATH)
-@click.option("--json", "in_json", is_flag=True, help="Machine-readable.")
-@click.option("--status", "only_status", is_flag=True, help="One word, for scripts.")
+@click.option("--json", "in_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--status", "only_status", is_flag=True, help="Print one word, for scripts.")
 def inspect(path: Path, in_json: bool, only_status: bool) -> int:
-    """The summary of the run at PATH (a run.h5 or its folder), finished or not."""
+    """Summarise the run at PATH, finished or not.
+
+    PATH is a run.h5 or its folder.
+    """
     from mpirobust.records.writer import Writer
     from mpirobust.reports.summary import as_json, as_text, said_of_writer, summary
 
@@ -34,17 +37,13 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
     return Exit.OK
 
 
-@click.command()
+@click.command(epilog=examples("mpirobust watch runs/quickstart"))
 @click.argument("path", type=PATH)
 def watch(path: Path) -> int:
     """Follow the run at PATH in the terminal until it ends.
 
     PATH is a run.h5 or its folder. The view is drawn again in place; where standard output is no terminal, a line is
     printed every few seconds. Ctrl-C ends the view, and the run goes on.
-
-    \b
-    Example:
-      mpirobust watch runs/quickstart
     """
     from mpirobust.reports.watch import watch
 
@@ -56,20 +55,27 @@ def watch(path: Path) -> int:
     return Exit.OK
 
 
-@click.command()
+@click.command(epilog=examples("mpirobust export runs/quickstart --out model.npz"))
 @click.argument("path", type=PATH)
-@click.option("--to", type=click.Choice(["npz", "pt"]), default="npz", show_default=True)
+@click.option("--to", type=click.Choice(["npz", "pt"]), default="npz", show_default=True, help="NumPy or PyTorch.")
 @click.option("--out", type=PATH, help="The file (default: model.npz or model.pt in the folder of the run).")
 @click.option("--overwrite", is_flag=True, help="Replace the file.")
 def export(path: Path, to: str, out: Path | None, overwrite: bool) -> int:
-    """Write the model of the run at PATH (a run.h5 or its folder) for other programs: NumPy or PyTorch."""
+    """Write the model of the run at PATH for other programs.
+
+    PATH is a run.h5 or its folder.
+    """
     from mpirobust.reports.export import export
 
     show(f"wrote {export(path, to, out, overwrite)}")
     return Exit.OK
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "mpirobust report runs/sweep --by seed --out page.html", "mpirobust report runs/a runs/b --out loss.pdf"
+    )
+)
 @click.argument("paths", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, multiple=True, help="A page (.html), a table (.csv) or a figure; repeatable.")
 @click.option(
@@ -90,7 +96,7 @@ def export(path: Path, to: str, out: Path | None, overwrite: bool) -> int:
 @click.option(
     "--label", "labels", metavar="TEXT", multiple=True, help="Names of the curves, in their order; repeatable."
 )
-@click.option("--title", default="", metavar="TEXT", help="Title of the page or the figure.")
+@click.option("--title", default="", show_default="its runs", metavar="TEXT", help="Title of the page or the figure.")
 @click.option(
     *("--print", "kinds"),
     type=click.Choice([*KINDS, "none"]),
@@ -104,10 +110,6 @@ def report(paths: tuple[Path, ...], out: tuple[Path, ...], **shown: Any) -> int:
 
     Each of the runs at PATHS is a line of the table and, with a page or a figure as --out, a curve; what is not done is
     named. A folder that holds no run stands for those in it: the tasks of a job array, say.
-
-    \b
-    Example:
-      mpirobust report runs/sweep --by seed --out page.html
     """
     from mpirobust.reports import report, run_table
 
@@ -118,13 +120,13 @@ def report(paths: tuple[Path, ...], out: tuple[Path, ...], **shown: Any) -> int:
     return Exit.OK
 
 
-@click.command()
+@click.command(epilog=examples("mpirobust scaling runs/on-1 runs/on-5 runs/on-21 --out scaling.pdf"))
 @click.argument("paths", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, multiple=True, help="A table (.csv) or a figure; repeatable.")
 def scaling(paths: tuple[Path, ...], out: tuple[Path, ...]) -> int:
-    """Compare runs of one plan on several numbers of ranks: the time of a round, and that nothing else differs.
+    """Compare runs of one plan on several numbers of ranks.
 
-    A folder that holds no run stands for those in it.
+    The time of a round may differ, and nothing else. A folder that holds no run stands for those in it.
     """
     from mpirobust.files import write_csv
     from mpirobust.reports import run_table

@@ -8,12 +8,17 @@ from typing import Any
 import click
 
 from mpirobust.commands import job
-from mpirobust.commands.options import LIMIT, PATH, PATIENCE, PLAN, SET, THREADS, Limit
-from mpirobust.errors import Exit
+from mpirobust.commands.options import LIMIT, PATH, PATIENCE, PLAN, SET, THREADS, Limit, examples
+from mpirobust.errors import Exit, in_file
 from mpirobust.terminal import say, show
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "mpirobust run configs/quickstart.toml",
+        "mpirun -n 21 mpirobust run configs/quickstart.toml --set attack.kind=alie --out runs/alie",
+    )
+)
 @PLAN
 @SET
 @click.option("--out", type=PATH, help="Folder for the output (default: runs/<plan>).")
@@ -32,14 +37,14 @@ def run(
     patience: float | None,
     threads: int | None,
 ) -> int:
-    """Run PLAN: alone, or on the ranks that mpirun or srun started."""
+    """Run PLAN, alone or under mpirun or srun."""
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     how = {"resume": resume, "overwrite": overwrite, "threads": threads}
     return _carried_out(plan, overrides, out, time_limit, patience, **how)
 
 
-@click.command()
+@click.command(epilog=examples("mpirun -n 5 mpirobust resume runs/quickstart"))
 @click.argument("folder", type=PATH)
 @SET
 @click.option(
@@ -59,7 +64,10 @@ def resume(
     patience: float | None,
     threads: int | None,
 ) -> int:
-    """Go on with the run in FOLDER, by the plan in its run.h5: alone, or on the ranks that mpirun or srun started."""
+    """Go on with the run in FOLDER, by the plan in its run.h5.
+
+    Alone, or on the ranks that mpirun or srun started, as many as you like.
+    """
     out = folder.parent if folder.is_file() else folder
     how = {"resume": True, "allowed": allowed, "threads": threads}
     return _carried_out(None, overrides, out, time_limit, patience, **how)
@@ -79,7 +87,8 @@ def _carried_out(
 
     ends, limit = time_limit
     request = RunRequest(plan, overrides, out, ends=ends, limit=limit, **how)
-    code, folder = experiment.run_in_time(request, comm, patience)
+    with in_file(plan or out):
+        code, folder = experiment.run_in_time(request, comm, patience)
     if comm.is_root:
         from mpirobust.records.layout import TRACE
         from mpirobust.reports.summary import as_text, summary

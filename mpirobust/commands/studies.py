@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 from mpirobust.commands import job
-from mpirobust.commands.options import LIMIT, PATH, SET, Limit
+from mpirobust.commands.options import LIMIT, PATH, SET, Limit, examples
 from mpirobust.errors import Exit
 from mpirobust.terminal import say
 
 
-@click.command()
+@click.command(epilog=examples("mpirun -n 21 mpirobust figures p1 --seeds 3"))
 @click.argument("name")
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds of each figure.")
 @click.option("--out", type=PATH, help="Folder for the figures (default: figures/NAME).")
-@click.option("--runs", type=PATH, default=Path("runs/studies"), show_default=True)
+@click.option("--runs", type=PATH, default=Path("runs/studies"), show_default=True, help="Folder for the runs.")
 @SET
 @click.option("--check", is_flag=True, help="Compare the tables in --out with the runs in --runs; nothing is run.")
 @click.option("--run-missing", is_flag=True, help="With --check: run what is missing first.")
@@ -31,9 +31,10 @@ def figures(
     run_missing: bool,
     time_limit: Limit,
 ) -> int:
-    """Run and draw the figures of a paper: NAME is a folder of families, or p1 for configs/p1.
+    """Run and draw the figures of a paper.
 
-    Alone or under mpirun. What is in the folder --runs already is not run again.
+    NAME is a folder of families, or p1 for configs/p1. Alone or under mpirun. What is in the folder --runs already is
+    not run again.
     """
     if run_missing and not check:
         raise click.UsageError("--run-missing is for --check; without it, what is missing is always run")
@@ -50,17 +51,20 @@ def figures(
     )
 
 
-@click.command()
+@click.command(epilog=examples("mpirun -n 21 mpirobust matrix configs/p1/robustness.toml --seeds 1"))
 @click.argument("path", type=PATH)
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds.")
 @click.option("--out", type=PATH, help="Folder for picture and table (default: figures/<name>).")
-@click.option("--runs", type=PATH, default=Path("runs/studies"), show_default=True)
+@click.option("--runs", type=PATH, default=Path("runs/studies"), show_default=True, help="Folder for the runs.")
 @SET
 @LIMIT
 def matrix(
     path: Path, seeds: int | None, out: Path | None, runs: Path, overrides: tuple[str, ...], time_limit: Limit
 ) -> int:
-    """Run and draw every attack against every rule under every code, as the file PATH says; alone or under mpirun."""
+    """Run and draw every attack against every rule.
+
+    PATH is a file that names them, and the codes. Alone or under mpirun.
+    """
     comm = job.processes()
     from mpirobust.studies import matrix as study
     from mpirobust.studies.campaign import StudyRequest

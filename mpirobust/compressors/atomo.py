@@ -22,6 +22,9 @@ class Atomo(Compressor):
     show that this is at most `(⌊√d⌋/budget - 1)||x||²`, so that there is a δ if `budget` > ⌊√d⌋/2. Wang et al. toss a
     coin for each atom. We sample systematically: the p_i are the same, and so is the error, because the atoms are
     orthogonal, and there are always `budget` of them. All singular vectors are needed: the cost grows as d^1.5.
+
+    Attributes:
+        budget: singular vectors that are sent, of ⌊√d⌋.
     """
 
     budget: Count

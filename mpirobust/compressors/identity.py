@@ -15,7 +15,11 @@ from mpirobust.types import Layout, Message, Vector
 
 @component
 class Identity(Compressor):
-    """No compression (δ = 1): d numbers of 8 bytes, or of 4 with `dtype = "float32"`."""
+    """No compression (δ = 1): d numbers of 8 bytes, or of 4 with `dtype = "float32"`.
+
+    Attributes:
+        dtype: 8 or 4 bytes a number.
+    """
 
     dtype: Literal["float64", "float32"] = "float64"
 

@@ -24,6 +24,9 @@ class L1QSGD(Compressor):
 
     δ(x) = ||x||₁²/(d ||x||²) ≥ 1/d (Karimireddy et al. 2019), whatever the sign of a zero: it is drawn, because a
     common sign for all workers is a drift that no average removes; `zeros = "plus"` sends +.
+
+    Attributes:
+        zeros: what is sent for a coordinate that is exactly 0: a drawn sign, or +.
     """
 
     added_keys: ClassVar = {"zeros": "plus"}

@@ -19,6 +19,9 @@ class Layerwise(Compressor):
     """Another compressor on each part of the vector by itself: the weights and biases of a network, layer by layer.
 
     Scales then fit the layers, which differ in size. A δ of the inner code for every part is one of the whole.
+
+    Attributes:
+        compressor: what codes each part; its messages must have a fixed length.
     """
 
     compressor: Compressor

@@ -21,6 +21,9 @@ class PCA(Compressor):
     The rows' coordinates in the leading right singular vectors cross, and these vectors, in float32. The largest
     k of ⌊√d⌋ squared singular values hold at least their share of ||x||²: δ = k/⌊√d⌋, reached if all are
     equal. They come from the Gram matrix of the rows, so the cost grows as d^1.5.
+
+    Attributes:
+        k: singular vectors that are sent, of ⌊√d⌋.
     """
 
     k: Count

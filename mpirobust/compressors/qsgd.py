@@ -17,6 +17,9 @@ class QSGD(Compressor):
 
     A float32 norm and entropy-coded levels (P1 §3 ex. 3); s = 1 is the one-bit QSGD of P2 §4. Unbiased.
     `E||Q(x) - x||² ≤ d/(4s²) ||x||²`, and for s = 1 it is `||x||₁||x|| - ||x||² ≤ (√d - 1)||x||²`: a δ needs s > √d/2.
+
+    Attributes:
+        levels: s, levels between zero and the norm; 1 is the one-bit code.
     """
 
     levels: Annotated[int, Field(gt=0, le=2**15)]

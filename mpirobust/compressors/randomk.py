@@ -17,7 +17,11 @@ from mpirobust.types import Layout, Message, Vector
 
 @component
 class RandomK(Compressor):
-    """k entries at random, float32; δ = k/d (Stich et al. 2018); their positions are shared randomness, not sent."""
+    """k entries at random, float32; δ = k/d (Stich et al. 2018); their positions are shared randomness, not sent.
+
+    Attributes:
+        k: entries that are sent, of d.
+    """
 
     k: Count
 

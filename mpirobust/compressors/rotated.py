@@ -24,6 +24,9 @@ class Rotated(Compressor):
     The rotation is a Hadamard matrix times random signs, which both ends draw; it acts on each BLOCK of coordinates
     (the last one padded with zeros to a power of two, n at most), of which two float32 and ⌈log2 k⌉ bits a coordinate
     cross. Unbiased, `E||Q(x) - x||² ≤ (2 ln n + 2)/(k - 1)² ||x||²`, and `≤ n/(2(k - 1)²) ||x||²` for every rotation.
+
+    Attributes:
+        levels: k, levels between the least and the largest entry.
     """
 
     levels: Annotated[int, Field(ge=2, le=2**15)]

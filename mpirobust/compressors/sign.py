@@ -19,6 +19,9 @@ class Sign(Compressor):
     """`Q(x) = sign(x)`, one bit per coordinate and no scale (signSGD, Bernstein et al. 2018; P1 §3).
 
     There is no δ: the error does not shrink with x. A zero is sent as +, or with `zeros = "random"` as a drawn sign.
+
+    Attributes:
+        zeros: what is sent for a coordinate that is exactly 0: a drawn sign, or +.
     """
 
     added_keys: ClassVar = {"zeros": "plus"}

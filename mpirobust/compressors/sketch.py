@@ -23,6 +23,10 @@ class Sketch(Compressor):
     The hashes are linear polynomials modulo 2³¹ - 1 (Carter and Wegman 1979) that both ends draw. A coordinate is the
     median of its `rows` estimates, each of them unbiased: `E||Q(x) - x||² ≤ c(d - 1)/columns ||x||²`, c = 1 for one
     row and 2 for more. So only a sketch longer than x has a δ; heavy coordinates come out well from a short one.
+
+    Attributes:
+        rows: estimates of a coordinate, of which the median counts.
+        columns: sums in a row; δ > 0 needs about d.
     """
 
     rows: Count

@@ -20,6 +20,9 @@ class TopK(Compressor):
     """The k entries of largest magnitude, float32; δ = k/d (Stich et al. 2018; P1 §3 ex. 1).
 
     The positions take about log2(d/k) + 2 bits each.
+
+    Attributes:
+        k: entries that are sent, of d.
     """
 
     k: Count

@@ -19,6 +19,9 @@ class Uniform(Compressor):
     min(|x_i|, M/2L), and the largest by nothing. `||Q(x) - x||²/||x||²` is therefore greatest if all entries but one
     are M/2L, where they are rounded to 0: it is `(d-1)/(4L² + d-1)`, so that δ = 4L²/(4L² + d - 1). For entries like
     those of a Gaussian vector it is about `2 ln d/(12 L²)`. One bit would leave only the level 0: `l1-qsgd` has two.
+
+    Attributes:
+        bits: 2^bits - 1 levels.
     """
 
     bits: Annotated[int, Field(ge=2, le=8)] = 3

@@ -23,6 +23,9 @@ class VQSGD(Compressor):
     With n = ||x|| in float32, each of the `samples` corners ±√d n e_i is drawn with probability
     `±x_i⁺/(√d n) + (1 - ||x||₁/(√d n))/(2d)` and takes at most log2(2d) bits; their order is not sent.
     Unbiased, `E||Q(x) - x||² = (d - 1)/samples ||x||²`: a δ needs as many samples as coordinates.
+
+    Attributes:
+        samples: corners that are drawn and sent; δ > 0 needs as many as coordinates.
     """
 
     samples: Count

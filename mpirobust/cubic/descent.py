@@ -23,6 +23,11 @@ class Descent(CubicSolver):
     If no bound at every point is known, each step along a slope v = ∇m(s) is found by backtracking: it is halved until
     the model is sure to fall by a quarter of step ||v||². `safe` begins at `1/(γ max(0, vᵀHv/||v||²) + Mγ²||s||)`,
     `published` with L = ||Hg||/||g||. Hv tells the model along v, so that backtracking takes no products.
+
+    Attributes:
+        iterations: gradient steps on the model.
+        step: safe: from a bound on the Hessian; published: Tripuraneni et al.'s.
+        perturbation: length of a random vector that is added to the gradient, so that saddles are left.
     """
 
     iterations: Count = 10

@@ -17,6 +17,9 @@ class Lanczos(CubicSolver):
 
     The space grows from g; if g is zero or the space is closed under H before the products
     are used up, it goes on from a random direction, so that an exact saddle is left as well.
+
+    Attributes:
+        products: Hessian products of a solve: dimensions of the Krylov space.
     """
 
     products: Count = 10

@@ -31,10 +31,10 @@ class Audits(Observer):
 
     Attributes:
         every: rounds from audit to audit.
-        curvature_every: audits after a multiple of so many rounds measure the smallest eigenvalue λ_min of the honest
-            Hessian as well, and so does the last audit; None: none does.
-        metrics: what is measured on the test rows beside the accuracy. All but the test loss need the scores of all
-            test rows at the center.
+        curvature_every: rounds from one measurement of the smallest eigenvalue of the Hessian to the next, a multiple
+            of every (default: none).
+        metrics: what is measured on the test rows beside the accuracy; the last two need all their scores at the
+            center.
     """
 
     every: Count = 1

@@ -12,6 +12,7 @@ from mpirobust.cluster.base import Depleted
 from mpirobust.components import Count, component
 from mpirobust.feedback.base import Half
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
+from mpirobust.terminal import detail
 
 if TYPE_CHECKING:
     from mpirobust.records.trace import Trace
@@ -69,4 +70,5 @@ class Checkpointer(Watch):
         with suppress(Depleted):
             checkpoint.save(self._folder, snapshot, self._plan_id, memories, cluster.forgets)
             self._saved = moment.round
+            detail(f"checkpoint after round {moment.round} in {perf_counter() - began:.2f} s")
         moment.times.checkpoint = perf_counter() - began

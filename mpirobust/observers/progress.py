@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 
 from mpirobust.components import Field, component
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
-from mpirobust.terminal import say, watched
+from mpirobust.terminal import tell, watched
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -21,7 +21,7 @@ class Progress(Observer):
     """Draws a bar on standard error if that is a terminal, else prints a line now and then.
 
     Attributes:
-        every_seconds: a line is printed after a round if so much time has passed since the last line.
+        every_seconds: least seconds from line to line where there is no terminal.
     """
 
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"kind", "every_seconds"})
@@ -54,7 +54,7 @@ class ProgressWatch(Watch):
             self._bar.update()
             self._bar.set_postfix_str(self._figures(), refresh=False)
         elif perf_counter() - self._printed > self._every_seconds:
-            say(f"round {moment.round}/{self._rounds}  {self._figures()}")
+            tell(f"round {moment.round}/{self._rounds}  {self._figures()}")
             self._printed = perf_counter()
         return None
 

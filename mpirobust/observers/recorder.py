@@ -21,7 +21,7 @@ class Record(Observer):
     """Adds a row for every round to the trace and keeps the file current.
 
     Attributes:
-        every_seconds: the file is rewritten after a round if so much time has passed, and always at the start and end.
+        every_seconds: least seconds between two writes of run.h5, but at the start and the end.
     """
 
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"kind", "every_seconds"})

@@ -17,6 +17,9 @@ class DoubleWell(Loss):
 
     Without the tilt: a strict saddle at 0 of value 0, where the Hessian is diag(-1, 1, ..., 1),
     and two minima ±e_1 of value -1/4, with nothing but the x_1 axis between them. A run has escaped if |x_1| > 1/2.
+
+    Attributes:
+        start_norm: norm of the starting point; 0 is the saddle itself.
     """
 
     start_norm: Away = 0.01

@@ -22,9 +22,12 @@ class Logistic(Loss):
     """`1/n Σ log(1 + exp(-y_i x_iᵀw)) + λ/(2N) ||w||²`, N all training rows (P2 §4 (a)).
 
     Classes 0 and 1 (the smaller and the larger label of the data) become y = -1 and +1.
+
+    Attributes:
+        l2: λ, the weight of the regulariser.
     """
 
-    l2: Annotated[float, Field(ge=0)] = 1.0  # λ
+    l2: Annotated[float, Field(ge=0)] = 1.0
 
     def dim(self, features: int) -> int:
         return features

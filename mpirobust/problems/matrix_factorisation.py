@@ -22,9 +22,13 @@ class MatrixFactorisation(Loss):
     critical point has `U Uᵀ = Σ_K λ_k v_k v_kᵀ` with |K| <= columns, and the value -1/4 Σ_K λ_k². All are strict
     saddles (0 among them, of value 0) but those of the largest eigenvalues, so every local minimum is global; the
     floor is -1/4 (λ_1² + ... + λ_columns²).
+
+    Attributes:
+        columns: columns of U: the rank of the factorisation.
+        start_norm: norm of the starting point; 0 is the saddle itself.
     """
 
-    columns: Count = 1  # of U: the rank of the factorisation
+    columns: Count = 1
     start_norm: Away = 0.01
 
     def dim(self, features: int) -> int:

@@ -26,11 +26,16 @@ class Network(Loss):
     The parameters of the layers stand one after the other, weights (inputs,
     outputs) before biases; the output layer has one unit per class. The start
     is He's (2015): weights N(0, 2/inputs), biases zero.
+
+    Attributes:
+        hidden: units of each hidden layer; []: none, a linear classifier.
+        classes: units of the output layer.
+        dtype: of the arithmetic inside.
     """
 
     hidden: tuple[Count, ...] = (1000,)
     classes: Annotated[int, Field(ge=2, le=MOST)] = 10
-    dtype: Literal["float32", "float64"] = "float32"  # of the arithmetic inside
+    dtype: Literal["float32", "float64"] = "float32"
 
     def dim(self, features: int) -> int:
         return sum(inputs * outputs + outputs for inputs, outputs in self._shapes(features))

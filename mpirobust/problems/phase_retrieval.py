@@ -19,6 +19,9 @@ class PhaseRetrieval(Loss):
     On rows of the data kind `regression` without noise, w* and -w* are the minima, of value 0; 0 is a maximum
     from which every direction leads down, and the points w ⟂ w*, ||w|| = ||w*||/√3 are strict saddles in
     expectation over Gaussian rows.
+
+    Attributes:
+        start_norm: norm of the starting point; 0 is a maximum.
     """
 
     start_norm: Away = 0.01

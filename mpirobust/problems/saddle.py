@@ -19,6 +19,9 @@ class Saddle(Loss):
     Two workers with the rows of the data kind `none` in two dimensions have the paper's
     f_1 (c = 1) and f_2 (c = 2); the objective is their mean, half of the paper's sum. It has no minimum:
     a run has escaped if the loss is well below 0, and `stop.loss` ends it there.
+
+    Attributes:
+        start_norm: norm of the starting point; 0 is the saddle itself.
     """
 
     start_norm: Away = 0.01

@@ -28,6 +28,13 @@ class Torch(Loss):
     through the module together; more take more memory, and the last bits depend on it. The module computes in the
     mode, training or evaluation, in which it was returned. What is not trained (buffers, and parameters that need no
     gradient) is as `model` makes it under torch's seed 0.
+
+    Attributes:
+        model: what makes the nn.Module: module:name or ./file.py:name.
+        arguments: keyword arguments of model.
+        loss: of outputs and targets: one of two by name, or a function of yours.
+        dtype: of rows, parameters and arithmetic inside.
+        chunk: rows that go through the module together; more take more memory.
     """
 
     needs: ClassVar = "torch"

@@ -24,8 +24,8 @@ class Records:
     """The facts about the origin of a run that its trace contains.
 
     Attributes:
-        command: whether it has the command line and the path of the plan.
-        hosts: whether it has the names of the hosts; otherwise `#1`, `#2` and so on.
+        command: whether run.h5 has the command line and the path of the plan.
+        hosts: whether run.h5 has the names of the hosts; otherwise #1, #2 and so on.
     """
 
     free_on_resume: ClassVar[frozenset[str]] = frozenset({"command", "hosts"})

@@ -222,13 +222,17 @@ def plan_file_of(file: Any) -> str:
     return plan_file
 
 
+def _said(keys: Mapping[str, Any], key: str) -> str:
+    return repr(keys[key]) if key in keys else "not given"
+
+
 def check_continues(folder: Path, former: Former, plan: PlanRecord) -> None:
     """Raise `SetupFault` unless the run `former` in `folder` is of this plan."""
     names = {old: name for name, old in plan.former.items()}
     before = dict(plan.added) | {names.get(key, key): value for key, value in flat(former.plan)}
     now = dict(flat(plan.table))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    wrong = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing if key not in plan.free]
+    wrong = [f"{key} was {_said(before, key)}, is {_said(now, key)}" for key in differing if key not in plan.free]
     if wrong:
         apart = f"{folder} holds a run of another plan: {'; '.join(wrong)}"
         raise SetupFault(f"{apart}; choose another --out, or continue that run with mpirobust resume {folder}")

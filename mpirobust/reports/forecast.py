@@ -15,6 +15,7 @@ from mpirobust.aggregators.base import share
 from mpirobust.cluster.protocol import HEADER, LENGTH
 from mpirobust.cluster.worker_group import MOST_KEPT
 from mpirobust.data.sources.base import Dataset, Facts, Places
+from mpirobust.errors import in_file
 from mpirobust.numerics.exact_sum import LIMBS
 from mpirobust.outside import Origin
 from mpirobust.plan import Plan, load_plan
@@ -79,7 +80,8 @@ class Forecast:
 def forecast(path: Path, overrides: Sequence[str]) -> str:
     """Workers, ranks, bytes and memory of the plan at `path`; raise `Fault` if it does not fit its data."""
     plan, notes = load_plan(path, overrides)
-    return _as_text(path, plan, notes, foresee(plan))
+    with in_file(path):
+        return _as_text(path, plan, notes, foresee(plan))
 
 
 def foresee(plan: Plan) -> Forecast:

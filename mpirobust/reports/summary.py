@@ -125,6 +125,8 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
     """Return the summary as text."""
     plan = figures["plan"]
     lines = [f"{figures['status']} after {figures['rounds']} rounds, {figures['seconds']:.2f} s"]
+    if kinds := _kinds(plan):
+        lines.append(f"  {'plan':<16}{kinds}")
     if figures["status"] == Status.DIVERGED and figures["loss_at_start"] is not None:
         lines[0] += f"; the loss at the start was {figures['loss_at_start']:.6g}"
     if figures["writer"] is not None:
@@ -170,6 +172,17 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         )
     lines.append(f"  {'files':<16}{path}")
     return "\n".join(lines)
+
+
+def _kinds(plan: dict[str, Any]) -> str:
+    """Return what the plan is made of, with the fractions of its rule and its attack."""
+    tables = [plan.get(name) for name in ("problem", "algorithm", "compressor", "aggregator", "attack")]
+    said = []
+    for each in tables:
+        if isinstance(each, dict) and "kind" in each:
+            fractions = [f"{key} {each[key]}" for key in ("beta", "alpha") if key in each]
+            said.append(f"{each['kind']}{f' ({fractions[-1]})' if fractions else ''}")
+    return ", ".join(said)
 
 
 def said_of_writer(figures: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -57,7 +58,8 @@ def run(
         np.errstate(over="ignore", invalid="ignore"),
         quietly(request.quiet),
     ):
-        setup = RunSetup(**json.loads(comm.on_root(lambda: _prepared(request, comm.size, signals))))
+        hosts = [each.decode() for each in comm.gather_bytes(platform.node().encode())]
+        setup = RunSetup(**json.loads(comm.on_root(lambda: _prepared(request, hosts, signals))))
         watchdog = watchdog or Watchdog(comm, signals)
         placement = assign_workers(setup.plan["workers"], comm.size)
         rank_setup = comm.all_or_fail(lambda: _built(setup, placement[comm.rank], comm.survives, signals))
@@ -89,11 +91,11 @@ def _threads(comm: Communicator, ranks: Sequence[RankFacts]) -> int:
     return chosen[comm.rank]
 
 
-def _prepared(request: RunRequest, size: int, signals: StopSignals) -> bytes:
+def _prepared(request: RunRequest, hosts: Sequence[str], signals: StopSignals) -> bytes:
     from mpirobust.running import root  # only the root needs it: the start-up of many ranks stays cheap
 
     signals.end_if_asked()
-    prepared = root.prepare(request, size, signals.end_if_asked)
+    prepared = root.prepare(request, len(hosts), signals.end_if_asked, hosts)
     signals.end_if_asked()
     return json.dumps(asdict(prepared)).encode()
 

@@ -51,7 +51,7 @@ def facts(number: int, request: RunRequest, blas: str, works: bool = False) -> b
     asked["--threads"] = str(request.threads or "")
     switches = {"--resume": request.resume, "--overwrite": request.overwrite}
     asked |= {name: "yes" if given else "no" for name, given in switches.items()}
-    mine = RankFacts(number, platform.node(), os.getpid(), _here(), blas, asked, _cores(), works)
+    mine = RankFacts(number, platform.node(), os.getpid(), _here(), blas, asked, cores(), works)
     return json.dumps(asdict(mine)).encode()
 
 
@@ -107,7 +107,7 @@ def _state(process: int) -> str:
     return ""
 
 
-def _cores() -> list[int]:
+def cores() -> list[int]:
     """Return the cores that this process may use, as its launcher has bound it."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))

@@ -28,7 +28,7 @@ from mpirobust.records.trace import Trace
 from mpirobust.running import resuming, rounds, starting
 from mpirobust.running.ranks import RankFacts, expect_same_arguments
 from mpirobust.running.setup import RankSetup, RunRequest, RunSetup
-from mpirobust.terminal import note, say
+from mpirobust.terminal import detail, note, tell
 
 _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}
 
@@ -48,14 +48,24 @@ class Start:
     trace: Trace
 
 
-def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: None) -> RunSetup:
+def prepare(
+    request: RunRequest, size: int, check: Callable[[], None] = lambda: None, hosts: Sequence[str] = ()
+) -> RunSetup:
     """Check everything that can be checked before the ranks start to work; return the set-up for all ranks.
+
+    Args:
+        check: called now and then; raises a `Fault` to end the work.
+        hosts: the machine of each rank.
 
     Raises:
         SetupFault: the plan, its data, the folder, or the number of ranks do not fit.
     """
     former = None if request.plan else _former_in(request.out)
     plan, notes, plan_file = _requested(request, former)
+    if size > 1 and not request.quiet:
+        machines, data = len({*hosts}), plan.table()["data"]
+        where = f"{size} ranks on {machines} host{'s' if machines > 1 else ''}"
+        tell(f"{where} for {plan.workers} workers; data: {data.get('path', data['kind'])}")
     schema = _schema(plan)
     assign_workers(plan.workers, size)
     folder = run_folder.choose_folder(request.out, Path(plan_file).stem or "plan", request.resume, request.overwrite)
@@ -67,6 +77,7 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
         run_folder.check_continues(folder, former, plan.record())
     start, start_digest = _start(plan, plan_file, former if resumes else None, folder, stored=request.plan is None)
     stores = _stores(plan, plan_file, request, check)
+    detail(f"output in {folder}; data in {', '.join(map(str, stores)) or 'no file'}")
     found = None
     if former and resumes:
         with open_trace(folder / TRACE, plan.workers, verify=False) as trace:  # `former_run` has verified it
@@ -74,7 +85,7 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
         schema = replace(schema, rounds=max(plan.algorithm.rounds, written))
         found, damaged = checkpoint.newest(folder, schema, dim)
         for why in damaged:
-            say(f"note: passed over {why}")
+            note(f"passed over {why}")
         notes.append(resuming.note_on(folder, former, plan.record(), at_checkpoint=found is not None))
     elif request.resume:
         notes.append(f"{folder} holds no run to resume: a new one begins")
@@ -183,6 +194,7 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
     if setup.start_digest:
         facts["start_digest"] = setup.start_digest
     own_start = rank_setup.x0 if setup.start_digest else None
+    detail(f"all ranks have their workers; threads {own['threads']}; {own['blas']}")
     trace = Trace(plan.workers, plan.byzantine(), facts, rank_setup.group.config.wire.layout, own_start)
     if not setup.checkpoint:
         run_folder.prune(folder, after=0 if setup.resumes else -1)
@@ -196,8 +208,8 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
         note(f"{changed}: the bits may be others than those of a run without this break")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
     if found.lost:
-        say(
-            f"note: {named('worker', found.lost)}: what feedback had kept was lost with a rank before round "
+        note(
+            f"{named('worker', found.lost)}: what feedback had kept was lost with a rank before round "
             f"{found.round + 1} and begins at zero there: the bits are not those of an undisturbed run"
         )
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)

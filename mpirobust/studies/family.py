@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import mpirobust
 from mpirobust import catalog
 from mpirobust.components import MOST, Count, Field, component
-from mpirobust.errors import PlanFault, SetupFault
+from mpirobust.errors import PlanFault, SetupFault, in_file
 from mpirobust.reports.bands import Guide
 from mpirobust.reports.metrics import Metric
-from mpirobust.toml import read_table
+from mpirobust.toml import expect_document, read_table
 
 T = TypeVar("T")
 
@@ -180,13 +180,16 @@ def locate(name: str) -> Path:
     for folder in tried:
         if folder.is_dir():
             return folder
+    if Path(name).is_file():
+        raise SetupFault(f"{name} is a file; figures takes the folder of families, whose names are figure-*.toml")
     raise SetupFault(f"no folder {name!r}; looked for " + ", ".join(map(str, tried)))
 
 
 def load_family(path: Path) -> Family:
     """Return the family at `path`; raise `SetupFault` that names file and key."""
-    try:
+    with in_file(path):
         table = read_table(path)
+        expect_document(table, "family")
         kinds = {"curves": Variant, "panels": Variant, "guides": Guide, "races": Race}
         parts: dict[str, tuple[object, ...]] = {key: _each(cls, table, key) for key, cls in kinds.items()}
         claims = []
@@ -194,29 +197,25 @@ def load_family(path: Path) -> Family:
             cases = tuple(catalog.validated(Case, case, at) for at, case in _tables(claim, "cases", where))
             claims.append(catalog.validated(Claim, {**claim, "cases": cases}, where))
         family: Family = catalog.validated(Family, {**table, **parts, "claims": tuple(claims)}, "")
-    except PlanFault as fault:
-        raise SetupFault(f"{path}: {fault}") from fault
     return family
 
 
 def load_sampling(path: Path) -> Sampling:
     """Return the family of samples at `path`; raise `SetupFault` that names file and key."""
-    try:
+    with in_file(path):
         table = read_table(path)
+        expect_document(table, "family of samples")
         sampling: Sampling = catalog.validated(Sampling, {**table, "data": _each(Variant, table, "data")}, "")
-    except PlanFault as fault:
-        raise SetupFault(f"{path}: {fault}") from fault
     return sampling
 
 
 def load_matrix(path: Path) -> Matrix:
     """Return the matrix at `path`; raise `SetupFault` that names file and key."""
-    try:
+    with in_file(path):
         table = read_table(path)
+        expect_document(table, "matrix")
         axes = {axis: _each(Variant, table, axis) for axis in ("attacks", "rules", "codes")}
         matrix: Matrix = catalog.validated(Matrix, {**table, **axes}, "")
-    except PlanFault as fault:
-        raise SetupFault(f"{path}: {fault}") from fault
     return matrix
 
 

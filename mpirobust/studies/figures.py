@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
-from mpirobust.files import write_table, write_whole
+from mpirobust.files import write_table, write_text
 from mpirobust.reports.bands import Frame, draw_bands
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.metrics import Metric
@@ -121,7 +121,7 @@ def _write_tables(figures: Sequence[Figure], samples: Sequence[Sampled], out: Pa
     for each in samples:
         write_table(out / each.table, list(each.rows()))
     sections = [*(section(figure) for figure in figures), *(each.section() for each in samples)]
-    _write(out / CLAIMS, "\n".join([TITLE, *(line for each in sections for line in each)]) + "\n")
+    write_text(out / CLAIMS, "\n".join([TITLE, *(line for each in sections for line in each)]) + "\n")
     return b""
 
 
@@ -217,10 +217,3 @@ def _draw(figure: Figure, out: Path) -> None:
 
 def _outcome(figure: Figure, panel: Panel, label: str, metric: Metric) -> Outcome:
     return outcome([each.folder for each in panel.jobs[label]], metric, figure.family.against)
-
-
-def _write(path: Path, text: str) -> None:
-    def write(scratch: Path) -> None:
-        scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-    write_whole(path, write)

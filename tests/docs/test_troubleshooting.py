@@ -46,6 +46,8 @@ _PRODUCED = {
     "half of them or more": "check plan.toml --set workers=2",
     "goes with radius": "check plan.toml --set algorithm.around=start",
     "kind 'none'": "check plan.toml --set attack.kind=none",
+    "nothing in a plan": "explain cubic-newton",
+    "exists already": "new --out plan.toml",
     "at most one per row": "check plan.toml --set workers=121",
     "64 bits": "check plan.toml --set algorithm.rounds=10000000000000000000",
     "is not UTF-8": "check latin.toml",

@@ -47,8 +47,8 @@ def test_checkpoints_without_a_trace_are_not_continued(tmp_path: Path) -> None:
     ("now", "says"),
     [
         ({"a": 1, "b": {"c": 3}}, "b.c was 2, is 3"),
-        ({"a": 1}, "b.c was 2, is None"),
-        ({"a": 1, "b": {"c": 2, "d": 4}}, "b.d was None, is 4"),
+        ({"a": 1}, "b.c was 2, is not given"),
+        ({"a": 1, "b": {"c": 2, "d": 4}}, "b.d was not given, is 4"),
     ],
 )
 def test_another_plan_is_not_continued(now: dict[str, Any], says: str, tmp_path: Path) -> None:

@@ -13,7 +13,11 @@ from mpirobust.types import Rows
 
 @component
 class Dirichlet(Partition):
-    """Each class dealt in Dirichlet(concentration) proportions (Hsu et al. 2019): small is skewed, large is even."""
+    """Each class dealt in Dirichlet(concentration) proportions (Hsu et al. 2019): small is skewed, large is even.
+
+    Attributes:
+        concentration: small: a worker sees few classes; large: all see all alike.
+    """
 
     concentration: Annotated[float, Field(gt=0, le=1e6)] = 0.5
 

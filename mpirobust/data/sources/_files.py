@@ -23,6 +23,12 @@ class FileSource(Source):
     Give either `split` (the share of the rows to train on, the rest is the test
     set) or `test` (a file of its own), or neither for no test set. With
     `targets = "classes"` the distinct labels in ascending order become 0, 1, ...
+
+    Attributes:
+        path: the file (beside the plan, below $MPIROBUST_DATA or in the cache), or a store made from it.
+        split: share of the rows to train on; the rest are test rows (default: no test rows).
+        test: a file of test rows (default: none).
+        targets: whether labels are classes, in ascending order 0, 1, ..., or real numbers.
     """
 
     either: ClassVar = ({"split"}, {"test"})

@@ -134,7 +134,11 @@ class Dataset(ABC):
 
 @component
 class Source(ABC):
-    """A source of rows."""
+    """A source of rows.
+
+    Attributes:
+        partition: how the training rows are dealt to the workers.
+    """
 
     partition: Partition = Field(default_factory=IID)
 

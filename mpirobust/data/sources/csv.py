@@ -42,11 +42,16 @@ class CSV(FileSource):
     last one. All other columns are features. Give either `split` (the share of the rows to train on, the rest is the
     test set) or `test` (a file of its own), or neither for no test set. With `targets = "classes"` the distinct labels
     in ascending order become 0, 1, ...
+
+    Attributes:
+        label: the column of the labels: its name in the head, or its number (1: the first, -1: the last).
+        delimiter: what separates the columns (default: found out among , ; tab | and blank).
+        header: whether the first line has names (default: found out).
     """
 
     label: str | int
-    delimiter: str | None = None  # default: that of , ; tab | and blank that makes numbers of the rows
-    header: bool | None = None  # default: whether something in the first line is no number
+    delimiter: str | None = None
+    header: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -30,9 +30,12 @@ class LibSVM(FileSource):
     Give either `split` (the share of the rows to train on, the rest is the test
     set) or `test` (a file of its own), or neither for no test set. With
     `targets = "classes"` the distinct labels in ascending order become 0, 1, ...
+
+    Attributes:
+        features: d, the numbers in a row (default: the largest index in the files).
     """
 
-    features: Annotated[int, Field(gt=0, lt=2**32)] | None = None  # default: the largest index in the files
+    features: Annotated[int, Field(gt=0, lt=2**32)] | None = None
 
     def open(self, stores: list[Path], seed: int) -> Dataset:
         with ExitStack() as opened:

@@ -24,6 +24,9 @@ class MNIST(Source):
 
     `path` is the folder of `train-images-idx3-ubyte.gz` and its three companions, whose names may have a dot before
     `idx` and another ending; pixels become 0 to 1.
+
+    Attributes:
+        path: the folder of the four files.
     """
 
     path: str = "mnist"

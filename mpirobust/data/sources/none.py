@@ -22,11 +22,16 @@ class NoData(Source):
     as workers the gradients of two workers differ by N(0, 2σ²) in each coordinate, with n rows
     a worker by N(0, 2σ²/n). The targets are 1, 2, 1, 2, ... in the order of the rows: the two
     functions of P2 §4's toy. Row j is drawn from a stream of its own; nothing is stored.
+
+    Attributes:
+        rows: rows in all; as many as workers: one each.
+        features: d, the numbers in a row.
+        sigma: σ, the standard deviation of the entries of a row.
     """
 
     rows: Count
     features: Count = 2
-    sigma: Annotated[float, Field(ge=0)] = 0.0  # σ
+    sigma: Annotated[float, Field(ge=0)] = 0.0
 
     def prepare(self, places: Places) -> list[Path]:
         return []

@@ -21,6 +21,10 @@ class NPY(FileSource):
     `path` has the features, shape (n, ...), and `y` the labels, shape (n,). Give either `split` (the share of the rows
     to train on, the rest is the test set), or `test` and `y_test` (two more files), or neither for no test set. With
     `targets = "classes"` the distinct labels in ascending order become 0, 1, ...
+
+    Attributes:
+        y: the file of the labels.
+        y_test: the file of the labels of the test rows.
     """
 
     either: ClassVar = ({"split"}, {"test", "y_test"})

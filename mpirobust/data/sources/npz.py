@@ -18,6 +18,13 @@ class NPZ(FileSource):
     share of the rows to train on, the rest is the test set), or `test` (a file of its own), or `X_test` and `y_test`
     (names of other arrays, in `test` if it is given and in `path` otherwise), or nothing for no test set. With
     `targets = "classes"` the distinct labels in ascending order become 0, 1, ...
+
+    Attributes:
+        X: name of the array of features.
+        y: name of the array of labels.
+        X_test: name of the array of test features, in test if it is given, otherwise in path (default: X, if test is
+            given).
+        y_test: name of the array of test labels (default: y, if test is given).
     """
 
     either: ClassVar = ({"split"}, {"test", "X_test", "y_test"})

@@ -20,11 +20,17 @@ class Regression(Source):
 
     Row j is drawn from a stream of its own, so each rank makes exactly the rows
     that its workers own: nothing is stored and nothing is read.
+
+    Attributes:
+        rows: n, training rows.
+        features: d, the numbers in a row.
+        noise: standard deviation of the noise on the targets.
+        test_rows: test rows, from the same model.
     """
 
     rows: Count = 4000
     features: Count = 1000
-    noise: Annotated[float, Field(ge=0)] = 0.0  # standard deviation of the noise on y
+    noise: Annotated[float, Field(ge=0)] = 0.0
     test_rows: Annotated[int, Field(ge=0, le=MOST)] = 0
 
     def prepare(self, places: Places) -> list[Path]:

@@ -6,7 +6,7 @@ import pytest
 
 from mpirobust import catalog
 from mpirobust.errors import PlanFault
-from mpirobust.reports.listing import listing
+from mpirobust.guide.listing import listing
 from mpirobust.testing.examples import ROOMS
 
 
