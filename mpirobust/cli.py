@@ -28,8 +28,9 @@ _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported 
     "scaling": "results.scaling",
     "figures": "studies.figures",
     "matrix": "studies.matrix",
+    "sweep": "sweep.sweep",
 }
-_FOR_MANY = ("run", "resume", "figures", "matrix")  # the commands that all processes of a job execute
+_FOR_MANY = ("run", "resume", "figures", "matrix", "sweep")  # the commands that all processes of a job execute
 
 
 class _Commands(click.Group):

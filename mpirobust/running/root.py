@@ -95,6 +95,7 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
         threads=request.threads,
         start=start,
         start_digest=start_digest,
+        label=request.label,
     )
 
 
@@ -263,6 +264,7 @@ def _watches(setup: RunSetup, rank_setup: RankSetup, trace: Trace, interrupted: 
         ends=setup.ends,
         limit=setup.limit,
         quiet=setup.quiet,
+        label=setup.label,
         interrupted=interrupted,
     )
     started = (observer.start(context) for observer in plan.all_observers())
