@@ -137,11 +137,12 @@ class Recovery:
             raise ReportedFault(exit_code)
         ranks = list(MPI.Group.Translate_ranks(self.comm.Get_group(), range(size), former))
         failed_ranks = [number for at, number in enumerate(self.numbers) if at not in ranks]
+        center = self.numbers[0]
         self.numbers = [self.numbers[at] for at in ranks]
         if self._rooted and ranks[0] != 0:
             if rank:
                 raise ReportedFault(Exit.LOST)
-            raise RankFault("rank 0, the center, died; another start goes on from the newest checkpoint")
+            raise RankFault(f"rank {center}, the center, died; another start goes on from the newest checkpoint")
         return Survivors(ranks, failed_ranks, None if failed_worker == _NO_WORKER else failed_worker)
 
     def _exchange_reports(self) -> tuple[int, int] | None:

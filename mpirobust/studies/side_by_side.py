@@ -80,9 +80,9 @@ def carry_out_side_by_side(
                 code = _worked_off(share, begun, crew, meter, mine)
             comm.join()
             code = _merged(comm, code, mine, failed)
-            if code != Exit.OK:
+            todo = told(comm, left)  # also what another command has begun in the meantime
+            if todo and code != Exit.OK:
                 return code, failed
-            todo = told(comm, left)
     return Exit.OK, failed
 
 

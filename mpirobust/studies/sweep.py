@@ -15,6 +15,7 @@ from mpirobust.files import expect_writable, write_whole
 from mpirobust.plan import Plan, load_plan
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.studies.campaign import Job, job_of
+from mpirobust.studies.claims import counted
 from mpirobust.studies.matrix import pictures
 from mpirobust.studies.points import axes, points
 from mpirobust.studies.progress import patient
@@ -103,7 +104,7 @@ def write_points(request: SweepRequest, file: Path) -> None:
 
     write_whole(file, write)
     array = shlex.join([f"--array=1-{len(lines)}", "jobs/array.sbatch", str(request.plan), "--points", str(file)])
-    show(f"wrote {file}, {len(lines)} points\n  sbatch {array}\nthen the same sweep without --points")
+    show(f"wrote {file}, {counted(len(lines), 'point')}\n  sbatch {array}\nthen the same sweep without --points")
 
 
 def _swept(request: SweepRequest, with_data: bool = True) -> Swept:
@@ -111,29 +112,22 @@ def _swept(request: SweepRequest, with_data: bool = True) -> Swept:
     of = axes(request.over, request.overrides)
     jobs: dict[tuple[str, ...], Job] = {}
     data: dict[str, Plan] = {}
+    first: dict[Path, tuple[str, ...]] = {}
     for point in patient(list(points(of)), "plans are read"):
         overrides = (*request.overrides, *point)
         try:
             effective, _ = load_plan(request.plan, overrides)
         except SetupFault as fault:
             raise SetupFault(f"{fault} (at {' '.join(point)})") from fault
-        jobs[point] = job_of(
-            effective, request.plan, overrides, request.runs, f"{request.plan.stem}: {' '.join(point)}"
-        )
+        job = job_of(effective, request.plan, overrides, request.runs, f"{request.plan.stem}: {' '.join(point)}")
+        if job.folder in first:  # a mean would count it twice
+            both = f"{' '.join(first[job.folder])} and {' '.join(point)}"
+            raise SetupFault(f"--over: {both} are the same plan; give each value once")
+        first[job.folder], jobs[point] = point, job
         data.setdefault(repr(effective.table()["data"]), effective)
-    _expect_different(jobs)
     if with_data:
         _prepare(request.plan, list(data.values()))
     return Swept(request.plan, of, request.overrides, jobs)
-
-
-def _expect_different(jobs: dict[tuple[str, ...], Job]) -> None:
-    """Raise `SetupFault` if two points are the same plan: a mean would count it twice."""
-    first: dict[Path, tuple[str, ...]] = {}
-    for point, job in jobs.items():
-        other = first.setdefault(job.folder, point)
-        if other != point:
-            raise SetupFault(f"--over: {' '.join(other)} and {' '.join(point)} are the same plan; give each value once")
 
 
 def _prepare(plan: Path, effective: Sequence[Plan]) -> None:

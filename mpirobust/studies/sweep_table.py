@@ -195,7 +195,8 @@ class Table:
         return row
 
     def _row_of_run(self, run: Ended) -> dict[str, Any]:
-        values = {name: run.final if name == self.metric else run.figures.get(name, "") for name in self.columns}
+        known = {**run.figures, **({} if np.isnan(run.final) else {self.metric: run.final})}
+        values = {name: known.get(name, "") for name in self.columns}
         ended = {"status": run.status, "rounds": run.figures.get("rounds", "")}
         origin = {"reason": run.reason, "run": run.job.folder.name, "set": shlex.join(run.job.overrides)}
         return {**_values(run.assignments), **ended, **values, **origin}
