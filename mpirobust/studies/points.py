@@ -16,7 +16,7 @@ from mpirobust.files import printable
 from mpirobust.toml import read_assignment
 
 MOST_POINTS = 10_000  # the plan of each is read before the first run begins
-_DIGITS = 12  # of a value of a range, so that 0.1..0.5:lin5 has 0.3, as one would write it
+_DIGITS = 6  # of a value of a range: 0.1..0.5:lin5 has 0.3, as one would write it
 
 _NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::(lin|log)(\d+))?")
@@ -125,8 +125,15 @@ def _values(key: str, part: str) -> list[str]:
         raise SetupFault(f"--over {key}={part}: a logarithmic range has positive ends")
     _expect_few(int(number), f"{key}={part}")
     spaced = (np.geomspace if how == "log" else np.linspace)(low, high, int(number))
-    rounded = [float(f"{value:.{_DIGITS}g}") for value in spaced]
-    return [str(int(value)) if whole and value.is_integer() else repr(value) for value in rounded]
+    return [_written(value, whole) for value in spaced.tolist()]
+
+
+def _written(value: float, whole: bool) -> str:
+    """Return a value of a range as text, with few digits, or as a whole number if it is one and may be."""
+    nearest = round(value)
+    if whole and abs(value - nearest) <= 1e-12 * abs(value):
+        return str(nearest)
+    return repr(float(f"{value:.{_DIGITS}g}"))
 
 
 def _expect_few(count: int, what: str) -> None:

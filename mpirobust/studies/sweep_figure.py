@@ -10,6 +10,7 @@ import numpy as np
 from mpirobust.reports.bands import Frame, draw_bands
 from mpirobust.reports.ends import Line, draw_ends, scale
 from mpirobust.reports.metrics import LABELS
+from mpirobust.studies.claims import counted
 from mpirobust.studies.outcome import outcome
 from mpirobust.studies.points import value_of
 from mpirobust.studies.sweep_table import SEED, Point, Table
@@ -36,16 +37,14 @@ def draw(table: Table, out: Sequence[Path]) -> str:
         draw_ends(_lines(points, key), out, table.metric, key, f"{table.swept.plan.stem}: {name} at the end")
         return f"{name} at the end of the runs against {key}, mean and range over the seeds"
     shown = points if len(points) <= _MOST_LINES else sorted(points, key=lambda point: point.mean)[:_MOST_LINES]
-    which = (
-        f"the {len(shown)} points" if len(shown) == len(points) else f"the best {len(shown)} of {len(points)} points"
-    )
+    which = "" if len(shown) == len(points) else f"the best {len(shown)} of "
     bands = {}
     for point in shown:
         found = outcome([run.job.folder for run in point.runs], table.metric)
         bands[_label(point.assignments)] = (found.at, found.values, int(found.diverged.sum()))
     across = scale([values for _, values, _ in bands.values()])
     draw_bands({"": bands}, out, Frame(table.swept.plan.stem, table.metric, "round", across))
-    return f"{name} against rounds of {which}, mean and range over the seeds"
+    return f"{name} against rounds of {which}{counted(len(points), 'point')}, mean and range over the seeds"
 
 
 def _across(table: Table) -> str:

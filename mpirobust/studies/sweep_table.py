@@ -23,7 +23,7 @@ from mpirobust.studies.progress import patient
 
 SEED = "seed"  # the key over whose values a point is averaged
 _POINTS, _RUNS = "sweep.csv", "runs.csv"
-_SHOWN = 30  # points in the table on the terminal, and runs that are named in one line
+_SHOWN = 30  # points in the table on the terminal, and of those that are named below it
 
 _OBJECTIVE = ("loss", "gradient_norm", "distance", "test_accuracy", "test_loss", "balanced_accuracy", "auc")
 _COSTS = ("bytes_up", "bytes_down", "bytes", "seconds")
@@ -164,7 +164,7 @@ class Table:
         columns = [name for name in (*named, *spread, *others, "bytes", "seconds") if name in rows[0]]
         lines.append(aligned([columns, *([_cell(row[name]) for name in columns] for row in rows)]))
         for status in (Status.DIVERGED, "failed"):
-            lines += _named(status, [run for run in self.runs if run.status == status])
+            lines += _named(status, self.points)
         return "\n".join([*lines, *self._said_of_best()])
 
     def _said_of_best(self) -> list[str]:
@@ -218,11 +218,14 @@ def _values(assignments: Sequence[str]) -> dict[str, Any]:
     return {each.partition("=")[0]: value_of(each) for each in assignments}
 
 
-def _named(status: str, runs: Sequence[Ended]) -> list[str]:
-    """Return a line that names the runs; none if there are none."""
-    points = [" ".join(run.assignments) for run in runs]
-    more = f"; and {len(points) - _SHOWN} more" if len(points) > _SHOWN else ""
-    return [f"{status}: {'; '.join(points[:_SHOWN])}{more}"] if points else []
+def _named(status: str, points: Sequence[Point]) -> list[str]:
+    """Return a line for each point that has runs of this status, with their seeds."""
+    lines = []
+    for point in points:
+        seeds = [f"seed={run.seed}" if run.seed else "" for run in point.runs if run.status == status]
+        lines += [" ".join(part for part in (f"{status}:", *point.assignments, *seeds) if part)] if seeds else []
+    more = [f"and {len(lines) - _SHOWN} more points, in {_RUNS}"] if len(lines) > _SHOWN else []
+    return lines[:_SHOWN] + more
 
 
 def _cell(value: Any) -> str:
