@@ -19,6 +19,8 @@ from mpirobust.records import run_folder
 from mpirobust.reports.summary import summary
 from mpirobust.running import rounds
 from mpirobust.studies import campaign, sweep, sweep_figure
+from mpirobust.studies.campaign import Job
+from mpirobust.studies.side_by_side import _share
 from tests.support.alone import command_alone, run_alone
 from tests.support.small_studies import FAMILY, PLAN, lay_out
 from tests.support.traces import assert_same
@@ -181,6 +183,14 @@ def test_what_another_command_begins_in_the_meantime_is_waited_for(monkeypatch: 
     monkeypatch.setattr(run_folder, "create", raced)
     assert [point["status"] for point in swept(*_ALPHAS)] == ["finished", "finished"]
     assert len(refused) == 1
+
+
+def test_what_an_earlier_job_has_begun_is_dealt_and_the_rest_is_everybodys() -> None:
+    """Without locks on files, two crews would write to one folder; ranks that are left over get nothing."""
+    todo = [Job(Path("plan.toml"), (), 1, Path(name)) for name in "abcdefg"]
+    begun = {Path(name) for name in "bdfg"}
+    shares = [["".join(job.folder.name for _, job in _share(todo, begun, crew, 2))] for crew in range(3)]
+    assert shares == [["abcef"], ["acdeg"], [""]]
 
 
 _REFUSED = {
