@@ -197,8 +197,9 @@ def _next(at: int, job: Job, crew: Crew, meter: Meter, ours: Callable[[Path], bo
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
     stop = crew.signals.asked
     if crew.ends is not None and passed(crew.ends):  # the watchdog may have asked for the end before
-        say(shortage(crew.ends - monotonic(), MARGIN, crew.limit))
         stop = True
+        if crew.comm.number == 0:
+            say(shortage(crew.ends - monotonic(), MARGIN, crew.limit))
     if stop:
         return b"stop"
     if not ours(job.folder):

@@ -58,18 +58,18 @@ def carry_out_side_by_side(
     failed: dict[Path, Failure] = {}
 
     def left() -> list[Job]:
+        if size is not None and size > comm.size:
+            raise SetupFault(f"--ranks-per-run {size}: mpirun has started {comm.size}")
         if not jobs:
             jobs.extend(plan_jobs())
-        return [each for each in unfinished(jobs, size or 1) if each.folder not in failed]
+        return [job for job in unfinished(jobs, size or 1) if job.folder not in failed]
 
-    if size is not None and size > comm.size:
-        raise SetupFault(f"--ranks-per-run {size}: there are {comm.size} ranks")
     todo = told(comm, left)
     if not todo:
         return Exit.OK, {}
-    size = size or max(1, min(comm.size // len(todo), min(job.workers for job in todo) + 1))
-    own, number = comm.divided(size)
-    crews = comm.size // size
+    each = size or max(1, min(comm.size // len(todo), min(job.workers for job in todo) + 1))
+    own, number = comm.divided(each)
+    crews = comm.size // each
     with StopSignals() as signals, Watchdog(own, signals, ends) as watchdog:
         crew = Crew(own, signals, watchdog, ends, limit, crews)
         while todo:

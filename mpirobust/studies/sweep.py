@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -126,14 +125,9 @@ def _swept(request: SweepRequest, with_data: bool = True) -> Swept:
         first[job.folder], jobs[point] = point, job
         data.setdefault(repr(effective.table()["data"]), effective)
     if with_data:
-        _prepare(request.plan, list(data.values()))
+        for effective in data.values():  # once, before many processes would at the same time
+            effective.data.prepare(Places.for_plan(request.plan.absolute()))
     return Swept(request.plan, of, request.overrides, jobs)
-
-
-def _prepare(plan: Path, effective: Sequence[Plan]) -> None:
-    """Prepare the data once, before many processes would at the same time."""
-    for each in effective:
-        each.data.prepare(Places.for_plan(plan.absolute()))
 
 
 def _places(request: SweepRequest) -> tuple[Path, list[Path]]:
@@ -146,6 +140,10 @@ def _places(request: SweepRequest) -> tuple[Path, list[Path]]:
 def _report(table: Table, request: SweepRequest) -> None:
     out, drawn = _places(request)
     written = table.write(out)
+    if not table.measured:
+        raise SetupFault(
+            f"{out} has the tables, but no run has {table.metric}: give another --best; nothing is run again"
+        )
     show(table.as_text())
     drawing = draw(table, drawn) if drawn else ""
     for path, what in [*written.items(), *((path, drawing) for path in drawn if drawing)]:

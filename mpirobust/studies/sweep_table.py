@@ -6,7 +6,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from mpirobust.files import write_table
 from mpirobust.observers.base import Status
+from mpirobust.reports.metrics import DERIVED
 from mpirobust.reports.run_table import aligned
 from mpirobust.reports.summary import DONE, summary
 from mpirobust.studies.campaign import Job, is_done
@@ -58,7 +58,7 @@ class Ended:
         assignments: of all axes.
         status: as in its trace; `failed` if it failed.
         figures: as in its summary; empty without a trace.
-        final: the metric at the end; +inf if it diverged, nan if the run is not done.
+        final: the metric at the end; +inf if it diverged, nan if the run is not done, or does not measure it.
         reason: why it failed; '' if it did not.
     """
 
@@ -86,10 +86,10 @@ class Point:
     assignments: tuple[str, ...]
     runs: Sequence[Ended]
 
-    @cached_property
+    @property
     def whole(self) -> bool:
         """Whether all runs have come to their end and none has diverged: else there is no mean."""
-        return all(np.isfinite(run.final) and run.status in DONE - {Status.DIVERGED} for run in self.runs)
+        return all(run.status in DONE - {Status.DIVERGED} for run in self.runs)
 
     @property
     def done(self) -> bool:
@@ -116,12 +116,15 @@ class Point:
 class Table:
     """The runs and the points of a sweep.
 
+    Attributes:
+        measured: whether a run has the metric at all.
+
     Args:
         metric: by which the best point is chosen; the smaller the better.
         failed: the reasons of those that failed, by folder.
 
     Raises:
-        SetupFault: a trace cannot be read, or has no such metric.
+        SetupFault: a trace cannot be read.
     """
 
     def __init__(self, swept: Swept, metric: str, failed: Mapping[Path, str]) -> None:
@@ -133,7 +136,8 @@ class Table:
         for run in self.runs:
             points.setdefault(tuple(each for each in run.assignments if not _is_seed(each)), []).append(run)
         self.points = [Point(assignments, runs) for assignments, runs in points.items()]
-        own = [] if metric in _OBJECTIVE else [metric]
+        self.measured = any(_is_measured(run.figures, metric) for run in self.runs)
+        own = [] if metric in _OBJECTIVE or not self.measured else [metric]
         measured = [name for name in _OBJECTIVE if any(run.figures.get(name) is not None for run in self.runs)]
         self.columns = [*own, *measured, *_COSTS]
 
@@ -141,7 +145,7 @@ class Table:
     def best(self) -> Point | None:
         """The point of the smallest mean; None if none has one."""
         best = min(self.points, key=lambda point: point.mean)
-        return best if best.whole else None
+        return best if np.isfinite(best.mean) else None
 
     def write(self, out: Path) -> dict[Path, str]:
         """Write the tables into `out`; return the files and what they hold. Raises as `write_table`."""
@@ -206,8 +210,14 @@ def _ended(assignments: tuple[str, ...], job: Job, metric: str, failed: Mapping[
     if job.folder in failed:
         return Ended(job, assignments, "failed", {}, np.nan, failed[job.folder])
     figures = summary(job.folder)
-    final = float(outcome([job.folder], metric).final[0]) if is_done(job.folder) else np.nan
+    there = _is_measured(figures, metric) and is_done(job.folder)
+    final = float(outcome([job.folder], metric).final[0]) if there else np.nan
     return Ended(job, assignments, figures["status"], figures, final, "")
+
+
+def _is_measured(figures: Mapping[str, Any], metric: str) -> bool:
+    column = DERIVED[metric][0] if metric in DERIVED else metric
+    return figures.get(column) is not None
 
 
 def _is_seed(assignment: str) -> bool:

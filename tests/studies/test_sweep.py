@@ -18,7 +18,7 @@ from mpirobust.errors import Exit
 from mpirobust.records import run_folder
 from mpirobust.reports.summary import summary
 from mpirobust.running import rounds
-from mpirobust.studies import campaign, sweep, sweep_figure
+from mpirobust.studies import sweep, sweep_figure
 from mpirobust.studies.campaign import Job
 from mpirobust.studies.side_by_side import _share
 from tests.support.alone import command_alone, run_alone
@@ -185,6 +185,12 @@ def test_what_another_command_begins_in_the_meantime_is_waited_for(monkeypatch: 
     assert len(refused) == 1
 
 
+def test_a_metric_that_no_run_has_is_refused_after_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    points = swept("--over", "seed=1,2", "--best=test_error", code=Exit.SETUP)
+    assert "out has the tables, but no run has test_error: give another --best" in capsys.readouterr().err
+    assert points[0]["loss"] != ""
+
+
 def test_what_an_earlier_job_has_begun_is_dealt_and_the_rest_is_everybodys() -> None:
     """Without locks on files, two crews would write to one folder; ranks that are left over get nothing."""
     todo = [Job(Path("plan.toml"), (), 1, Path(name)) for name in "abcdefg"]
@@ -201,7 +207,7 @@ _REFUSED = {
     ),
     "the same plan": (["--over", "seed=1,1"], "--over: seed=1 and seed=1 are the same plan; give each value once"),
     "the same number": (["--over", "algorithm.step=0.1,1e-1"], "algorithm.step=0.1 and algorithm.step=1e-1 are the"),
-    "too many ranks": (["--over", "seed=1,2", "--ranks-per-run=2"], "--ranks-per-run 2: there are 1 ranks"),
+    "too many ranks": (["--over", "seed=1,2", "--ranks-per-run=2"], "--ranks-per-run 2: mpirun has started 1"),
     "no --over": ([], "Missing option '--over'"),
     "no data": (["--over", "seed=1,2", "--set", "data.kind=libsvm", "--set", "data.path=x"], "data.path: no file 'x'"),
 }
@@ -216,13 +222,8 @@ def test_what_is_refused_before_the_first_run(
     assert not (folder / "runs").exists()
 
 
-def test_a_full_disk_ends_the_sweep(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It would fail again in each of the other runs."""
-    (folder / "runs").write_text("")
-    monkeypatch.setattr(campaign, "is_done", lambda _: False)
-    monkeypatch.setattr(run_folder, "claim", lambda path: os.open(path, 0))
+def test_a_disk_that_cannot_be_written_to_ends_the_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of the other runs would fail of it again."""
     assert command_alone("sweep", "plan.toml", *_ALPHAS, "--runs=/proc/none") == Exit.STORAGE
     assert capsys.readouterr().err.count("cannot write to") == 1
 
