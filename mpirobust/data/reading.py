@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from mpirobust.errors import DataFault
 from mpirobust.files import open_regular
-from mpirobust.terminal import say
+from mpirobust.terminal import mention
 
 Check = Callable[[], None]  # called between two pieces of a file; raises a `Fault` to end the reading
 
@@ -95,7 +95,7 @@ class Progress:
         self._check()
         if monotonic() - self._said > _QUIET:
             self._said = monotonic()
-            say(f"reading {self._file}: {100 * nbytes / max(self._nbytes, 1):.0f} %")
+            mention(f"reading {self._file}: {100 * nbytes / max(self._nbytes, 1):.0f} %")
 
 
 def pieces(path: Path, check: Check) -> Iterator[bytes]:

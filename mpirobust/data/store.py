@@ -24,7 +24,7 @@ from scipy import sparse
 from mpirobust.errors import DataFault, SetupFault, StorageFault
 from mpirobust.files import open_regular, printable
 from mpirobust.hdf5 import open_sealed, whole, write_sealed
-from mpirobust.terminal import say
+from mpirobust.terminal import note
 from mpirobust.types import Rows
 
 STORE_FORMAT = 1
@@ -258,7 +258,7 @@ def ensure_store(path: Path, build: Callable[[], None]) -> Path:
     with suppress(OSError):  # as on a file system without permissions
         path.chmod(path.stat().st_mode & ~_OTHERS_WRITE)
     if not _is_own(path):
-        say(f"note: {path}: the file system does not say who may write to it, so it is made anew at every start")
+        note(f"{path}: the file system does not say who may write to it, so it is made anew at every start")
     return path
 
 
