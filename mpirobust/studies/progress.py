@@ -8,7 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from mpirobust.terminal import say, watched
+from mpirobust.terminal import mention, watched
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -47,7 +47,7 @@ class Meter:
         if self._crews == 1 and watched():
             self._draw(at - 1, name)
         elif now - self._told >= _EVERY or at == self._total:
-            say(f"{self.place(at)} {name}{self._times(at, now)}")
+            mention(f"{self.place(at)} {name}{self._times(at, now)}")
             self._told = now
         self._begun = now
 
@@ -100,6 +100,6 @@ def patient(items: Sequence[T], what: str) -> Iterator[T]:
     told = monotonic()
     for at, item in enumerate(items):
         if monotonic() - told > _PATIENCE:
-            say(f"{at} of {len(items)} {what}")
+            mention(f"{at} of {len(items)} {what}")
             told = monotonic()
         yield item

@@ -125,12 +125,12 @@ def _worked_off(todo: Iterator[Numbered], begun: set[Path], crew: Crew, meter: M
 
 def _merged(comm: Communicator, code: int, mine: Sequence[Failure], failed: dict[Path, Failure]) -> int:
     """Add the failures of all ranks to `failed`, at the center; return the largest exit code of all crews."""
-    everyone = comm.gather_bytes(json.dumps([code, [asdict(each) for each in mine]]).encode())
+    everyone = comm.gather_bytes(json.dumps([code, [asdict(failure) for failure in mine]]).encode())
     codes = [code]
-    for each in everyone if comm.is_root else ():
-        other, failures = json.loads(each)
+    for text in everyone if comm.is_root else ():
+        other, failures = json.loads(text)
         codes.append(other)
-        for failure in (Failure(**each) for each in failures):
+        for failure in (Failure(**table) for table in failures):
             known = failed.get(Path(failure.folder))
             if known is None or not known.reason:
                 failed[Path(failure.folder)] = failure

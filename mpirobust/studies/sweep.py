@@ -21,7 +21,7 @@ from mpirobust.studies.progress import patient
 from mpirobust.studies.side_by_side import carry_out_side_by_side
 from mpirobust.studies.sweep_figure import draw
 from mpirobust.studies.sweep_table import Swept, Table
-from mpirobust.terminal import say, show
+from mpirobust.terminal import note, show
 
 _FIGURE = "sweep"
 
@@ -68,7 +68,7 @@ def sweep(request: SweepRequest, comm: Communicator) -> int:
         expect_drawable(drawn)
         expect_writable(out)
         if not drawn:
-            say("note: no figure will be drawn: matplotlib is not installed (pip install '.[plot]')")
+            note("no figure will be drawn: matplotlib is not installed (pip install '.[plot]')")
         return found[0].jobs()
 
     code, failed = carry_out_side_by_side(jobs, comm, request.size, request.ends, request.limit)
