@@ -52,7 +52,7 @@ def sweep(
 
     \b
     Example:
-      mpirobust sweep configs/quickstart.toml --over attack.alpha=0.1,0.2 --over seed=0..4
+      mpirobust sweep configs/quickstart.toml --over attack.alpha=0.05,0.1 --over seed=0..4
     """
     comm = job.processes()
     from mpirobust.studies import sweep as study

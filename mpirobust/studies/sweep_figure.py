@@ -32,10 +32,11 @@ def draw(table: Table, out: Sequence[Path]) -> str:
     if not any(point.whole for point in points):
         return ""
     name = LABELS[table.metric]
+    over = ", mean and range over the seeds" if table.seeded else ""
     key = _across(table)
     if key:
         draw_ends(_lines(points, key), out, table.metric, key, f"{table.swept.plan.stem}: {name} at the end")
-        return f"{name} at the end of the runs against {key}, mean and range over the seeds"
+        return f"{name} at the end of the runs against {key}{over}"
     shown = points if len(points) <= _MOST_LINES else sorted(points, key=lambda point: point.mean)[:_MOST_LINES]
     which = "" if len(shown) == len(points) else f"the best {len(shown)} of "
     bands = {}
@@ -44,7 +45,7 @@ def draw(table: Table, out: Sequence[Path]) -> str:
         bands[_label(point.assignments)] = (found.at, found.values, int(found.diverged.sum()))
     across = scale([values for _, values, _ in bands.values()])
     draw_bands({"": bands}, out, Frame(table.swept.plan.stem, table.metric, "round", across))
-    return f"{name} against rounds of {which}{counted(len(points), 'point')}, mean and range over the seeds"
+    return f"{name} against rounds of {which}{counted(len(points), 'point')}{over}"
 
 
 def _across(table: Table) -> str:

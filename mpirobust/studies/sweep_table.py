@@ -17,6 +17,7 @@ from mpirobust.reports.metrics import DERIVED
 from mpirobust.reports.run_table import aligned
 from mpirobust.reports.summary import DONE, summary
 from mpirobust.studies.campaign import Job, is_done
+from mpirobust.studies.claims import counted
 from mpirobust.studies.outcome import outcome
 from mpirobust.studies.points import Axis, value_of
 from mpirobust.studies.progress import patient
@@ -151,7 +152,7 @@ class Table:
         """Write the tables into `out`; return the files and what they hold. Raises as `write_table`."""
         write_table(out / _POINTS, [self._row_of_point(point) for point in self.points])
         write_table(out / _RUNS, [self._row_of_run(run) for run in self.runs])
-        means = "means over the seeds, the smallest and the largest" if self._seeded else "what was measured at the end"
+        means = "means over the seeds, the smallest and the largest" if self.seeded else "what was measured at the end"
         return {out / _POINTS: f"a row for each point, {means}", out / _RUNS: "a row for each run"}
 
     def as_text(self) -> str:
@@ -179,22 +180,25 @@ class Table:
         over = f" ({min(finals):.6g} to {max(finals):.6g} over {len(finals)} seeds)" if len(finals) > 1 else ""
         settings = [word for each in (*self.swept.fixed, *best.assignments) for word in ("--set", each)]
         command = shlex.join(["mpirobust", "run", str(self.swept.plan), *settings])
-        return [f"best by {self.metric}: {best.mean:.6g}{over}", f"  {command}"]
+        equal = sum(point.mean == best.mean for point in self.points) - 1
+        also = f", as at {counted(equal, 'other point')}" if equal else ""
+        return [f"best by {self.metric}: {best.mean:.6g}{over}{also}", f"  {command}"]
 
     @property
-    def _seeded(self) -> bool:
+    def seeded(self) -> bool:
+        """Whether the seed varies."""
         return any(axis.key == SEED for axis in self.swept.axes)
 
     def _row_of_point(self, point: Point) -> dict[str, Any]:
         row: dict[str, Any] = {**_values(point.assignments), "status": point.status}
-        if self._seeded:
+        if self.seeded:
             diverged = [run.seed for run in point.runs if run.status == Status.DIVERGED]
             row |= {"runs": len(point.runs), "diverged": " ".join(diverged)}
         for name in self.columns:
             values: list[Any] = [run.final if name == self.metric else run.figures.get(name) for run in point.runs]
             known = point.whole and None not in values
             row[name] = (np.mean(np.array(values, np.float64)) if len(values) > 1 else values[0]) if known else ""
-            if self._seeded:
+            if self.seeded:
                 row |= {f"{name}_min": min(values) if known else "", f"{name}_max": max(values) if known else ""}
         return row
 

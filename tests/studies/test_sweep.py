@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shlex
 import signal
 import sys
@@ -82,6 +83,11 @@ def test_without_seeds_a_point_is_a_run() -> None:
         ["0.1", "mean", "finished"],
     ]
     assert "loss_min" not in points[0]
+
+
+def test_points_that_are_equal_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    swept("--over", "attack.variance=1e4,1e6", "--over", "seed=1,2")
+    assert re.search(r"^best by loss: .* over 2 seeds\), as at 1 other point$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_store_is_that_of_the_other_studies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,7 +248,7 @@ def test_without_matplotlib_the_tables_are_written(
 _PICTURES = {
     "few points": (
         ["--over", "algorithm.step=0.1,0.2,0.3"],
-        "training loss against rounds of 3 points",
+        "training loss against rounds of 3 points\n",
         ["step = 0.1", "step = 0.2", "step = 0.3"],
     ),
     "a number": (
