@@ -70,8 +70,8 @@ def warn(text: str) -> None:
 
 
 def watched() -> bool:
-    """Return whether standard error is a terminal."""
-    return _Bearing(sys.stderr).isatty()
+    """Return whether standard error is a terminal, and not inside `quietly`."""
+    return not _quiet.get() and _Bearing(sys.stderr).isatty()
 
 
 def plain(text: str) -> str:
