@@ -25,7 +25,7 @@ from mpirobust.running import experiment
 from mpirobust.running.setup import RunRequest
 from mpirobust.running.stop_signals import StopSignals
 from mpirobust.running.watchdog import Watchdog
-from mpirobust.studies.progress import Meter
+from mpirobust.studies.progress import StudyMeter
 from mpirobust.terminal import say
 from mpirobust.time_limit import MARGIN, passed, shortage
 
@@ -151,7 +151,7 @@ def carry_out(
         Fault: of a plan, its data, or a run.
     """
     todo = told(comm, lambda: unfinished(plan_jobs(), comm.size))
-    with StopSignals() as signals, Watchdog(comm, signals, ends) as watchdog, Meter(len(todo)) as meter:
+    with StopSignals() as signals, Watchdog(comm, signals, ends) as watchdog, StudyMeter(len(todo)) as meter:
         return work_off(enumerate(todo, start=1), Crew(comm, signals, watchdog, ends, limit), meter)
 
 
@@ -162,7 +162,7 @@ def _raise(_: Job, fault: Fault) -> None:
 def work_off(
     todo: Iterable[Numbered],
     crew: Crew,
-    meter: Meter,
+    meter: StudyMeter,
     ours: Callable[[Path], bool] = lambda _: True,
     on_fault: Callable[[Job, Fault], None] = _raise,
 ) -> int:
@@ -193,7 +193,7 @@ def work_off(
     return Exit.OK
 
 
-def _next(at: int, job: Job, crew: Crew, meter: Meter, ours: Callable[[Path], bool], claims: ExitStack) -> bytes:
+def _next(at: int, job: Job, crew: Crew, meter: StudyMeter, ours: Callable[[Path], bool], claims: ExitStack) -> bytes:
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
     stop = crew.signals.asked
     if crew.ends is not None and passed(crew.ends):  # the watchdog may have asked for the end before

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import inf
+from math import ceil, inf
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 from mpirobust.terminal import mention, watched
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-T = TypeVar("T")
-
 _EVERY = 1.0  # seconds between two lines at the least
-_PATIENCE = 2.0  # seconds without a word
 _BAR = "{n_fmt}/{total_fmt} |{bar:20}| {elapsed}<{remaining}  {desc}"
 
 
-class Meter:
+class StudyMeter:
     """Shows how far a study is: a bar if standard error is a terminal, else a line now and then.
 
     A context, in which nothing is shown before the first run begins.
@@ -60,7 +56,7 @@ class Meter:
         if self._bar is not None:
             self._draw(self._total, "")
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> StudyMeter:
         return self
 
     def __exit__(
@@ -83,23 +79,7 @@ class Meter:
         done = at - self._crews  # as many others are at work
         if done <= 0 or now == self._first:
             return ""
-        left = (now - self._first) / done * (self._total - done)
-        return f" (the last took {span(now - self._begun)}, {span(left)} left)"
+        from tqdm import tqdm
 
-
-def span(seconds: float) -> str:
-    """Return a time as text, rounded."""
-    if seconds < 100:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.0f} h"
-
-
-def patient(items: Sequence[T], what: str) -> Iterator[T]:
-    """Yield the items, and say every two seconds how many have been taken."""
-    told = monotonic()
-    for at, item in enumerate(items):
-        if monotonic() - told > _PATIENCE:
-            mention(f"{at} of {len(items)} {what}")
-            told = monotonic()
-        yield item
+        left = tqdm.format_interval(ceil((now - self._first) / done * (self._total - done)))
+        return f" (the last took {now - self._begun:.1f} s, {left} left)"

@@ -18,7 +18,7 @@ from mpirobust.records import run_folder
 from mpirobust.running.stop_signals import StopSignals
 from mpirobust.running.watchdog import Watchdog
 from mpirobust.studies.campaign import Crew, Job, Numbered, told, unfinished, work_off
-from mpirobust.studies.progress import Meter
+from mpirobust.studies.progress import StudyMeter
 from mpirobust.terminal import say
 
 _ENDING = (Exit.INTERRUPTED, Exit.LOST, Exit.STORAGE)  # after one of these a crew begins no other run
@@ -75,7 +75,7 @@ def carry_out_side_by_side(
         while todo:
             mine: list[Failure] = []
             begun = _begun(comm, todo)
-            with Meter(len(todo), crews) as meter:
+            with StudyMeter(len(todo), crews) as meter:
                 share = _share(todo, begun, number, crews)
                 code = _worked_off(share, begun, crew, meter, mine)
             comm.join()
@@ -100,7 +100,9 @@ def _share(todo: Sequence[Job], begun: set[Path], number: int, crews: int) -> It
             yield at, job
 
 
-def _worked_off(todo: Iterator[Numbered], begun: set[Path], crew: Crew, meter: Meter, failures: list[Failure]) -> int:
+def _worked_off(
+    todo: Iterator[Numbered], begun: set[Path], crew: Crew, meter: StudyMeter, failures: list[Failure]
+) -> int:
     """Carry out the jobs; return the exit code of the crew and append to `failures`."""
     reasons: set[str] = set()
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import expect_writable, write_whole
+from mpirobust.meter import Meter
 from mpirobust.plan import Plan, load_plan
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.studies.campaign import Job, job_of
 from mpirobust.studies.claims import counted
 from mpirobust.studies.matrix import pictures
 from mpirobust.studies.points import axes, points
-from mpirobust.studies.progress import patient
 from mpirobust.studies.side_by_side import carry_out_side_by_side
 from mpirobust.studies.sweep_figure import draw
 from mpirobust.studies.sweep_table import Swept, Table
@@ -112,22 +113,28 @@ def _swept(request: SweepRequest, with_data: bool = True) -> Swept:
     jobs: dict[tuple[str, ...], Job] = {}
     data: dict[str, Plan] = {}
     first: dict[Path, tuple[str, ...]] = {}
-    for point in patient(list(points(of)), "plans are read"):
-        overrides = (*request.overrides, *point)
-        try:
-            effective, _ = load_plan(request.plan, overrides)
-        except SetupFault as fault:
-            raise SetupFault(f"{fault} (at {' '.join(point)})") from fault
-        job = job_of(effective, request.plan, overrides, request.runs, f"{request.plan.stem}: {' '.join(point)}")
-        if job.folder in first:  # a mean would count it twice
-            both = f"{' '.join(first[job.folder])} and {' '.join(point)}"
-            raise SetupFault(f"--over: {both} are the same plan; give each value once")
-        first[job.folder], jobs[point] = point, job
-        data.setdefault(repr(effective.table()["data"]), effective)
+    with Meter("reading plans", prod(len(axis.values) for axis in of), " plans") as meter:
+        for point in points(of):
+            effective, job = _planned(request, point)
+            if job.folder in first:  # a mean would count it twice
+                both = f"{' '.join(first[job.folder])} and {' '.join(point)}"
+                raise SetupFault(f"--over: {both} are the same plan; give each value once")
+            first[job.folder], jobs[point] = point, job
+            data.setdefault(repr(effective.table()["data"]), effective)
+            meter.at(len(jobs))
     if with_data:
         for effective in data.values():  # once, before many processes would at the same time
             effective.data.prepare(Places.for_plan(request.plan.absolute()))
     return Swept(request.plan, of, request.overrides, jobs)
+
+
+def _planned(request: SweepRequest, point: tuple[str, ...]) -> tuple[Plan, Job]:
+    overrides, name = (*request.overrides, *point), " ".join(point)
+    try:
+        effective, _ = load_plan(request.plan, overrides)
+    except SetupFault as fault:
+        raise SetupFault(f"{fault} (at {name})") from fault
+    return effective, job_of(effective, request.plan, overrides, request.runs, f"{request.plan.stem}: {name}")
 
 
 def _places(request: SweepRequest) -> tuple[Path, list[Path]]:

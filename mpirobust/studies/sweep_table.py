@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mpirobust.files import write_table
+from mpirobust.meter import Meter
 from mpirobust.observers.base import Status
 from mpirobust.reports.metrics import DERIVED
 from mpirobust.reports.run_table import aligned
@@ -20,7 +21,6 @@ from mpirobust.studies.campaign import Job, is_done
 from mpirobust.studies.claims import counted
 from mpirobust.studies.outcome import outcome
 from mpirobust.studies.points import Axis, value_of
-from mpirobust.studies.progress import patient
 
 SEED = "seed"  # the key over whose values a point is averaged
 _POINTS, _RUNS = "sweep.csv", "runs.csv"
@@ -131,8 +131,11 @@ class Table:
     def __init__(self, swept: Swept, metric: str, failed: Mapping[Path, str]) -> None:
         self.swept = swept
         self.metric = metric
-        found = patient(list(swept.runs.items()), "runs are read")
-        self.runs = [_ended(assignments, job, metric, failed) for assignments, job in found]
+        self.runs: list[Ended] = []
+        with Meter("reading runs", len(swept.runs), " runs") as meter:
+            for assignments, job in swept.runs.items():
+                self.runs.append(_ended(assignments, job, metric, failed))
+                meter.at(len(self.runs))
         points: dict[tuple[str, ...], list[Ended]] = {}
         for run in self.runs:
             points.setdefault(tuple(each for each in run.assignments if not _is_seed(each)), []).append(run)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from mpirobust.studies import progress
-from mpirobust.studies.progress import Meter, patient, span
+from mpirobust.studies.progress import StudyMeter
 
 Lines = Callable[[], list[str]]
 
@@ -27,21 +27,21 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Lines:
 
 
 def test_a_line_has_the_name_the_last_seconds_and_the_time_left(clock: list[float], lines: Lines) -> None:
-    with Meter(4) as meter:
+    with StudyMeter(4) as meter:
         for at, seconds in enumerate((0.0, 10.0, 30.0, 2.0), start=1):
             clock.append(clock[-1] + seconds)
             meter.begin(at, f"family, curve: seed={at}")
         meter.end()
     assert lines() == [
         "[1/4] family, curve: seed=1",
-        "[2/4] family, curve: seed=2 (the last took 10 s, 30 s left)",
-        "[3/4] family, curve: seed=3 (the last took 30 s, 40 s left)",
-        "[4/4] family, curve: seed=4 (the last took 2 s, 14 s left)",
+        "[2/4] family, curve: seed=2 (the last took 10.0 s, 00:30 left)",
+        "[3/4] family, curve: seed=3 (the last took 30.0 s, 00:40 left)",
+        "[4/4] family, curve: seed=4 (the last took 2.0 s, 00:14 left)",
     ]
 
 
 def test_a_line_now_and_then_and_always_the_last(clock: list[float], lines: Lines) -> None:
-    with Meter(100) as meter:
+    with StudyMeter(100) as meter:
         for at in range(1, 101):
             clock.append(clock[-1] + 0.125)
             meter.begin(at, "")
@@ -50,15 +50,15 @@ def test_a_line_now_and_then_and_always_the_last(clock: list[float], lines: Line
 
 def test_runs_of_other_crews_are_still_under_way(clock: list[float], lines: Lines) -> None:
     """The sixth of ten has begun, of which two others are at work: three are done in 30 s."""
-    with Meter(10, crews=3) as meter:
+    with StudyMeter(10, crews=3) as meter:
         clock.append(clock[-1] + 30)
         meter.begin(6, "x")
-    assert lines() == ["[6/10] x (the last took 30 s, 70 s left)"]
+    assert lines() == ["[6/10] x (the last took 30.0 s, 01:10 left)"]
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with Meter(3) as meter:
+    with StudyMeter(3) as meter:
         meter.begin(1, "first")
         meter.begin(3, "third")
         meter.end()
@@ -67,17 +67,3 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     bars = [bar.split(" |")[0].strip() for bar in said.split("\r") if "|" in bar]
     assert list(dict.fromkeys(bars)) == ["0/3", "2/3", "3/3"]
     assert "first" in said
-
-
-def test_what_is_slow_says_how_far_it_is(clock: list[float], lines: Lines) -> None:
-    for _ in patient(range(6), "plans are read"):
-        clock.append(clock[-1] + 0.9)
-    assert lines() == ["3 of 6 plans are read"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.0421, "0.042 s"), (9.4, "9.4 s"), (99, "99 s"), (130, "2 min"), (5900, "98 min"), (7200, "2 h")],
-)
-def test_spans(seconds: float, text: str) -> None:
-    assert span(seconds) == text
