@@ -33,9 +33,10 @@ _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported 
     "scaling": "results.scaling",
     "figures": "studies.figures",
     "matrix": "studies.matrix",
+    "sweep": "sweep.sweep",
     "doctor": "doctor.doctor",
 }
-_FOR_MANY = ("run", "resume", "figures", "matrix", "doctor")  # the commands that all processes of a job execute
+_FOR_MANY = ("run", "resume", "figures", "matrix", "sweep", "doctor")  # those that all processes of a job execute
 _COMPLETE = "_MPIROBUST_COMPLETE"  # set by a shell that asks how a command line may go on
 
 

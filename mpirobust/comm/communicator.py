@@ -136,6 +136,31 @@ class Communicator(ABC):
             ReportedFault: the root is ending, with its exit code.
         """
 
+    # Parts of a job
+
+    @abstractmethod
+    def divided(self, size: int) -> tuple[Communicator, int]:
+        """Return the communicator of the part of the ranks that this one is in, and its number, from 0.
+
+        Collective, for set-up. A part has `size` ranks that follow each other, the last one those that are left. The
+        parts are independent of each other: each has a root, and what fails in one interrupts no other.
+        """
+
+    def join(self) -> None:
+        """Return when all ranks have called this, on those that have not failed meanwhile.
+
+        Raises:
+            RankFault, ReportedFault: as `recover`.
+        """
+        while True:
+            try:
+                self.minimum(0)
+                self.confirm()
+            except CommunicatorRevoked:
+                self.recover()
+            else:
+                return
+
     # The end of a process
 
     @abstractmethod

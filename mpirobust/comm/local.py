@@ -56,6 +56,9 @@ class LocalCommunicator(Communicator):
     def recover(self) -> Survivors:
         raise AssertionError("the only rank cannot have survived another")
 
+    def divided(self, size: int) -> tuple[Communicator, int]:
+        return self, 0
+
     def abort(self, code: int) -> None:
         sys.exit(code)
 

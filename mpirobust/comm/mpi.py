@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from time import sleep
 from typing import Any, NoReturn
@@ -26,11 +26,12 @@ _LAST_SECONDS = 60  # for the other ranks to learn that the root ends
 
 
 class MpiCommunicator(Communicator):
-    """The surviving ranks of MPI_COMM_WORLD, or of the communicator of another program.
+    """The surviving ranks of MPI_COMM_WORLD, of a part of it, or of the communicator of another program.
 
     Args:
         comm: the other program's. Nothing is done with it but to make another from it, collectively. If its rank 0
             fails, `recover` returns as for any other.
+        numbers: the launcher's numbers of the ranks of `comm`, if it is a part of the job and nobody else uses it.
 
     Attributes:
         largest: bytes of one call. Counts are 32-bit in MPI-3, and mpi4py refuses what does not fit; some transports
@@ -39,12 +40,12 @@ class MpiCommunicator(Communicator):
 
     largest = 2**30
 
-    def __init__(self, comm: MPI.Intracomm | None = None) -> None:
+    def __init__(self, comm: MPI.Comm | None = None, numbers: Sequence[int] | None = None) -> None:
         # The launcher decides: the ULFM calls exist, and return, even in libraries without fault tolerance.
         self.survives = survives_rank_failure()
-        self._recovery = Recovery(self.survives, comm)
+        self._recovery = Recovery(self.survives, comm, numbers)
         self._renumber()
-        self.number = self.rank
+        self.number = self.numbers[self.rank]
 
     def _renumber(self) -> None:
         self.rank, self.size = self._recovery.comm.Get_rank(), self._recovery.comm.Get_size()
@@ -145,6 +146,12 @@ class MpiCommunicator(Communicator):
             return self._recovery.recover()
         finally:
             self._renumber()
+
+    def divided(self, size: int) -> tuple[Communicator, int]:
+        part = self.rank // size
+        with self.outside_rounds(), self._recovery.guard():
+            made = self._recovery.comm.Split(part, self.rank)
+        return MpiCommunicator(made, self.numbers[part * size : (part + 1) * size]), part
 
     def abort(self, code: int) -> None:
         if not self.survives:

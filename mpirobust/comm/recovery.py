@@ -34,7 +34,7 @@ every survivor reaches `recover`, and no rank waits for one that is in another c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic, sleep
 
@@ -56,6 +56,7 @@ class Recovery:
 
     Args:
         comm: that of another program, to be copied; any of its ranks may fail, the first as well. None: MPI_COMM_WORLD.
+        numbers: the launcher's numbers of the ranks of `comm`, if it is a part of the job, and so not to be copied.
 
     Attributes:
         comm: the current communicator. Without survival (`mpirun` without `--with-ft ulfm`) it is never replaced.
@@ -64,19 +65,21 @@ class Recovery:
         numbers: the launcher's numbers of the surviving ranks.
     """
 
-    def __init__(self, survives: bool, comm: MPI.Intracomm | None = None) -> None:
+    def __init__(self, survives: bool, comm: MPI.Comm | None = None, numbers: Sequence[int] | None = None) -> None:
         self.survives = survives
         self.active = True
-        self._rooted = comm is None
+        self._rooted = comm is None or numbers is not None
         # A duplicate separates our messages from all others; under ULFM there is none, because a rank may fail in Dup.
         # Another program's communicator must not be revoked: Shrink copies it, but for ranks that have failed.
-        if not survives:
-            self.comm: MPI.Comm = (comm or MPI.COMM_WORLD).Dup()
+        if comm is not None and numbers is not None:
+            self.comm: MPI.Comm = comm
+        elif not survives:
+            self.comm = (comm or MPI.COMM_WORLD).Dup()
         else:
             self.comm = MPI.COMM_WORLD if comm is None else comm.Shrink()
         if comm is not None:
             self.comm.Set_errhandler(MPI.ERRORS_RETURN)
-        self.numbers = list(range(self.comm.Get_size()))
+        self.numbers = list(range(self.comm.Get_size()) if numbers is None else numbers)
         self._reports_follow = False
         self._failed_worker, self._exit_code = _NO_WORKER, 0  # the report of this rank
         # The library may still write to the buffers of a call that failed: they are never freed.
@@ -134,11 +137,12 @@ class Recovery:
             raise ReportedFault(exit_code)
         ranks = list(MPI.Group.Translate_ranks(self.comm.Get_group(), range(size), former))
         failed_ranks = [number for at, number in enumerate(self.numbers) if at not in ranks]
+        center = self.numbers[0]
         self.numbers = [self.numbers[at] for at in ranks]
         if self._rooted and ranks[0] != 0:
             if rank:
                 raise ReportedFault(Exit.LOST)
-            raise RankFault("rank 0, the center, died; another start goes on from the newest checkpoint")
+            raise RankFault(f"rank {center}, the center, died; another start goes on from the newest checkpoint")
         return Survivors(ranks, failed_ranks, None if failed_worker == _NO_WORKER else failed_worker)
 
     def _exchange_reports(self) -> tuple[int, int] | None:

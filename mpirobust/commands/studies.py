@@ -46,7 +46,7 @@ def figures(
 
     folder = comm.all_or_fail(lambda: locate(name))
     request = StudyRequest(out or Path("figures") / folder.name, runs, seeds, overrides, *time_limit)
-    return _told(
+    return told(
         comparison.compare(folder, request, comm, run_missing) if check else study.figures(folder, request, comm)
     )
 
@@ -70,10 +70,11 @@ def matrix(
     from mpirobust.studies.campaign import StudyRequest
 
     request = StudyRequest(out or Path("figures") / path.stem, runs, seeds, overrides, *time_limit)
-    return _told(study.matrix(path, request, comm))
+    return told(study.matrix(path, request, comm))
 
 
-def _told(code: int) -> int:
+def told(code: int) -> int:
+    """Say once how a study goes on that has not come to its end; return its exit code."""
     if code in (Exit.INTERRUPTED, Exit.LOST) and job.processes().is_root:
         why = "interrupted" if code == Exit.INTERRUPTED else "too many workers are lost"
         say(f"{why}: the same command goes on")

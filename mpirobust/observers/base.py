@@ -75,7 +75,8 @@ class RunContext:
         memories_nbytes: the size of all of them, in bytes.
         ends: when the session must have ended, on `time.monotonic`; None for never.
         limit: where `ends` comes from, for messages.
-        quiet: whether to write no notes and no progress to the terminal.
+        quiet: whether to write no notes to the terminal, and progress only with a label.
+        label: what the progress begins with, of a run that is one of many.
         interrupted: returns whether the system has asked the run to end.
     """
 
@@ -90,6 +91,7 @@ class RunContext:
     ends: float | None = None
     limit: str = ""
     quiet: bool = False
+    label: str = ""
     interrupted: Callable[[], bool] = lambda: False
 
 

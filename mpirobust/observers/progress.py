@@ -29,16 +29,19 @@ class Progress(Observer):
     every_seconds: Annotated[float, Field(ge=0)] = 10.0
 
     def start(self, run: RunContext) -> ProgressWatch | None:
-        return None if run.quiet else ProgressWatch(run.trace, run.rounds, self.every_seconds)
+        if run.quiet and not run.label:
+            return None
+        return ProgressWatch(run.trace, run.rounds, self.every_seconds, run.label)
 
 
 class ProgressWatch(Watch):
     """See `Progress`."""
 
-    def __init__(self, trace: Trace, rounds: int, every_seconds: float) -> None:
+    def __init__(self, trace: Trace, rounds: int, every_seconds: float, label: str = "") -> None:
         self._trace = trace
         self._rounds = rounds
         self._every_seconds = every_seconds
+        self._label = label
         self._bar: tqdm[NoReturn] | None = None
         self._printed = perf_counter()
 
@@ -46,7 +49,14 @@ class ProgressWatch(Watch):
         if watched():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=self._rounds, initial=moment.round, unit="round", dynamic_ncols=True)
+            self._bar = tqdm(
+                total=self._rounds,
+                initial=moment.round,
+                unit="round",
+                dynamic_ncols=True,
+                desc=self._label.strip() or None,
+                leave=not self._label,  # of a run that is one of many
+            )
         return None
 
     def after_round(self, moment: Moment) -> Status | None:
@@ -54,7 +64,7 @@ class ProgressWatch(Watch):
             self._bar.update()
             self._bar.set_postfix_str(self._figures(), refresh=False)
         elif perf_counter() - self._printed > self._every_seconds:
-            tell(f"round {moment.round}/{self._rounds}  {self._figures()}")
+            tell(f"{self._label}round {moment.round}/{self._rounds}  {self._figures()}")
             self._printed = perf_counter()
         return None
 

@@ -72,6 +72,24 @@ def _expect_own(folder: Path, damaged: bool) -> None:
             raise SetupFault(f"{path} is {what}, and is left as it is; choose another folder, or move it away")
 
 
+def create(folder: Path) -> bool:
+    """Create `folder` and return True, to one of all processes that ask at once; False if it is there already.
+
+    Raises:
+        SetupFault: the path is no folder.
+        StorageFault: it cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        if folder.is_dir():
+            return False
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            raise SetupFault(f"{folder} is a file or below one; give a folder") from error
+        raise StorageFault(f"cannot write to {folder}: {error.strerror}") from error
+    return True
+
+
 class Locked(SetupFault):
     """Another run has the lock of the folder."""
 
@@ -86,12 +104,7 @@ def lock(folder: Path) -> IO[str]:
         SetupFault: the path is no folder, or something else has the name of the lock.
         StorageFault: the folder cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise SetupFault(f"{folder} is a file or below one; give a folder") from error
-    except OSError as error:
-        raise StorageFault(f"cannot write to {folder}: {error.strerror}") from error
+    create(folder)
     lock = _open_lock(folder)
     for tries_left in reversed(range(_TRIES)):
         try:

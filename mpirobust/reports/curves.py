@@ -41,7 +41,7 @@ def figure(
 
                 axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
                 axes.xaxis.set_major_locator(ticker.MaxNLocator(5))  # its labels are wide
-        drawn[-1].set_xlabel(LABELS[against])
+        drawn[-1].set_xlabel(LABELS.get(against, against))
         title = textwrap.fill(title, _LETTERS)
         if title:
             drawing.suptitle(title)

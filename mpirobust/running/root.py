@@ -105,6 +105,7 @@ def prepare(
         threads=request.threads,
         start=start,
         start_digest=start_digest,
+        label=request.label,
     )
 
 
@@ -274,6 +275,7 @@ def _watches(setup: RunSetup, rank_setup: RankSetup, trace: Trace, interrupted: 
         ends=setup.ends,
         limit=setup.limit,
         quiet=setup.quiet,
+        label=setup.label,
         interrupted=interrupted,
     )
     started = (observer.start(context) for observer in plan.all_observers())

@@ -34,7 +34,8 @@ class RunRequest:
         overrides: `key=value` assignments.
         out: the folder of the output; None to choose one.
         resume, overwrite: whether to continue or to replace a run in this folder.
-        quiet: whether to print no notes and no progress.
+        quiet: whether to print no notes, and progress only with a label.
+        label: what the progress begins with, of a run that is one of many.
         ends: when the job must have ended, on `time.monotonic` of the center's machine; None for never.
         limit: where `ends` comes from, for messages.
         allowed: the kinds from outside the package that may be imported if `plan` is None; see `outside.only`.
@@ -51,6 +52,7 @@ class RunRequest:
     limit: str = ""
     allowed: Sequence[str] = ()
     threads: int | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class RunSetup:
         checkpoint: the file to continue from; '' to begin at round 0.
         plan_file: the plan, absolute, for files beside it; '' if it is not known: they are in the working directory.
         sources: the SHA-256 of the source of each kind from outside, by its table.
-        quiet, ends, limit, threads: as in the request.
+        quiet, ends, limit, threads, label: as in the request.
         start: the file of the starting point, absolute; '' if it is the problem's own, or in the run that continues.
         start_digest: of the starting point; '' if it is the problem's own.
     """
@@ -83,6 +85,7 @@ class RunSetup:
     threads: int | None = None
     start: str = ""
     start_digest: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True)

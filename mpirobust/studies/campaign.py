@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from typing import TypeAlias
 from mpirobust.cluster.placement import assign_workers
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, Fault, SetupFault
-from mpirobust.plan import load_plan
+from mpirobust.plan import Plan, load_plan
 from mpirobust.records import run_folder
 from mpirobust.records.layout import TRACE, open_record
 from mpirobust.reports.summary import DONE
@@ -25,22 +25,29 @@ from mpirobust.running import experiment
 from mpirobust.running.setup import RunRequest
 from mpirobust.running.stop_signals import StopSignals
 from mpirobust.running.watchdog import Watchdog
+from mpirobust.studies.progress import StudyMeter
 from mpirobust.terminal import say
 from mpirobust.time_limit import MARGIN, passed, shortage
 
 _PAUSE = 1.0  # seconds between two looks at a run of another command
 
 Seeds: TypeAlias = Callable[[str, Sequence[int]], Sequence[int]]  # name of a study, all its seeds -> those to run
+Numbered: TypeAlias = tuple[int, "Job"]  # counted from 1
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a plan with overrides, the workers that it asks for, and the folder that it writes to."""
+    """One run: a plan with overrides, the workers that it asks for, and the folder that it writes to.
+
+    Attributes:
+        name: the study, the curve, and the keys of the run, for its user.
+    """
 
     plan: Path
     overrides: tuple[str, ...]
     workers: int
     folder: Path
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,15 +74,65 @@ class StudyRequest:
         return seeds[: self.seeds]
 
 
-def job(plan: Path, overrides: Sequence[str], runs: Path) -> Job:
+@dataclass(frozen=True)
+class Crew:
+    """The processes that carry out runs one after the other, and what may end them early.
+
+    Attributes:
+        signals, watchdog: active contexts.
+        ends, limit: as in `RunRequest`.
+        crews: how many there are in this job.
+    """
+
+    comm: Communicator
+    signals: StopSignals
+    watchdog: Watchdog
+    ends: float | None
+    limit: str
+    crews: int = 1
+
+    def run(self, job: Job, place: str) -> int:
+        """Carry out one run; return its exit code, also if it was interrupted before its first round.
+
+        Args:
+            place: in the study, for its progress.
+        """
+        request = RunRequest(
+            job.plan,
+            job.overrides,
+            job.folder,
+            resume=True,
+            quiet=True,
+            label=f"{place} ",
+            ends=self.ends,
+            limit=self.limit,
+            threads=None if self.crews == 1 else 1,  # a rank cannot see which cores the other crews use
+        )
+        try:
+            return experiment.run(request, self.comm, self.signals, self.watchdog)[0]
+        except Fault as fault:
+            if fault.code != Exit.INTERRUPTED:
+                raise
+            return Exit.INTERRUPTED
+
+
+def job(plan: Path, overrides: Sequence[str], runs: Path, name: str = "") -> Job:
     """Return the job in a folder below `runs` that is named after a hash of the effective plan.
+
+    Args:
+        name: of the study and the curve.
 
     Raises:
         SetupFault: the plan is wrong.
     """
     effective, _ = load_plan(plan, overrides)
-    name = hashlib.sha256(effective.former_toml().encode()).hexdigest()[:16]
-    return Job(plan, tuple(overrides), effective.workers, runs / name)
+    return job_of(effective, plan, overrides, runs, f"{name}: {' '.join(overrides)}")
+
+
+def job_of(effective: Plan, plan: Path, overrides: Sequence[str], runs: Path, name: str) -> Job:
+    """Return the job of the effective plan, that of `plan` with `overrides`; see `Job` for the name."""
+    digest = hashlib.sha256(effective.former_toml().encode()).hexdigest()[:16]
+    return Job(plan, tuple(overrides), effective.workers, runs / digest, name)
 
 
 def carry_out(
@@ -93,53 +150,67 @@ def carry_out(
     Raises:
         Fault: of a plan, its data, or a run.
     """
-    todo = json.loads(comm.on_root(lambda: _listed(plan_jobs(), comm.size)))
-    with StopSignals() as signals, Watchdog(comm, signals, ends) as watchdog:
-        left = deque(enumerate(todo, start=1))
-        while left:
-            at, (plan, overrides, name) = left.popleft()
-            folder, label = Path(name), f"[{at}/{len(todo)}] {' '.join(overrides)}"
-            with ExitStack() as claims:
-                match comm.on_root(partial(_next, folder, label, claims, signals.asked, ends, limit)):
+    todo = told(comm, lambda: unfinished(plan_jobs(), comm.size))
+    with StopSignals() as signals, Watchdog(comm, signals, ends) as watchdog, StudyMeter(len(todo)) as meter:
+        return work_off(enumerate(todo, start=1), Crew(comm, signals, watchdog, ends, limit), meter)
+
+
+def _raise(_: Job, fault: Fault) -> None:
+    raise fault
+
+
+def work_off(
+    todo: Iterable[Numbered],
+    crew: Crew,
+    meter: StudyMeter,
+    ours: Callable[[Path], bool] = lambda _: True,
+    on_fault: Callable[[Job, Fault], None] = _raise,
+) -> int:
+    """Carry out jobs, as `carry_out` says, on the ranks of a crew; return the exit code.
+
+    Args:
+        ours: whether this crew is the one to run what belongs into a folder; called at the center.
+        on_fault: called for a run that fails, on each rank of the crew; the next one follows if it returns.
+    """
+    left = deque(todo)
+    while left:
+        at, job = left.popleft()
+        with ExitStack() as claims:
+            try:
+                match crew.comm.on_root(partial(_next, at, job, crew, meter, ours, claims)):
                     case b"stop":
                         return Exit.INTERRUPTED
                     case b"later":
-                        left.append((at, (plan, overrides, name)))
+                        left.append((at, job))
                     case b"run":
-                        request = RunRequest(
-                            Path(plan), overrides, folder, resume=True, quiet=True, ends=ends, limit=limit
-                        )
-                        code = _run(request, comm, signals, watchdog)
+                        code = crew.run(job, meter.place(at))
                         if code in (Exit.INTERRUPTED, Exit.LOST):
                             return code
-                        comm.on_root(partial(_cleared, folder))
+                        crew.comm.on_root(partial(_cleared, job.folder))
+            except Fault as fault:
+                on_fault(job, fault)
+    meter.end()
     return Exit.OK
 
 
-def _run(request: RunRequest, comm: Communicator, signals: StopSignals, watchdog: Watchdog) -> int:
-    """Carry out one run; return its exit code, also if it was interrupted before its first round."""
-    try:
-        return experiment.run(request, comm, signals, watchdog)[0]
-    except Fault as fault:
-        if fault.code != Exit.INTERRUPTED:
-            raise
-        return Exit.INTERRUPTED
-
-
-def _next(folder: Path, label: str, claims: ExitStack, stop: bool, ends: float | None, limit: str) -> bytes:
+def _next(at: int, job: Job, crew: Crew, meter: StudyMeter, ours: Callable[[Path], bool], claims: ExitStack) -> bytes:
     """Return the action for a job, at the center; another command on the same runs may have finished it meanwhile."""
-    if ends is not None and passed(ends):  # the watchdog may have asked for the end before
-        say(shortage(ends - monotonic(), MARGIN, limit))
+    stop = crew.signals.asked
+    if crew.ends is not None and passed(crew.ends):  # the watchdog may have asked for the end before
         stop = True
+        if crew.comm.number == 0:
+            say(shortage(crew.ends - monotonic(), MARGIN, crew.limit))
     if stop:
         return b"stop"
+    if not ours(job.folder):
+        return b"pass"
     try:
-        claims.callback(os.close, run_folder.claim(folder))
+        claims.callback(os.close, run_folder.claim(job.folder))
     except run_folder.Locked:
         sleep(_PAUSE)
         return b"later"
-    say(label)
-    return b"pass" if is_done(folder) else b"run"
+    meter.begin(at, job.name)
+    return b"pass" if is_done(job.folder) else b"run"
 
 
 def _cleared(folder: Path) -> bytes:
@@ -148,11 +219,25 @@ def _cleared(folder: Path) -> bytes:
     return b""
 
 
-def _listed(jobs: Sequence[Job], size: int) -> bytes:
+def unfinished(jobs: Iterable[Job], size: int) -> list[Job]:
+    """Return the jobs that are not done, each once; raise `SetupFault` if so many ranks are too many for one."""
     todo = {job.folder: job for job in jobs if not is_done(job.folder)}  # two figures may share a run
     for job in todo.values():
         assign_workers(job.workers, size)
-    return json.dumps([(str(job.plan), job.overrides, str(job.folder)) for job in todo.values()]).encode()
+    return list(todo.values())
+
+
+def told(comm: Communicator, jobs: Callable[[], Sequence[Job]]) -> list[Job]:
+    """Return, on all ranks, the jobs that the center returns from `jobs`; faults as in `Communicator.on_root`."""
+    rows = comm.on_root(
+        lambda: json.dumps(
+            [(str(job.plan), job.overrides, job.workers, str(job.folder), job.name) for job in jobs()]
+        ).encode()
+    )
+    return [
+        Job(Path(plan), tuple(overrides), workers, Path(folder), name)
+        for plan, overrides, workers, folder, name in json.loads(rows)
+    ]
 
 
 def is_done(folder: Path) -> bool:

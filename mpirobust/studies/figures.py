@@ -95,7 +95,7 @@ def planned(folder: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) ->
         family = load_family(path)
         chosen = tuple(seeds(path.stem, family.seeds))
         panels = tuple(
-            _panel(path.parent / family.plan, family, each, chosen, overrides, runs)
+            _panel(path.parent / family.plan, family, each, chosen, overrides, runs, path.stem)
             for each in family.panels or (Variant(label=""),)
         )
         found.append(Figure(path.stem, family, chosen, panels))
@@ -103,12 +103,17 @@ def planned(folder: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) ->
 
 
 def _panel(
-    plan: Path, family: Family, panel: Variant, seeds: Sequence[int], overrides: Sequence[str], runs: Path
+    plan: Path, family: Family, panel: Variant, seeds: Sequence[int], overrides: Sequence[str], runs: Path, figure: str
 ) -> Panel:
+    def name(curve: Variant) -> str:
+        return ", ".join(part for part in (figure, panel.label, curve.label) if part)
+
     def settings(curve: Variant, seed: int) -> list[str]:
         return [*family.set, *panel.set, *curve.set, *overrides, f"seed={seed}"]
 
-    jobs = {curve.label: [job(plan, settings(curve, seed), runs) for seed in seeds] for curve in family.curves}
+    jobs = {
+        curve.label: [job(plan, settings(curve, seed), runs, name(curve)) for seed in seeds] for curve in family.curves
+    }
     return Panel(panel.label, jobs)
 
 

@@ -133,7 +133,8 @@ def planned(path: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) -> G
         for rule in matrix.rules:
             for attack in matrix.attacks:
                 keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides]
-                jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs) for seed in chosen}
+                name = ", ".join([path.stem, code.label, rule.label, attack.label])
+                jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs, name) for seed in chosen}
                 cells.append(Cell(attack.label, rule.label, code.label, jobs))
     return Grid(path.stem, matrix, tuple(cells))
 

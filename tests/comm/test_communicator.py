@@ -109,6 +109,20 @@ def test_bytes_reach_every_rank_and_come_back_by_rank(comm: MpiCommunicator) -> 
 
 
 @pytest.mark.mpi
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_parts_of_a_job_are_apart_and_keep_the_numbers_of_the_launcher(comm: MpiCommunicator, size: int) -> None:
+    part, number = comm.divided(size)
+    everyone = list(range(comm.size))[number * size : (number + 1) * size]
+    assert (number, part.rank) == divmod(comm.rank, size)
+    assert (part.number, list(part.numbers)) == (comm.rank, everyone)
+    if number == 0:  # the others make fewer calls
+        part.broadcast_bytes(b"of the first part")
+    told = part.gather_bytes(bytes([comm.rank]))
+    assert told == [bytes([rank]) for rank in everyone] or not part.is_root
+    comm.join()
+
+
+@pytest.mark.mpi
 @pytest.mark.parametrize("longest", [3, 50])
 def test_every_rank_gets_the_items_of_all(comm: MpiCommunicator, longest: int) -> None:
     counts = np.array([(rank + 1) % longest for rank in range(comm.size)])

@@ -97,6 +97,12 @@ _PRODUCED = {
     "--label: N": "report run --label one --label two",
     "none of these runs": "report run --out picture.png --metric auc",
     "it is not a regular file": "report run --out folder.csv",
+    "expected key=values": "sweep plan.toml --over seed",
+    "split the sweep": "sweep plan.toml --over seed=1..1000000",
+    "give each value once": "sweep plan.toml --over algorithm.step=0.1,1e-1",
+    "give one of the two": "sweep plan.toml --over seed=1,2 --set seed=3",
+    "--ranks-per-run N": "sweep plan.toml --over seed=1,2 --ranks-per-run 2",
+    "no best point": "sweep plan.toml --over algorithm.step=1e200 --out swept",
 }
 _CACHES = {"cannot write DIR/stores": "/proc/none", "all users may write": "open"}
 

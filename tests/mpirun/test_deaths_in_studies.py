@@ -92,6 +92,16 @@ def test_what_some_have_not_heard_nobody_has(study: Path, tmp_path: Path) -> Non
     assert codes_on_leaving(tmp_path) == 3 * [str(done.returncode)]
 
 
+def test_a_crew_that_loses_a_rank_between_two_runs_ends_and_the_other_goes_on(study: Path, tmp_path: Path) -> None:
+    """Rank 4 is of the second crew; the first carries out all that is left."""
+    sweep = ("sweep", str(study / "plan.toml"), "--over", "seed=1..4", "--ranks-per-run", "3", *places(tmp_path))
+    command = (*program("doomed_study", tmp_path, "between runs", 4), *sweep)
+    done = finish(start(*command, ranks=6, options=ULFM), timeout=90)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("rank 4 died outside of a round") == 1
+    assert traces(tmp_path / "runs").keys() == {1, 2, 3, 4}
+
+
 def command(study: Path, folder: Path, instant: str, rank: int) -> tuple[str, ...]:
     return (*program("doomed_study", folder, instant, rank), "figures", str(study), *places(folder))
 

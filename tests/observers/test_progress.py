@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,9 @@ from mpirobust.testing.support.contexts import context
 from mpirobust.testing.support.witness import first_order, ran
 
 
-def printed(folder: Path, capsys: pytest.CaptureFixture[str], every_seconds: float) -> list[str]:
+def printed(folder: Path, capsys: pytest.CaptureFixture[str], every_seconds: float, **how: Any) -> list[str]:
     local = LocalRun(regression_plan(algorithm=first_order(rounds=4)))
-    run = context(local, folder)
+    run = context(local, folder, **how)
     watches = [each.start(run) for each in (Audits(), Record(), Progress(every_seconds=every_seconds))]
     ran(local, *[watch for watch in watches if watch is not None])
     said = capsys.readouterr()
@@ -42,6 +43,11 @@ def test_a_bar_on_a_terminal(
     said = "\n".join(printed(tmp_path, capsys, 0.0))
     assert "4/4" in said
     assert "round 4/4  loss" not in said
+
+
+def test_a_run_that_is_one_of_many_shows_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(tmp_path, capsys, 0.0, quiet=True, label="[3/9] ")
+    assert [line.split("  ")[0] for line in lines] == [f"[3/9] round {t}/4" for t in (1, 2, 3, 4)]
 
 
 def test_a_quiet_run_shows_nothing(tmp_path: Path) -> None:

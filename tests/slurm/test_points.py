@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.slurm.stage import Played, Stage
+from tests.support.alone import command_alone
+from tests.support.small_studies import PLAN
 
 # Says what it was given, as Python would: one argument a line.
 _SAYS = 'for each; do printf "argument <%q>\\n" "$each"; done\n'
@@ -135,3 +139,25 @@ def test_a_script_that_is_not_there_is_not_run(stage: Stage, answer: str) -> Non
     played = _task(stage, "1")
     assert played.code == 2
     assert "array.sbatch: no run.sbatch beside array.sbatch, which SLURM says stands in" in played.text
+
+
+def test_the_runs_of_a_sweep_are_where_it_looks_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Real runs of the points that it has written, through both scripts; the same sweep then has nothing to run."""
+    stage = Stage(tmp_path)
+    stage.stub("mpirobust", f'exec {shlex.quote(sys.executable)} -m mpirobust "$@"\n')
+    (tmp_path / "plan.toml").write_text(PLAN)
+    monkeypatch.chdir(tmp_path)
+    sweep = ["sweep", "plan.toml", "--over", "attack.kind='gaussian',negative", "--runs=my runs", "--out=table"]
+    assert command_alone(*sweep, "--points=points") == 0
+    assert "sbatch --array=1-2 jobs/array.sbatch plan.toml --points points" in capsys.readouterr().out
+    assert not (tmp_path / "my runs").exists()
+    for task in ("1", "2"):
+        played = _task(stage, task, "--points=points", "--out=logs", last="2")
+        assert played.code == 0, played.text
+    assert len(list(tmp_path.glob("my runs/*/run.h5"))) == 2
+    assert command_alone(*sweep) == 0
+    said = capsys.readouterr()
+    assert said.out.count("finished") == 2
+    assert "[1/" not in said.err  # nothing is run

@@ -16,7 +16,7 @@ from mpirobust.studies import figures, races
 from mpirobust.studies.campaign import Job
 from mpirobust.studies.family import Family, Race, Variant
 from tests.support.alone import command_alone, run_alone
-from tests.support.launching import finish, mpirobust, start
+from tests.support.launching import finish, mpirobust, start, until
 from tests.support.small_studies import FAMILY, SAMPLING, lay_out
 
 Captured: TypeAlias = pytest.CaptureFixture[str]
@@ -43,7 +43,7 @@ def test_runs_draws_and_judges(ranks: int | None, tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "study")
     done = mpirobust(*command(folder), ranks=ranks)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("[9/9]") == 1
+    assert done.stderr.count("[9/9] figure-1, hasty: algorithm.rounds=8 algorithm.step=1e200 seed=3") == 1
     runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert len(runs) == 9
     assert not list((tmp_path / "runs").rglob("checkpoint-*"))
@@ -129,10 +129,7 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(tmp_path: Path, capsys: p
     made(calm)
     out = tmp_path / "cut" / "out"
     process = start("-m", "mpirobust", *command(cut), ranks=None)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("[2/9]"):
-            break
+    until(lambda: len(list((tmp_path / "cut" / "runs").glob("*"))) > 1, 60, lambda: "no second run")
     process.send_signal(signal.SIGUSR1)
     done = finish(process, 60)
     assert done.returncode == 75, done.stderr
@@ -151,7 +148,7 @@ def test_the_matrix_has_the_worst_case_last(tmp_path: Path) -> None:
     command = ["matrix", str(folder / "grid.toml"), "--out", str(out), "--runs", str(tmp_path / "runs")]
     done = mpirobust(*command, ranks=3)
     assert done.returncode == 0, done.stderr
-    assert "[16/16]" in done.stderr
+    assert "[16/16] grid, none, mean, noise: algorithm.rounds=6 compressor.kind=identity" in done.stderr
     assert (out / "grid.png").read_bytes()[1:4] == b"PNG"
     with (out / "grid.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -63,6 +63,9 @@ class Undying(Communicator):
     def recover(self) -> Survivors:
         _refuse()
 
+    def divided(self, size: int) -> tuple[Communicator, int]:
+        _refuse()
+
     def abort(self, code: int) -> None:
         _refuse()
 
