@@ -29,7 +29,7 @@ _TIERS = {
         ["aggregators", "algorithms", "attacks", "benchmarks", "cluster", "comm", "compressors", "contracts"], "unit"
     ),
     **dict.fromkeys(["cubic", "data", "docs", "feedback", "fuzz", "kernels", "numerics", "observers"], "unit"),
-    **dict.fromkeys(["api", "problems", "records", "reducer", "reports", "running", "studies"], "unit"),
+    **dict.fromkeys(["api", "packaging", "problems", "records", "reducer", "reports", "running", "studies"], "unit"),
     "mpirobust/testing": "unit",
     **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_environment.py", "test_exit_codes.py"], "unit"),
     **dict.fromkeys(["test_plan.py", "test_renames.py", "test_streams.py", "test_terminal.py", "test_toml.py"], "unit"),
@@ -82,6 +82,7 @@ _TIERS = {
     "slurm/test_points.py": "unit",
     "fuzz/test_guided.py": "system",
     "kernels/test_building.py": "system",
+    "packaging/test_distributions.py": "system",
     "paper": "paper",
 }
 _NAMES = ("unit", "mpi", "system", "paper", "soak")

@@ -16,7 +16,7 @@ import msgspec
 
 from mpirobust.errors import PlanFault
 
-__all__ = ["MOST", "Count", "Field", "Function", "component", "is_component"]
+__all__ = ["MOST", "Count", "Field", "Function", "component", "is_component", "wanted"]
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ def _checked(value: Any, hint: Any, key: str) -> Any:
     try:
         return _converted(value, hint)
     except msgspec.ValidationError as error:
-        raise PlanFault(key, f"expected {_wanted(hint)}, not {value!r}") from error
+        raise PlanFault(key, f"expected {wanted(hint)}, not {value!r}") from error
 
 
 def _converted(value: Any, hint: Any) -> Any:
@@ -167,17 +167,17 @@ def _has_objects(hint: Any) -> bool:
     return getattr(kind or hint, "__module__", "builtins") not in ("builtins", "typing", "types", "msgspec")
 
 
-def _wanted(hint: Any) -> str:
+def wanted(hint: Any) -> str:
     """Return a description of the values that `hint` allows."""
     kind, args = get_origin(hint), get_args(hint)
     if kind is Annotated:
         values = [(word, getattr(meta, name)) for meta in args[1:] for name, word in _BOUNDS.items()]
         bounds = [f"{word} {value}" for word, value in values if value is not None]
-        return f"{_wanted(args[0])} {' and '.join(bounds)}".rstrip()
+        return f"{wanted(args[0])} {' and '.join(bounds)}".rstrip()
     if kind is Literal:
         return " or ".join(map(repr, args))
     if kind in (Union, UnionType):
-        return " or ".join(_wanted(each) for each in args if each is not NoneType)
+        return " or ".join(wanted(each) for each in args if each is not NoneType)
     if kind in (tuple, list):
-        return f"a list, each {_wanted(args[0])}"
+        return f"a list, each {wanted(args[0])}"
     return _WORDS.get(kind or hint) or str(getattr(kind or hint, "__name__", hint))
