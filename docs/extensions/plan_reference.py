@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, get_type_hints
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOMS = {**catalog.ROOMS, **catalog.NESTED}
 _TABLES = {room.package: table for table, room in ROOMS.items()}
+_ENTRY = re.compile(r"(\w+(?:, \w+)*): (.*)")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -35,17 +36,13 @@ def kinds_of(table: str) -> str:
 
 
 def keys_of(cls: type) -> str:
-    """Return the table of the keys of a class, as Markdown; those that hold a component of a room are left out."""
+    """Return the table of the keys of a class, as Markdown; those that hold a component are left out."""
     rows = [*_rows(cls)]
-    shown = slice(None) if any(row[-1] for row in rows) else slice(3)  # the last column only if it says something
-    lines = (f"| {' | '.join(_cell(each) for each in row[shown])} |" for row in rows)
-    return "\n".join([*_HEAD[shown.stop is not None], *lines, ""]) if rows else "It has no keys.\n"
-
-
-_HEAD = (
-    ["| key | value | default | meaning |", "| --- | --- | --- | --- |"],
-    ["| key | value | default |", "| --- | --- | --- |"],
-)
+    if not rows:
+        return "It has no keys.\n"
+    columns = 4 if any(row[3] for row in rows) else 3  # the last one only if it says something
+    table = [("key", "value", "default", "meaning"), ("---",) * 4, *rows]
+    return "".join(f"| {' | '.join(row[:columns])} |\n" for row in table)
 
 
 def _of_kind(kind: str, cls: type) -> str:
@@ -59,34 +56,27 @@ def _of_kind(kind: str, cls: type) -> str:
 
 def _rows(cls: type) -> Iterator[tuple[str, str, str, str]]:
     """Yield key, allowed values, default and meaning."""
-    hints, default = get_type_hints(cls, include_extras=True), catalog.defaults(cls)
+    hints, default, said = get_type_hints(cls, include_extras=True), catalog.defaults(cls), _meanings(cls)
     for each in fields(cls):
         if each.name not in catalog.inner_rooms(cls) and not is_component(hints[each.name]):
             empty = "must be given" if each.default_factory is MISSING else "empty"
             shown = {"": empty, "-": "none"}.get(default[each.name], f"`{default[each.name]}`")
             allowed = _QUOTED.sub(r'`"\1"`', wanted(hints[each.name]))
-            yield f"`{each.name}`", allowed, shown, _meaning(cls, each.name, hints[each.name])
+            yield f"`{each.name}`", allowed, shown, said.get(each.name, "").replace("|", "\\|")
 
 
-def _meaning(cls: type, key: str, hint: Any) -> str:
-    """Return what a key means: its declaration says it, or the docstring of its class under "Attributes:"."""
-    if get_origin(hint) is Annotated:
-        for meta in get_args(hint)[1:]:
-            if description := getattr(meta, "description", None):
-                return str(description)
+def _meanings(cls: type) -> dict[str, str]:
+    """Return what the docstring of a class says of its keys under "Attributes:"."""
     _, _, listed = (inspect.getdoc(cls) or "").partition("\nAttributes:\n")
-    said: dict[str, str] = {}
+    found: dict[str, str] = {}
+    names: list[str] = []
     for line in inspect.cleandoc(listed).splitlines():
-        name, colon, rest = line.partition(": ")
-        if colon and name.isidentifier():
-            said[name] = rest
-        elif said:
-            said[[*said][-1]] += f" {line.strip()}"
-    return said.get(key, "")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+        if entry := _ENTRY.fullmatch(line):
+            names = entry[1].split(", ")
+            found |= dict.fromkeys(names, entry[2])
+        else:
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
 
 
 class Kinds(SphinxDirective):

@@ -45,12 +45,15 @@ def _interpreter(version: str) -> str:
     if version == _OURS:
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    found = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)]
+    found: list[object] = [
+        shutil.which(f"python{version}"),
+        *sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True),
+    ]
     if uv := shutil.which("uv"):
         asked = [uv, "python", "find", "--no-python-downloads", version]
         found.append(subprocess.run(asked, capture_output=True, text=True).stdout.strip())
     for each in filter(None, found):
-        if subprocess.run([each, "-c", "import venv"], capture_output=True).returncode == 0:  # a shim may have nothing
+        if subprocess.run([str(each), "-c", "import venv"], capture_output=True).returncode == 0:  # shims may be empty
             return str(each)
     pytest.skip(f"no Python {version} on this machine")
 
