@@ -20,8 +20,8 @@ class CAF(Aggregator):
     are spread most, and each loses the share `τ_i / max τ` of its weight, τ_i being the square
     of its distance from the weighted mean along that direction, until n - 2f of the weight is
     left. Of the means met on the way the step is the one whose largest spread is smallest.
-    Workers that move the mean show as spread along one direction, while the spread of honest shards
-    of similar data is divided over all of them. The verdict keeps what has weight left.
+    Who moves the mean shows as spread along one direction, while that of honest shards of
+    like data is divided over all of them. The verdict keeps what has weight left.
     """
 
     beta: Fraction

@@ -13,7 +13,7 @@ from tests.docs.pages import steps
 from tests.support.alone import command_alone
 from tests.support.launching import CONFIGS
 
-_PAGES = ["QUICKSTART.md", "OWN_DATA.md", "OWN_LOSS.md", "RESULTS.md"]
+_PAGES = ["QUICKSTART.md", "OWN_DATA.md", "OWN_LOSS.md", "READING.md"]
 _LAUNCHERS = ("jobs/mpirun-local", "mpirun")  # the result is the same on any number of ranks; tests/mpirun starts them
 _ELSEWHERE = ("git", "python3", "pip", "pytest")  # what sets up: tests/packaging, tests/mpirun/test_outside_package.py
 _SHORTER = {"algorithm.rounds=3000": "algorithm.rounds=110"}  # what a reader has the time to kill
