@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
 
-ROOMS = {**catalog.ROOMS, **catalog.NESTED}
-_TABLES = {room.package: table for table, room in ROOMS.items()}
+_ROOMS = {**catalog.ROOMS, **catalog.NESTED}
+_TABLES = {room.package: table for table, room in _ROOMS.items()}
 _ENTRY = re.compile(r"(\w+(?:, \w+)*): (.*)")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
 def kinds_of(table: str) -> str:
     """Return the part of the page about the kinds of a table, as Markdown."""
-    room = ROOMS[table]
+    room = _ROOMS[table]
     return "\n".join(_of_kind(kind, catalog.load(room, kind, table)) for kind in catalog.kinds(room))
 
 
@@ -56,11 +57,17 @@ def _of_kind(kind: str, cls: type) -> str:
 
 def _rows(cls: type) -> Iterator[tuple[str, str, str, str]]:
     """Yield key, allowed values, default and meaning."""
-    hints, default, said = get_type_hints(cls, include_extras=True), catalog.defaults(cls), _meanings(cls)
+    hints, said = get_type_hints(cls, include_extras=True), _meanings(cls)
     for each in fields(cls):
         if each.name not in catalog.inner_rooms(cls) and not is_component(hints[each.name]):
-            empty = "must be given" if each.default_factory is MISSING else "empty"
-            shown = {"": empty, "-": "none"}.get(default[each.name], f"`{default[each.name]}`")
+            default = each.default if each.default_factory is MISSING else each.default_factory()
+            shown = (
+                "must be given"
+                if default is MISSING
+                else "none"
+                if default in (None, {})
+                else f"`{json.dumps(default)}`"
+            )
             allowed = _QUOTED.sub(r'`"\1"`', wanted(hints[each.name]))
             yield f"`{each.name}`", allowed, shown, said.get(each.name, "").replace("|", "\\|")
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
-from typing import get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 import pytest
 
 import mpirobust
 from mpirobust import catalog
-from mpirobust.components import is_component
-from mpirobust.observers.audit import Audits
+from mpirobust.components import Field, component, is_component
 from mpirobust.plan import Plan
 from tests.docs.pages import text
 from tests.support.launching import REPOSITORY
 
-plan_reference = pytest.importorskip("plan_reference", reason="no Sphinx: pip install 'mpirobust[docs]'")
-site_links = pytest.importorskip("site_links", reason="no Sphinx: pip install 'mpirobust[docs]'")
+pytest.importorskip("sphinx", reason="no Sphinx: pip install 'mpirobust[docs]'")
+plan_reference, site_links = import_module("plan_reference"), import_module("site_links")
 
+_ROOMS = {**catalog.ROOMS, **catalog.NESTED}
 _DOCS = REPOSITORY / "docs"
 _PAGES = sorted(str(page.relative_to(_DOCS).with_suffix("")) for page in _DOCS.rglob("*.md"))
 
@@ -35,12 +36,12 @@ def test_the_reference_has_every_table_of_a_plan() -> None:
     rooms = catalog.inner_rooms(Plan)
     sections = [hint for key, hint in get_type_hints(Plan).items() if is_component(hint) and key not in rooms]
     classes = [f"{cls.__module__}:{cls.__name__}" for cls in (Plan, *sections)]
-    assert sorted(shown) == sorted([*plan_reference.ROOMS, *classes])
+    assert sorted(shown) == sorted([*_ROOMS, *classes])
 
 
-@pytest.mark.parametrize("table", plan_reference.ROOMS)
+@pytest.mark.parametrize("table", _ROOMS)
 def test_the_reference_has_every_kind_with_every_key(table: str) -> None:
-    room = plan_reference.ROOMS[table]
+    room = _ROOMS[table]
     page = plan_reference.kinds_of(table)
     for kind in catalog.kinds(room):
         part = page.split(f"### `{kind}`\n", 1)[1].split("\n### ")[0]
@@ -48,17 +49,31 @@ def test_the_reference_has_every_kind_with_every_key(table: str) -> None:
             assert f"`{each.name}`" in part, f"{table}: {kind}: {each.name}"
 
 
+@component
+class Tuned:
+    """A class with keys of every form.
+
+    Attributes:
+        level, table: how loud it is, or
+            how quiet
+        word: one | the other
+    """
+
+    level: Annotated[float, Field(gt=0)]
+    word: Literal["loud", "low"] = "low"
+    share: float | None = None
+    often: bool = False
+    table: dict[str, int] = Field(default_factory=dict)
+
+
 def test_a_key_has_its_values_its_default_and_its_meaning() -> None:
-    audit, plan = (plan_reference.keys_of(cls).splitlines() for cls in (Audits, Plan))
-    assert (
-        "| `every` | a whole number greater than 0 and at most 1000000000 | `1` | rounds from audit to audit. |"
-        in audit
-    )
-    [curvature] = [line for line in audit if line.startswith("| `curvature_every` |")]
-    assert curvature.endswith("and so does the last audit; None: none does. |")  # from a second line of the docstring
-    assert any(line.startswith('| `weigh` | `"equal"` or `"rows"` | `equal` |') for line in plan)
-    assert any(line.startswith("| `workers` | ") and "| must be given |" in line for line in plan)
-    assert any(line.startswith("| `observers` | a table | empty |") for line in plan)
+    assert plan_reference.keys_of(Tuned).splitlines()[2:] == [
+        "| `level` | a finite number greater than 0 | must be given | how loud it is, or how quiet |",
+        '| `word` | `"loud"` or `"low"` | `"low"` | one \\| the other |',
+        "| `share` | a finite number | none |  |",
+        "| `often` | true or false | `false` |  |",
+        "| `table` | a table | none | how loud it is, or how quiet |",
+    ]
 
 
 def test_the_page_of_python_has_every_public_name() -> None:
