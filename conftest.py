@@ -32,7 +32,10 @@ _TIERS = {
     **dict.fromkeys(["api", "packaging", "problems", "records", "reducer", "reports", "running", "studies"], "unit"),
     "mpirobust/testing": "unit",
     **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_environment.py", "test_exit_codes.py"], "unit"),
-    **dict.fromkeys(["test_plan.py", "test_renames.py", "test_streams.py", "test_terminal.py", "test_toml.py"], "unit"),
+    **dict.fromkeys(
+        ["test_meter.py", "test_plan.py", "test_renames.py", "test_streams.py", "test_terminal.py", "test_toml.py"],
+        "unit",
+    ),
     "mpirun": "mpi",
     "studies/test_figures.py::test_runs_draws_and_judges": "mpi",
     "observers/test_deadline.py::test_a_study_begins_no_run_that_has_no_time": "mpi",

@@ -135,17 +135,22 @@ def _runs(result: Mapping[str, Any], problem: str) -> list[Mapping[str, Any]]:
 
 
 def _bandwidth(rate: float) -> str:
-    return "everywhere" if rate == np.inf else "never" if rate == 0 else f"{rate:.2g} Mbit/s"
+    return "everywhere" if rate == np.inf else "never" if rate == 0 else f"{plain(rate, 2)} Mbit/s"
 
 
 def _ranges(of: Sequence[tuple[str, float]]) -> str:
     ends = [*(at for _, at in of[1:]), 0.0]
     parts = []
     for (name, start), end in zip(of, ends, strict=True):
-        above = f" above {end:.2g} Mbit/s" if end else ""
-        under = f" below {start:.2g} Mbit/s" if start < np.inf and not end else ""
+        above = f" above {plain(end, 2)} Mbit/s" if end else ""
+        under = f" below {plain(start, 2)} Mbit/s" if start < np.inf and not end else ""
         parts.append(f"{name}{above}{under}")
     return ", ".join(parts)
+
+
+def plain(value: float, digits: int) -> str:
+    """Return a number below 10⁶ with so many significant digits, and without an exponent."""
+    return f"{float(f'{value:.{digits}g}'):g}"
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from links_report import markdown
+from links_report import markdown, plain
 
 from mpirobust.reports import style
 from mpirobust.reports.curves import canvas
@@ -138,7 +138,7 @@ def section(result: Mapping[str, Any]) -> str:
         rows = [["ranks", *_SHOWN, "round", "foretold", "error"]]
         for size, seconds in zip(sizes, held_out(sizes), strict=True):
             shown = [size.phases[phase] for phase in _SHOWN]
-            times = [f"{1e3 * value:.3g}" for value in (*shown, size.seconds, seconds)]
+            times = [plain(1e3 * value, 3) for value in (*shown, size.seconds, seconds)]
             rows.append([str(size.processes), *times, f"{100 * (seconds / size.seconds - 1):+.0f} %"])
         default = "" if study["tree"] else ", with the broadcast that Open MPI chooses"
         text += [f"**{study['mode'].capitalize()}, {study['code']}{default}**:", markdown(rows)]
@@ -159,7 +159,7 @@ def section(result: Mapping[str, Any]) -> str:
 
 
 def _seconds(*values: float) -> list[str]:
-    return [f"{value:.3g}" for value in values]
+    return [plain(value, 3) for value in values]
 
 
 def draw(result: Mapping[str, Any], out: Path) -> None:

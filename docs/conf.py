@@ -35,7 +35,8 @@ napoleon_use_ivar = True
 napoleon_attr_annotations = False
 
 # In signatures these are shown as they are written.
-autodoc_type_aliases = {name: name for name in ("ArrayLike", "Given", "Message", "NDArray", "Rows", "Tree", "Vector")}
+_TYPES = ["AggregatorLike", "ArrayLike", "CompressorLike", "FeedbackLike", "Given", "Message", "NDArray", "PlanLike"]
+autodoc_type_aliases = {name: name for name in (*_TYPES, "Rows", "Tree", "Vector")}
 
 html_theme = "furo"
 html_title = f"mpirobust {release}"

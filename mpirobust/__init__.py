@@ -11,13 +11,26 @@ from typing import TYPE_CHECKING, Any
 from mpirobust.components import Field, component
 
 if TYPE_CHECKING:
-    from mpirobust.aggregators.base import Aggregator, Context, Verdict
+    from mpirobust.aggregators.base import Aggregator, AggregatorLike, Context, Verdict
     from mpirobust.answers import Answers
     from mpirobust.api.arrays import aggregate, aggregator, compressor, decode, encode, judge, max_nbytes
-    from mpirobust.api.plans import check, load_plan
-    from mpirobust.api.runs import Run, open_run, run
-    from mpirobust.compressors.base import Code, Compressor, expect_length
-    from mpirobust.errors import DataFault, Exit, Fault, Malformed, PlanFault, RankFault, SetupFault, StorageFault
+    from mpirobust.api.plans import PlanLike, check, load_plan
+    from mpirobust.api.results import Run, open_run
+    from mpirobust.api.runs import run
+    from mpirobust.compressors.base import Code, Compressor, CompressorLike, expect_length
+    from mpirobust.errors import (
+        DataFault,
+        Exit,
+        Fault,
+        Interrupted,
+        Malformed,
+        PlanFault,
+        RankFault,
+        SetupFault,
+        StorageFault,
+        WorkerFault,
+    )
+    from mpirobust.feedback.base import FeedbackLike
     from mpirobust.numerics.norms import q_norm
     from mpirobust.plan import Plan
     from mpirobust.reducer.memory import Traffic
@@ -27,20 +40,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aggregator",
+    "AggregatorLike",
     "Answers",
     "Code",
     "Compressor",
+    "CompressorLike",
     "Context",
     "DataFault",
     "Exit",
     "Fault",
+    "FeedbackLike",
     "Field",
     "Forecast",
+    "Interrupted",
     "Layout",
     "Malformed",
     "Message",
     "Plan",
     "PlanFault",
+    "PlanLike",
     "RankFault",
     "RobustReducer",
     "Run",
@@ -49,6 +67,7 @@ __all__ = [
     "Traffic",
     "Vector",
     "Verdict",
+    "WorkerFault",
     "aggregate",
     "aggregator",
     "check",
@@ -68,13 +87,26 @@ __version__ = "0.1.0"
 
 # The modules of the public names.
 _MODULES = {
-    "aggregators.base": ["Aggregator", "Context", "Verdict"],
+    "aggregators.base": ["Aggregator", "AggregatorLike", "Context", "Verdict"],
     "answers": ["Answers"],
-    "compressors.base": ["Code", "Compressor", "expect_length"],
-    "errors": ["DataFault", "Exit", "Fault", "Malformed", "PlanFault", "RankFault", "SetupFault", "StorageFault"],
+    "compressors.base": ["Code", "Compressor", "CompressorLike", "expect_length"],
+    "errors": [
+        "DataFault",
+        "Exit",
+        "Fault",
+        "Interrupted",
+        "Malformed",
+        "PlanFault",
+        "RankFault",
+        "SetupFault",
+        "StorageFault",
+        "WorkerFault",
+    ],
     "api.arrays": ["aggregate", "aggregator", "compressor", "decode", "encode", "judge", "max_nbytes"],
-    "api.plans": ["check", "load_plan"],
-    "api.runs": ["Run", "open_run", "run"],
+    "api.plans": ["PlanLike", "check", "load_plan"],
+    "api.results": ["Run", "open_run"],
+    "api.runs": ["run"],
+    "feedback.base": ["FeedbackLike"],
     "numerics.norms": ["q_norm"],
     "plan": ["Plan"],
     "reducer.memory": ["Traffic"],

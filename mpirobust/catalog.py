@@ -17,7 +17,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, UnionType
-from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from mpirobust import outside
 from mpirobust.components import Function, is_component
@@ -72,8 +72,6 @@ NESTED = {
     "algorithm.solver": Room("mpirobust.cubic", "CubicSolver"),
 }
 _BY_PACKAGE = {room.package: room for room in [*ROOMS.values(), *NESTED.values()]}
-
-Given: TypeAlias = str | Mapping[str, Any]  # from Python: a kind, or a table with a kind
 
 _origins: dict[type, Origin] = {}  # of the classes that were loaded from outside, by the last name of each
 

@@ -35,7 +35,10 @@ class SetupFault(Fault):
 
 
 class PlanFault(SetupFault, ValueError):
-    """A key of the plan, or of a component, is wrong. `where` is the dotted key, as `--set` spells it."""
+    """A key of the plan, or of a component, is wrong, or the argument of a public function.
+
+    `where` is the dotted key, as `--set` spells it, or the argument.
+    """
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}" if where else reason)
@@ -88,7 +91,7 @@ class ReportedFault(Fault):
     """Another rank prints the message; end silently with its exit code."""
 
     def __init__(self, code: int) -> None:
-        super().__init__()
+        super().__init__("another rank says what is wrong")
         self.code = Exit(code)
 
 

@@ -66,7 +66,16 @@ def loading(name: str, key: str, beside: Path | None) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:  # the module may do anything
-        raise PlanFault(key, f"{name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+        reason = f"{type(error).__name__}: {error}{_near(name, error, beside)}"
+        raise PlanFault(key, f"{name!r} cannot be loaded: {reason}") from error
+
+
+def _near(name: str, error: BaseException, beside: Path | None) -> str:
+    """Return what the plan has to name in place of a module that is not installed, if that is a file beside it."""
+    module, _, attribute = name.rpartition(":")
+    file = Path(f"{module.replace('.', '/')}.py")
+    missing = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+    return f" (did you mean './{file}:{attribute}'?)" if missing and ((beside or Path()) / file).is_file() else ""
 
 
 def module(name: str, beside: Path | None) -> ModuleType:

@@ -283,22 +283,23 @@ def load_plan(path: Path, overrides: Sequence[str], values: Values = ()) -> tupl
 
     try:
         assigned = [read_assignment(each) for each in overrides]
-        plan, notes = planned(read_table(path), [*assigned, *values], path.parent)
+        return planned(read_table(path), [*assigned, *values], path)
     except PlanFault as fault:
         raise SetupFault(f"{path}: {fault}") from fault
-    object.__setattr__(plan, "file", path.absolute())
-    return plan, notes
 
 
-def planned(table: dict[str, Any], values: Values, beside: Path | None = None) -> tuple[Plan, list[str]]:
+def planned(table: dict[str, Any], values: Values, file: Path | None = None) -> tuple[Plan, list[str]]:
     """Return the plan that a TOML document describes, with other values for some keys, and notes; raise `PlanFault`.
 
     Args:
         values: for each key its parts, and the value.
-        beside: as in `Plan.of`.
+        file: of the document; None if it is in no file.
     """
+    beside = None if file is None else file.parent
     table, notes = with_values(table, values, beside)
     plan = Plan.of(table, beside)
+    if file is not None:
+        object.__setattr__(plan, "file", file.absolute())
     former = renames.notes((key for key, _ in flat(table)), catalog.former_names(plan))
     return plan, notes + former + plan.surprises()
 
@@ -313,7 +314,9 @@ def with_overrides(
 
 
 def with_values(table: dict[str, Any], values: Values, beside: Path | None = None) -> tuple[dict[str, Any], list[str]]:
-    """Return `table` with other values for some keys, and notes on dropped keys; arguments as of `planned`.
+    """Return `table` with other values for some keys, and notes on dropped keys.
+
+    The arguments are those of `planned` and `Plan.of`.
 
     A new `kind` keeps the keys that the new kind also has and drops the others, each with a note. Kinds are set before
     other keys. Of two keys that exclude each other the one assigned last stays, and the other is dropped with a note.

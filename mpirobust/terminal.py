@@ -1,18 +1,25 @@
-"""The one place that prints. Writing to the terminal is no part of a run: it never raises and never changes a code."""
+"""The one place that prints. Writing to the terminal is no part of a run: it never raises and never changes a code.
+
+Only `warn` may raise: a program can turn its warnings into exceptions.
+"""
 
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from io import TextIOBase
 from typing import TextIO, cast
 
 _LONGEST = 10_000  # characters of one message
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # not tab, not newline; last: bidi
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 def show(text: str) -> None:
@@ -23,7 +30,7 @@ def show(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print a message to standard error: a note, a fault, the progress."""
+    """Print a message to standard error: a fault, or what was lost or ends the work."""
     text = plain(text)
     if len(text) > _LONGEST:
         half = _LONGEST // 2
@@ -33,9 +40,38 @@ def say(text: str) -> None:
     stream.flush()
 
 
+def note(text: str) -> None:
+    """Print a note to standard error, unless inside `quietly`."""
+    mention(f"note: {text}")
+
+
+def mention(text: str) -> None:
+    """Print a message about the progress to standard error, unless inside `quietly`."""
+    if not _quiet.get():
+        say(text)
+
+
+@contextmanager
+def quietly(quiet: bool) -> Iterator[None]:
+    """Print no notes and no progress inside, if `quiet`."""
+    token = _quiet.set(quiet)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def warn(text: str) -> None:
+    """Warn a Python program, on its own line: the innermost that is not of this package."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "mpirobust":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
+
+
 def watched() -> bool:
-    """Return whether standard error is a terminal."""
-    return _Bearing(sys.stderr).isatty()
+    """Return whether standard error is a terminal, and not inside `quietly`."""
+    return not _quiet.get() and _Bearing(sys.stderr).isatty()
 
 
 def plain(text: str) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Vector: TypeAlias = NDArray[np.floating[Any]]  # 1-D, shape (d,)
 Rows: TypeAlias = NDArray[np.intp]  # row numbers, ascending
 Message: TypeAlias = bytes | bytearray | memoryview
+Given: TypeAlias = str | Mapping[str, Any]  # from Python, in place of a component: its kind, or its table with a kind
 Held: TypeAlias = Mapping[int, tuple[Vector, ...]]  # what workers hold of a coded way down: kind of query -> vectors
 Audited: TypeAlias = Literal[  # columns of the audits that can be drawn
     "distance", "loss", "gradient_norm", "test_accuracy", "test_loss", "balanced_accuracy", "auc"

@@ -21,6 +21,7 @@ _FILES = sorted(_PACKAGE.rglob("*.py"))
 _LAYERS = [
     ["types", "errors", "components", "files", "hdf5"],
     ["renames", "round_times", "stop_rules", "terminal", "time_limit", "toml"],
+    ["meter"],
     ["outside"],
     ["streams", "comm"],
     ["kernels", "numerics"],

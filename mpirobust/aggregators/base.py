@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from mpirobust.answers import Answers, ArrayAnswers
 from mpirobust.components import Field
 from mpirobust.errors import PlanFault
+from mpirobust.numerics.given import real
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import Vector
+from mpirobust.types import Given, Vector
 
 if TYPE_CHECKING:
     from mpirobust.algorithms.base import Query
@@ -120,23 +121,32 @@ class Aggregator(ABC):
         A row with an entry that is not finite is never kept.
 
         Raises:
-            ValueError: as `judge_rows`.
+            PlanFault: as `rows_of`, or the rule refuses so many rows.
         """
-        return judge_rows(self, vectors, None, Context()).step.astype(np.float64, copy=False)
+        return judge_rows(self, rows_of(vectors), None, Context()).step.astype(np.float64, copy=False)
 
 
-def judge_rows(rule: Aggregator, vectors: ArrayLike, memory: Any, context: Context) -> Verdict:
+AggregatorLike: TypeAlias = Aggregator | Given
+
+
+def rows_of(vectors: ArrayLike) -> NDArray[np.float64]:
+    """Return a copy of an array of m vectors, shape (m, d), float64.
+
+    Raises:
+        PlanFault: the shape is another, or there is something else in it than real numbers.
+    """
+    rows = real(vectors, "vectors")
+    if rows.ndim != 2 or not rows.size:
+        raise PlanFault("vectors", f"expected an array of shape (m, d), not {rows.shape}")
+    return rows
+
+
+def judge_rows(rule: Aggregator, rows: NDArray[np.float64], memory: Any, context: Context) -> Verdict:
     """Return the verdict on the rows of an array, shape (m, d); `memory` and `context` as in `Aggregator.judge`.
 
     Raises:
-        ValueError: the shape is another, or there is something else in it than real numbers.
         PlanFault: the rule refuses so many rows.
     """
-    if np.iscomplexobj(vectors):
-        raise ValueError("expected vectors of real numbers, not of complex ones")
-    rows = np.array(vectors, dtype=np.float64, order="C")
-    if rows.ndim != 2 or not rows.size:
-        raise ValueError(f"expected vectors of shape (m, d), not {np.shape(vectors)}")
     rule.admit(len(rows), 0)
     with np.errstate(over="ignore", invalid="ignore"):  # as in a run: such rows are unsound
         return rule.judge(ArrayAnswers(rows), memory, context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpirobust import catalog
-from mpirobust.aggregators.base import Aggregator, Context, Verdict, judge_rows
-from mpirobust.catalog import Given
-from mpirobust.compressors.base import Code, Compressor
-from mpirobust.errors import inside
+from mpirobust.aggregators.base import Aggregator, AggregatorLike, Context, Verdict, judge_rows, rows_of
+from mpirobust.api import arguments
+from mpirobust.compressors.base import Code, Compressor, CompressorLike
+from mpirobust.errors import PlanFault, inside
 from mpirobust.numerics import blas
+from mpirobust.records.fields import arrays_of
 from mpirobust.streams import Purpose, stream
+from mpirobust.terminal import warn
 from mpirobust.types import Layout, Message
 
 _one_thread = cache(blas.OneThread)  # of what is loaded at the first call: to look for it takes milliseconds
@@ -42,15 +44,22 @@ def compressor(kind: str, /, **keys: Any) -> Compressor:
 
 
 def aggregate(
-    vectors: ArrayLike, aggregator: Aggregator | Given, *, seed: int = 0, round: int = 0, **keys: Any
+    vectors: ArrayLike,
+    aggregator: AggregatorLike,
+    *,
+    memory: Any = None,
+    seed: int = 0,
+    round: int = 0,
+    **keys: Any,
 ) -> NDArray[np.float64]:
     """Return the aggregate of m vectors, shape (d,): the step of `judge`, whose arguments and faults these are."""
-    return judge(vectors, aggregator, seed=seed, round=round, **keys).step.astype(np.float64, copy=False)
+    verdict = judge(vectors, aggregator, memory=memory, seed=seed, round=round, **keys)
+    return verdict.step.astype(np.float64, copy=False)
 
 
 def judge(
     vectors: ArrayLike,
-    aggregator: Aggregator | Given,
+    aggregator: AggregatorLike,
     *,
     memory: Any = None,
     seed: int = 0,
@@ -70,16 +79,18 @@ def judge(
         seed, round: select the random stream of a rule that draws, as the seed of a plan and the round of a run do.
 
     Raises:
-        ValueError: `vectors` is of another shape, or holds something else than real numbers.
-        PlanFault: the rule refuses so many vectors; otherwise as `aggregator`. It is a `ValueError`.
+        PlanFault: an argument is wrong, or the rule refuses so many vectors; otherwise as `aggregator`.
     """
-    rule = _component("aggregator", aggregator, keys)
+    rule: Aggregator = _component("aggregator", aggregator, keys)
+    rows = rows_of(vectors)
+    _expect_memory(rule, memory, rows.shape[1])
+    context = Context(round=arguments.whole(round, "round"), seed=arguments.whole(seed, "seed"))
     with _one_thread().held(), inside("aggregator"):  # as in a run: sums depend on how many threads of BLAS share them
-        return judge_rows(rule, vectors, memory, Context(round=round, seed=seed))
+        return judge_rows(rule, rows, memory, context)
 
 
 def encode(
-    array: ArrayLike, compressor: Compressor | Given, rng: np.random.Generator | int | None = None, *, shared: int = 0
+    array: ArrayLike, compressor: CompressorLike, rng: np.random.Generator | int | None = None, *, shared: int = 0
 ) -> bytes:
     """Return the message that a worker would send for `array`; its length is the number of bytes that cross.
 
@@ -92,69 +103,83 @@ def encode(
         shared: the seed of what both ends draw (`randomk`, `rotated`, `sketch`, ...); the same as in `decode`.
 
     Raises:
-        ValueError: the array is empty, or not of finite real numbers.
-        PlanFault: the compressor refuses this shape; otherwise as `aggregator`. It is a `ValueError`.
+        PlanFault: an argument is wrong, or the compressor refuses this shape; otherwise as `aggregator`.
     """
-    if np.iscomplexobj(array):
-        raise ValueError("expected real numbers, not complex ones")
-    v = np.asarray(array, dtype=np.float64, order="C")
-    if not np.isfinite(v).all():
-        raise ValueError("expected finite numbers")
+    v = arguments.finite(array)
     code = _code(compressor, v.shape, shared)
     with np.errstate(over="ignore", invalid="ignore"):  # as in a run
-        return code.encode(v.reshape(-1), np.random.default_rng(rng))
+        return code.encode(v.reshape(-1), _generator(rng))
 
 
 def decode(
-    message: Message, compressor: Compressor | Given, shape: int | tuple[int, ...], *, shared: int = 0
+    message: Message, compressor: CompressorLike, shape: int | Sequence[int], *, shared: int = 0
 ) -> NDArray[np.float64]:
     """Return the array that `encode` has made `message` from, as far as the compressor keeps it; finite.
 
     Args:
         message: bytes, of any origin: nothing in it can do more harm than to be refused.
         compressor, shared: as in `encode`.
-        shape: of the array.
+        shape: of the array: its sides, or the length of a vector.
 
     Raises:
         Malformed: there is no such array. It is a `ValueError`.
         PlanFault: as `encode`.
     """
-    shape = shape if isinstance(shape, tuple) else (shape,)
-    code = _code(compressor, shape, shared)
+    sides, data = arguments.shape(shape), arguments.content(message)
+    code = _code(compressor, sides, shared)
     with np.errstate(over="ignore", invalid="ignore"):
-        return code.decode(message).astype(np.float64, copy=False).reshape(shape)
+        return code.decode(data).astype(np.float64, copy=False).reshape(sides)
 
 
-def max_nbytes(compressor: Compressor | Given, shape: int | tuple[int, ...]) -> int:
+def max_nbytes(compressor: CompressorLike, shape: int | Sequence[int]) -> int:
     """Return the length of the longest message for an array of this shape; of each, if `compressor.fixed_length()`.
 
     Raises:
         PlanFault: as `encode`.
     """
     family: Compressor = _component("compressor", compressor, {})
-    return family.max_nbytes(_layout(family, shape if isinstance(shape, tuple) else (shape,)))
+    return family.max_nbytes(_layout(family, arguments.shape(shape)))
 
 
-def _code(compressor: Compressor | Given, shape: tuple[int, ...], shared: int) -> Code:
+def _code(compressor: CompressorLike, shape: tuple[int, ...], shared: int) -> Code:
     family: Compressor = _component("compressor", compressor, {})
-    return family.draw(_layout(family, shape), stream(shared, 0, 0, Purpose.SHARED))
+    seed = arguments.whole(shared, "shared")
+    return family.draw(_layout(family, shape), stream(seed, 0, 0, Purpose.SHARED))
 
 
 def _layout(compressor: Compressor, shape: tuple[int, ...]) -> Layout:
-    """Return the layout of one part of this shape; raise `ValueError` if that is empty, or the compressor refuses."""
-    if min(shape, default=1) < 1:
-        raise ValueError(f"expected the shape of an array with something in it, not {shape}")
+    """Return the layout of one part of this shape; raise `PlanFault` if the compressor refuses it."""
     layout = Layout((("x", shape),))
     with inside("compressor"):
         compressor.admit(layout)
     return layout
 
 
+def _generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise PlanFault("rng", f"expected a generator of NumPy, a seed, or None, not {rng!r}") from error
+
+
+def _expect_memory(rule: Aggregator, memory: object, dim: int) -> None:
+    """Raise `PlanFault` unless `memory` is None or that of a verdict of this rule, on vectors of length `dim`."""
+    kept = rule.memory()
+    if memory is None or (kept is not None and isinstance(memory, kept) and _is_for(memory, dim)):
+        return
+    wanted = "None, because the rule has no memory" if kept is None else f"that of a verdict on vectors of length {dim}"
+    raise PlanFault("memory", f"expected {wanted}, not {memory!r}")
+
+
+def _is_for(memory: object, dim: int) -> bool:
+    return all(each.size in (0, dim) for each in arrays_of(memory).values() if each.ndim)
+
+
 def _component(table: str, given: object, keys: dict[str, Any]) -> Any:
     """Return the component that was given for this table, or that a kind with these keys describes."""
     if keys and not isinstance(given, str):
-        raise TypeError(f"{', '.join(keys)}: a component or a table has its keys already; give them with a kind")
+        raise PlanFault(table, f"a component or a table has its keys already; give {', '.join(keys)} with a kind")
     component, notes = catalog.given(table, {**keys, "kind": given} if keys else given)
-    for note in notes:
-        warnings.warn(note, stacklevel=4)
+    for each in notes:
+        warn(each)
     return component

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.comm.local import LocalCommunicator
-from mpirobust.errors import RankFault, ReportedFault, SetupFault
+from mpirobust.errors import PlanFault, RankFault, ReportedFault, SetupFault
 
 # (size, rank) as set by Open MPI, MPICH and derivatives, MVAPICH, PALS, Flux and srun; the first that is set counts.
 _LAUNCHERS = [
@@ -121,7 +121,7 @@ def communicator_of(comm: object) -> Communicator:
         comm: an intracommunicator of mpi4py, or a `Communicator`, which is returned.
 
     Raises:
-        TypeError: it is neither.
+        PlanFault: it is neither.
         RankFault: a rank of it has died; on all survivors.
     """
     if isinstance(comm, Communicator):
@@ -129,7 +129,7 @@ def communicator_of(comm: object) -> Communicator:
     from mpi4py import MPI
 
     if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
-        raise TypeError(f"expected an intracommunicator of mpi4py, not {comm!r}")
+        raise PlanFault("comm", f"expected an intracommunicator of mpi4py, not {comm!r}")
     from mpirobust.comm.mpi import MpiCommunicator
 
     made = MpiCommunicator(comm)

@@ -9,7 +9,7 @@ import click
 
 from mpirobust.commands.options import PATH
 from mpirobust.errors import Exit, SetupFault
-from mpirobust.terminal import say, show
+from mpirobust.terminal import note, show
 from mpirobust.types import Audited
 
 
@@ -26,7 +26,7 @@ def inspect(path: Path, in_json: bool, only_status: bool) -> int:
     if only_status:
         show(figures["status"])
         if figures["writer"] not in (None, Writer.ALIVE):
-            say(f"note: {said_of_writer(figures)}")
+            note(said_of_writer(figures))
         return Exit.OK
     show(as_json(figures) if in_json else as_text(figures, path))
     return Exit.OK

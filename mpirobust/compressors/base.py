@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust import kernels
 from mpirobust.errors import Malformed
-from mpirobust.types import Layout, Message, Vector
+from mpirobust.types import Given, Layout, Message, Vector
 
 FLOAT32_DELTA = 1 - 2.0**-48  # of a code that loses nothing but the rounding to float32
 BLOCK = 8192  # coordinates that are decoded together by the rules that work block by block
@@ -168,6 +169,9 @@ class Compressor(ABC):
 
         The expectation is over the draw and over what `encode` draws.
         """
+
+
+CompressorLike: TypeAlias = Compressor | Given
 
 
 class Codes:

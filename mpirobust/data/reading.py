@@ -11,18 +11,16 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import BinaryIO, NamedTuple, cast
 
 from mpirobust.errors import DataFault
 from mpirobust.files import open_regular
-from mpirobust.terminal import say
+from mpirobust.meter import Meter
 
 Check = Callable[[], None]  # called between two pieces of a file; raises a `Fault` to end the reading
 
 MOST_DEFLATED = 1032  # bytes that one byte can stand for (zlib's technical details)
 _PIECE = 2**22  # bytes that are unpacked and parsed at a time
-_QUIET = 10.0  # seconds without a word
 
 # By the first bytes, whatever the name says: the packing, what unpacks it, and how many bytes one byte can stand for.
 _UNPACK: dict[bytes, tuple[str, Callable[[BinaryIO], object], int]] = {
@@ -77,33 +75,12 @@ def opened(path: Path) -> Iterator[Opened]:
         raise DataFault(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-class Progress:
-    """The progress of reading a file, of which a line on the terminal tells now and then.
-
-    Args:
-        nbytes: of all that is to be read.
-        check: called at every step; raises a `Fault` to end the reading.
-    """
-
-    def __init__(self, file: str, nbytes: int, check: Check) -> None:
-        self._file = file
-        self._nbytes = nbytes
-        self._check = check
-        self._said = monotonic()
-
-    def at(self, nbytes: int) -> None:
-        self._check()
-        if monotonic() - self._said > _QUIET:
-            self._said = monotonic()
-            say(f"reading {self._file}: {100 * nbytes / max(self._nbytes, 1):.0f} %")
-
-
 def pieces(path: Path, check: Check) -> Iterator[bytes]:
     """Yield the content of a file piece by piece; raises `DataFault`."""
-    with opened(path) as (content, raw, _):
-        progress = Progress(str(path), os.fstat(raw.fileno()).st_size, check)
+    with opened(path) as (content, raw, _), Meter(f"reading {path.name}", os.fstat(raw.fileno()).st_size) as meter:
         while piece := content.read(_PIECE):
-            progress.at(raw.tell())
+            check()
+            meter.at(raw.tell())
             yield piece
 
 

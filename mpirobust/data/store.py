@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ from scipy import sparse
 from mpirobust.errors import DataFault, SetupFault, StorageFault
 from mpirobust.files import open_regular, printable
 from mpirobust.hdf5 import open_sealed, whole, write_sealed
-from mpirobust.terminal import say
+from mpirobust.meter import Meter
+from mpirobust.terminal import note
 from mpirobust.types import Rows
 
 STORE_FORMAT = 1
-_BLOCK = 2**24  # bytes of a store that are read at a time to compute its digest
+_BLOCK = 2**24  # bytes of a store that are written, hashed or counted at a time
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 _DENSE = {"pixels": "|u1", "dense": "<f8"}  # the arrays of dense rows, and their types
@@ -66,15 +67,32 @@ def write_dense_store(path: Path, X: NDArray[np.float64], labels: NDArray[np.flo
 
 def _write(path: Path, arrays: dict[str, NDArray[Any]], shape: tuple[int, ...], source: str) -> None:
     digest = hashlib.sha256(repr(shape).encode())
-    for array in arrays.values():
-        digest.update(array.data)
+    nbytes = sum(array.nbytes for array in arrays.values())
+    with Meter(f"storing {path.name}", 2 * nbytes) as meter:
+        for done, _, block in _blocks(arrays):
+            meter.at(done)
+            digest.update(block.data)
 
-    def fill(file: Any) -> None:
-        file.attrs.update(features=shape[1], source=printable(source), digest=digest.hexdigest())
-        for name, array in arrays.items():
-            file.create_dataset(name, data=array)
+        def fill(file: Any) -> None:
+            file.attrs.update(features=shape[1], source=printable(source), digest=digest.hexdigest())
+            stored = {name: file.create_dataset(name, array.shape, array.dtype) for name, array in arrays.items()}
+            for done, (name, rows), block in _blocks(arrays):
+                meter.at(nbytes + done)
+                stored[name][rows] = block
 
-    write_sealed(path, "store", STORE_FORMAT, fill)
+        write_sealed(path, "store", STORE_FORMAT, fill)
+
+
+def _blocks(arrays: Mapping[str, Any]) -> Iterator[tuple[int, tuple[str, slice], NDArray[Any]]]:
+    """Yield arrays, of this process or in a file, block by block: the bytes before it, its name and rows, itself."""
+    before = 0
+    for name, array in arrays.items():
+        step = max(1, _BLOCK * len(array) // max(1, array.nbytes))  # rows
+        for start in range(0, len(array), step):
+            rows = slice(start, start + step)
+            block = array[rows]
+            yield before, (name, rows), block
+            before += block.nbytes
 
 
 class Store:
@@ -141,12 +159,17 @@ class Store:
     def _computed_digest(self) -> str:
         """Return the digest as `_write` makes it: the one that the file states may be that of other rows."""
         digest = hashlib.sha256(repr((self.rows, self.features)).encode())
-        for name in (self._dense, "labels") if self._dense else ("indptr", "indices", "data", "labels"):
-            array = self._file[name]
-            step = max(1, _BLOCK * len(array) // max(1, array.nbytes))  # rows
-            for start in range(0, len(array), step):
-                digest.update(array[start : start + step].data)
+        names = (self._dense, "labels") if self._dense else ("indptr", "indices", "data", "labels")
+        for block in self._read_through(names, "checking"):
+            digest.update(block.data)
         return digest.hexdigest()
+
+    def _read_through(self, names: Sequence[str], doing: str) -> Iterator[NDArray[Any]]:
+        arrays = {name: self._file[name] for name in names}
+        with Meter(f"{doing} {self.path.name}", sum(array.nbytes for array in arrays.values())) as meter:
+            for done, _, block in _blocks(arrays):
+                meter.at(done)
+                yield block
 
     @property
     def sparse(self) -> bool:
@@ -155,6 +178,15 @@ class Store:
     @property
     def rows(self) -> int:
         return int(self.labels.shape[0])
+
+    def nonzeros(self) -> int:
+        """Return how many features of all rows are not zero; this reads them all."""
+        try:
+            with whole(self.path, "data store"):
+                blocks = self._read_through([self._dense or "data"], "counting")
+                return sum(int(np.count_nonzero(block)) for block in blocks)
+        except SetupFault as fault:
+            raise DataFault(str(fault)) from fault
 
     @property
     def nbytes(self) -> int:
@@ -258,7 +290,7 @@ def ensure_store(path: Path, build: Callable[[], None]) -> Path:
     with suppress(OSError):  # as on a file system without permissions
         path.chmod(path.stat().st_mode & ~_OTHERS_WRITE)
     if not _is_own(path):
-        say(f"note: {path}: the file system does not say who may write to it, so it is made anew at every start")
+        note(f"{path}: the file system does not say who may write to it, so it is made anew at every start")
     return path
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mpirobust.answers import Answers, Inbox
 from mpirobust.compressors.base import Code, Compressor
 from mpirobust.errors import Malformed
-from mpirobust.types import Message, Vector
+from mpirobust.types import Given, Message, Vector
 
 WorkerMemory: TypeAlias = Mapping[str, Vector]  # name -> shape (d,), float64; replaced, never changed in place
 CenterMemory: TypeAlias = Mapping[str, NDArray[np.float64]]  # name -> shape (m, d); changed in place
@@ -149,6 +149,9 @@ class Feedback(ABC):
     def p1_algorithm(self) -> Literal[1, 2] | None:
         """Return the algorithm of P1 that a first-order run with this feedback is; None if it is neither."""
         return None
+
+
+FeedbackLike: TypeAlias = Feedback | Given
 
 
 def absorbed(code: Code, message: Message, state: Vector, q: float) -> Vector:

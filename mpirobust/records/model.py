@@ -14,6 +14,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpirobust.data.sources._arrays import member_names, read_member
 from mpirobust.errors import SetupFault
@@ -37,7 +38,7 @@ class Model:
             another file.
     """
 
-    x: Vector
+    x: NDArray[np.float64]
     layout: Layout
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -46,7 +47,7 @@ class Model:
         """The SHA-256 of the iterate."""
         return hashlib.sha256(self.x.tobytes()).hexdigest()
 
-    def parts(self) -> dict[str, Vector]:
+    def parts(self) -> dict[str, NDArray[np.float64]]:
         """Return the parts by name, each in its shape."""
         ends = np.cumsum([prod(shape) for _, shape in self.layout.parts])
         pieces = zip(self.layout.parts, np.split(self.x, ends[:-1]), strict=True)
@@ -78,17 +79,26 @@ def of_run(path: Path) -> Model:
     if not path.exists():
         raise SetupFault(f"no run at {path}")
     with open_trace(path) as file:
-        facts = {name: value for name, value in file.attrs.items() if name not in _NO_FACTS}
-        x, rounds, plan = file["model/x"][:], int(facts["rounds"]), str(facts["plan"])
-        tomllib.loads(plan)  # raises if it is none
-        facts |= {"status": str(facts["status"]), "rounds": rounds, "plan": plan}
-        model = Model(x, _stored_layout(file, x.size), facts)
+        return of_trace(file, path)
+
+
+def of_trace(file: Any, path: Path) -> Model:
+    """Return the model of `of_run`; for inside `open_trace`, which turns what is strange into a fault.
+
+    Args:
+        file, path: the open trace, and its path.
+    """
+    facts = {name: value for name, value in file.attrs.items() if name not in _NO_FACTS}
+    x, rounds, plan = file["model/x"][:], int(facts["rounds"]), str(facts["plan"])
+    tomllib.loads(plan)  # raises if it is none
+    facts |= {"status": str(facts["status"]), "rounds": rounds, "plan": plan}
+    model = Model(x, _stored_layout(file, x.size), facts)
     for round, later in reversed(checkpoints(path.parent).items() if path.name == TRACE else ()):
         if round <= rounds:
             break
-        with suppress(SetupFault), open_record(later, "checkpoint") as file:  # the newest may be damaged
-            if file["state/x"].shape == x.shape:
-                return replace(model, x=file["state/x"][:].astype("<f8"), facts={**model.facts, "rounds": round})
+        with suppress(SetupFault), open_record(later, "checkpoint") as newer:  # the newest may be damaged
+            if newer["state/x"].shape == x.shape:
+                return replace(model, x=newer["state/x"][:].astype("<f8"), facts={**model.facts, "rounds": round})
     return model
 
 

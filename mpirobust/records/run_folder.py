@@ -20,7 +20,7 @@ from mpirobust.files import sync
 from mpirobust.hdf5 import bears_lead
 from mpirobust.records.layout import KEPT, LOCK, TRACE, checkpoints, open_record, scratch_files
 from mpirobust.records.plan_record import PlanRecord, flat
-from mpirobust.terminal import say
+from mpirobust.terminal import note
 
 _TRIES, _PAUSE = 5, 0.1  # to lock a folder; seconds between two
 
@@ -151,7 +151,7 @@ def _open_lock(folder: Path) -> IO[str]:
 
 @cache
 def _note_no_locks(reason: str) -> None:
-    say(f"note: no file locks here ({reason}): two jobs that write to the same folder cannot be told apart")
+    note(f"no file locks here ({reason}): two jobs that write to the same folder cannot be told apart")
 
 
 def prune(folder: Path, after: int = -1) -> None:
@@ -209,11 +209,17 @@ def former_run(folder: Path) -> Former:
     with open_record(folder / TRACE, "run") as file:
         plan = tomllib.loads(file.attrs["plan"])
         sources = dict(line.split(" ", 1) for line in file.attrs.get("sources", "").splitlines())
-        plan_file = str(file.attrs.get("plan_file", ""))
-        if "\0" in plan_file:
-            raise ValueError("plan_file is no path")
+        plan_file = plan_file_of(file)
         start_digest = str(file.attrs.get("start_digest", ""))
         return Former(str(file.attrs["status"]), int(file.attrs["rounds"]), plan, sources, plan_file, start_digest)
+
+
+def plan_file_of(file: Any) -> str:
+    """Return the file of the plan, absolute, as an open trace has it; '' if that is not recorded."""
+    plan_file = str(file.attrs.get("plan_file", ""))
+    if "\0" in plan_file:
+        raise ValueError("plan_file is no path")
+    return plan_file
 
 
 def check_continues(folder: Path, former: Former, plan: PlanRecord) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.aggregators.base import Aggregator
-from mpirobust.catalog import Given
+from mpirobust.aggregators.base import AggregatorLike
 from mpirobust.comm.communicator import Communicator, by_rank
 from mpirobust.comm.launch import communicator_of
-from mpirobust.compressors.base import Compressor
-from mpirobust.feedback.base import Feedback
+from mpirobust.compressors.base import CompressorLike
+from mpirobust.errors import PlanFault
+from mpirobust.feedback.base import FeedbackLike
 from mpirobust.numerics.blas import OneThread, merged, mixed
 from mpirobust.reducer.agreement import agreed, told_to_root
 from mpirobust.reducer.memory import State, Traffic
 from mpirobust.reducer.session import Session, absent
 from mpirobust.reducer.settings import Mode, Settings
 from mpirobust.reducer.trees import Form, Tree, flattened, unflattened
-from mpirobust.terminal import say
+from mpirobust.terminal import note, warn
 from mpirobust.types import Vector
 
 
@@ -41,7 +42,7 @@ class RobustReducer:
         seed: of all random streams.
 
     Raises:
-        TypeError: `comm` is no intracommunicator.
+        PlanFault: `comm` is no intracommunicator.
         SetupFault: an argument is wrong on some rank, or not the same on all; on all ranks.
         RankFault: a rank has died; on all ranks.
     """
@@ -50,22 +51,23 @@ class RobustReducer:
         self,
         comm: object,
         *,
-        aggregator: Aggregator | Given,
-        compressor: Compressor | Given = "identity",
-        feedback: Feedback | Given = "none",
-        downlink: Compressor | Given | None = None,
+        aggregator: AggregatorLike,
+        compressor: CompressorLike = "identity",
+        feedback: FeedbackLike = "none",
+        downlink: CompressorLike | None = None,
         mode: Mode = "center",
         seed: int = 0,
     ) -> None:
         self._comm = communicator_of(comm)
         self._m = self._comm.size
-        self._settings = agreed(
-            self._comm,
-            lambda: Settings.of(compressor, aggregator, feedback, downlink, mode, seed, self._m),
-            Settings.described,
-        )
-        for note in self._settings.notes if self._comm.is_root else ():
-            say(f"note: {note}")
+
+        def settled() -> Settings:
+            settings = Settings.of(compressor, aggregator, feedback, downlink, mode, seed, self._m)
+            for each in settings.notes if self._comm.is_root else ():
+                warn(each)
+            return settings
+
+        self._settings = agreed(self._comm, settled, Settings.described)
         self._session: Session | None = None
         self._state: State | None = None
         self._blas = OneThread()
@@ -88,7 +90,7 @@ class RobustReducer:
         Raises:
             SetupFault: in the first call: arrays, or the restored states, do not fit together, the compressor or the
                 rule; on all ranks.
-            TypeError, ValueError: in a later call: the arrays or the step are wrong; on this rank.
+            PlanFault: in a later call: the arrays or the step are wrong; on this rank. It is a `ValueError`.
             RankFault: another rank has raised, or more ranks have died than the rule is set for, or the center; on all
                 other ranks. The round has no effect.
         """
@@ -122,7 +124,12 @@ class RobustReducer:
 
         All ranks restore states of the same round, with the arguments and the number of ranks of then, before the same
         call of `reduce`, which raises if they do not fit.
+
+        Raises:
+            PlanFault: this is no mapping.
         """
+        if not isinstance(state, Mapping):
+            raise PlanFault("state", f"expected what `state` returned, by name, not {state!r}")
         self._session, self._state = None, {name: np.array(array) for name, array in state.items()} or None
 
     def leave(self, code: int = 0) -> NoReturn:
@@ -155,12 +162,13 @@ class RobustReducer:
 
 
 def _vector(gradients: Tree, form: Form) -> Vector:
-    """Return the vector of the gradients; raise `ValueError` if they are not of this form."""
+    """Return the vector of the gradients; raise `PlanFault` if they are not of this form."""
     found, vector = flattened(gradients)
     if found != form:
         was, now = form.described(), found.described()
         name = next(name for name in {**was, **now} if was.get(name) != now.get(name))
-        raise ValueError(f"{name}: {now.get(name, 'missing')}, but {was.get(name, 'missing')} in the first call")
+        apart = f"{name}: {now.get(name, 'missing')}, but {was.get(name, 'missing')} in the first call"
+        raise PlanFault("gradients", apart)
     return vector
 
 
@@ -168,7 +176,7 @@ def _tell_of_other_processors(comm: Communicator, libraries: str) -> None:
     """Print a note on rank 0 if the ranks use different kernels of BLAS."""
     told = told_to_root(comm, libraries)
     if comm.is_root and mixed(merged(told)):
-        say(
-            f"note: the ranks use different kernels of BLAS, so in symmetric mode their aggregates may differ in the "
+        note(
+            f"the ranks use different kernels of BLAS, so in symmetric mode their aggregates may differ in the "
             f'last bits: {by_rank(told)}; mode = "center" gives all of them the same'
         )

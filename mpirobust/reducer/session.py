@@ -92,8 +92,8 @@ class Session:
 
     def _encoded(self, answer: Vector, step: float) -> tuple[bytes, WorkerMemory]:
         """Return the message of this rank, and the memory of its worker after it."""
-        if not 0 < step < np.inf:
-            raise ValueError(f"step: expected a positive number, not {step!r}")
+        if not (isinstance(step, int | float | np.floating | np.integer) and 0 < step < np.inf):
+            raise PlanFault("step", f"expected a positive number, not {step!r}")
         wire, round = self._wire, self.memory.round
         outgoing = Outgoing(
             answer=answer,

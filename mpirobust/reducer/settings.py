@@ -9,12 +9,11 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from mpirobust import catalog
-from mpirobust.aggregators.base import Aggregator
-from mpirobust.catalog import Given
+from mpirobust.aggregators.base import Aggregator, AggregatorLike
 from mpirobust.components import is_component
-from mpirobust.compressors.base import Compressor
+from mpirobust.compressors.base import Compressor, CompressorLike
 from mpirobust.errors import PlanFault, inside
-from mpirobust.feedback.base import Feedback
+from mpirobust.feedback.base import Feedback, FeedbackLike
 from mpirobust.records.fields import expect_storable
 from mpirobust.types import Layout
 
@@ -44,10 +43,10 @@ class Settings:
     @classmethod
     def of(
         cls,
-        compressor: Compressor | Given,
-        aggregator: Aggregator | Given,
-        feedback: Feedback | Given,
-        downlink: Compressor | Given | None,
+        compressor: CompressorLike,
+        aggregator: AggregatorLike,
+        feedback: FeedbackLike,
+        downlink: CompressorLike | None,
         mode: Mode,
         seed: int,
         workers: int,

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.errors import PlanFault
 from mpirobust.types import Layout, Vector
 
 Tree: TypeAlias = Any
@@ -47,12 +48,11 @@ def flattened(tree: Tree) -> tuple[Form, Vector]:
     """Return the form of a tree and its vector, float64, which may share the memory of the tree.
 
     Raises:
-        TypeError: something in it is no array of real floating-point numbers.
-        ValueError: it has no entries.
+        PlanFault: something in it is no array of real floating-point numbers, or it has no entries.
     """
     named = [(name, array) for name, array in _arrays(tree, "") if array.size]
     if not named:
-        raise ValueError("there is nothing to reduce: no array has entries")
+        raise PlanFault("gradients", "there is nothing to reduce: no array has entries")
     layout = Layout(tuple((name, array.shape) for name, array in named))
     rows = [array.reshape(-1).astype(np.float64, copy=False) for _, array in named]
     form = Form(layout, tuple(str(array.dtype) for _, array in named))
@@ -83,19 +83,27 @@ def _taken(vector: Vector, like: Tree) -> tuple[Tree, Vector]:
 
 def _arrays(tree: Tree, name: str) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the arrays in the order of the vector, each with its name."""
-    items = _items(tree)
+    items = _items(tree, name)
     if items is None:
         array = np.asarray(tree)
         if not np.issubdtype(array.dtype, np.floating):
-            raise TypeError(f"{name or 'the gradient'}: expected an array of floating-point numbers, not {array.dtype}")
+            raise PlanFault(_where(name), f"expected an array of floating-point numbers, not {array.dtype}")
         yield name or "x", array
         return
     for key, each in items:
         yield from _arrays(each, f"{name}.{key}" if name else str(key))
 
 
-def _items(tree: Tree) -> list[tuple[Any, Tree]] | None:
+def _items(tree: Tree, name: str = "") -> list[tuple[Any, Tree]] | None:
     """Return the trees in a tree with their keys, in the order of the vector; None if it is an array."""
     if isinstance(tree, Mapping):
-        return [(key, tree[key]) for key in sorted(tree)]
+        try:
+            return [(key, tree[key]) for key in sorted(tree)]
+        except TypeError as error:
+            raise PlanFault(_where(name), f"the keys of a dict have to be of one type: {error}") from error
     return list(enumerate(tree)) if isinstance(tree, list | tuple) else None
+
+
+def _where(name: str) -> str:
+    """Return the place of a tree in the argument, for the message of a fault."""
+    return f"gradients.{name}" if name else "gradients"

@@ -15,7 +15,7 @@ from mpirobust.files import write_whole
 from mpirobust.observers.base import Status
 from mpirobust.records import model
 from mpirobust.reports.summary import DONE
-from mpirobust.terminal import say
+from mpirobust.terminal import note
 
 
 def export(run: Path, to: str, out: Path | None, overwrite: bool) -> Path:
@@ -40,9 +40,9 @@ def export(run: Path, to: str, out: Path | None, overwrite: bool) -> Path:
     found = model.of_run(run)
     status, rounds = found.facts["status"], found.facts["rounds"]
     if status not in DONE:
-        say(f"note: the run is {status}: exported is its iterate after {rounds} rounds")
+        note(f"the run is {status}: exported is its iterate after {rounds} rounds")
     elif status == Status.DIVERGED:
-        say(f"note: the run has diverged after {rounds} rounds")
+        note(f"the run has diverged after {rounds} rounds")
     if path.suffix == ".pt":
         _write_state_dict(path, found)
     else:

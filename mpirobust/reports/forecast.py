@@ -27,14 +27,6 @@ from mpirobust.running import starting
 from mpirobust.types import Layout, Rows
 
 
-def prepared(path: Path, overrides: Sequence[str]) -> list[str]:
-    """Prepare the data of the plan at `path`; one line per store, and one with the sizes."""
-    plan, _ = load_plan(path, overrides)
-    stores = plan.data.prepare(Places.for_plan(path))
-    with closing(plan.data.open(stores, plan.seed)) as dataset:
-        return [*map(str, stores), _sizes(dataset.facts)]
-
-
 @dataclass(frozen=True)
 class Forecast:
     """The sizes, costs and guarantees of a plan, as far as they are known without a run. Sizes are in bytes.
@@ -155,7 +147,7 @@ def _as_text(path: Path, plan: Plan, notes: Sequence[str], seen: Forecast) -> st
     lines = [
         *(f"note: {note}" for note in notes),
         f"{path}: a sound plan",
-        f"  data        {_sizes(seen.data)}; {seen.rows[0]} to {seen.rows[1]} rows a worker",
+        f"  data        {sizes(seen.data)}; {seen.rows[0]} to {seen.rows[1]} rows a worker",
         f"  dimension   {seen.dim}",
         *([] if seen.start is None else [f"  start       {seen.start}"]),
         f"  workers     {seen.workers}, {seen.byzantine} of them Byzantine",
@@ -193,7 +185,8 @@ def _kept(plan: Plan, dim: int, rows: int) -> int | None:
     return min(8 * dim, MOST_KEPT)
 
 
-def _sizes(facts: Facts) -> str:
+def sizes(facts: Facts) -> str:
+    """Return how many rows, features and classes there are, in a line."""
     targets = f"{facts.classes} classes" if facts.classes else "real targets"
     return f"{facts.rows:,} training and {facts.test_rows:,} test rows, {facts.features:,} features, {targets}"
 

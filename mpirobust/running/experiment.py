@@ -20,6 +20,7 @@ from mpirobust.running.ranks import RankFacts, facts, with_threads
 from mpirobust.running.setup import RankSetup, RunRequest, RunSetup, build_rank
 from mpirobust.running.stop_signals import StopSignals
 from mpirobust.running.watchdog import Watchdog
+from mpirobust.terminal import quietly
 from mpirobust.time_limit import expect_time
 
 _ENDS = {Exit.OK, Exit.DIVERGED, Exit.INTERRUPTED, Exit.LOST}  # the codes of a run that ended, one way or another
@@ -51,7 +52,11 @@ def run(
     """
     blas.limit_threads()
     # Overflow is no error of NumPy's here: it is reported as the status DIVERGED.
-    with nullcontext(signals) if signals else StopSignals() as signals, np.errstate(over="ignore", invalid="ignore"):
+    with (
+        nullcontext(signals) if signals else StopSignals() as signals,
+        np.errstate(over="ignore", invalid="ignore"),
+        quietly(request.quiet),
+    ):
         setup = RunSetup(**json.loads(comm.on_root(lambda: _prepared(request, comm.size, signals))))
         watchdog = watchdog or Watchdog(comm, signals)
         placement = assign_workers(setup.plan["workers"], comm.size)

@@ -15,7 +15,7 @@ from pathlib import Path
 from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan
 from mpirobust.running.setup import RunRequest
-from mpirobust.terminal import say
+from mpirobust.terminal import note
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def expect_same_arguments(ranks: Sequence[RankFacts]) -> None:
             )
     apart = [rank for rank in ranks if rank.folder != center.folder]
     if apart:
-        say(
-            f"note: rank {apart[0].number} was started in {apart[0].folder}, rank {center.number} in {center.folder}: "
+        note(
+            f"rank {apart[0].number} was started in {apart[0].folder}, rank {center.number} in {center.folder}: "
             f"relative paths are below {center.folder}"
         )
 

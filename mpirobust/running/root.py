@@ -28,7 +28,7 @@ from mpirobust.records.trace import Trace
 from mpirobust.running import resuming, rounds, starting
 from mpirobust.running.ranks import RankFacts, expect_same_arguments
 from mpirobust.running.setup import RankSetup, RunRequest, RunSetup
-from mpirobust.terminal import say
+from mpirobust.terminal import note, say
 
 _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}
 
@@ -78,9 +78,8 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
         notes.append(resuming.note_on(folder, former, plan.record(), at_checkpoint=found is not None))
     elif request.resume:
         notes.append(f"{folder} holds no run to resume: a new one begins")
-    for note in notes if not request.quiet else ():
-        if note:
-            say(f"note: {note}")
+    for each in filter(None, notes):
+        note(each)
     return RunSetup(
         plan=plan.table(),
         stores=[str(path.absolute()) for path in stores],
@@ -175,10 +174,10 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
     own = {"plan": plan.toml(), "data_digest": rank_setup.facts.digest, "blas": blas.merged(kernels)}
     own["threads"] = " ".join(str(rank.threads) for rank in ranks)
     facts = own | provenance(versions, hosts, setup.plan_file, plan.records)
-    if not facts["blas"] and not setup.quiet:
-        say("note: no BLAS is recognised, so its threads are not limited: set OMP_NUM_THREADS=1, or the bits may vary")
-    if blas.mixed(facts["blas"]) and not setup.quiet:
-        say(f"note: the ranks use different kernels of BLAS, so the bits depend on who hosts whom: {by_rank(kernels)}")
+    if not facts["blas"]:
+        note("no BLAS is recognised, so its threads are not limited: set OMP_NUM_THREADS=1, or the bits may vary")
+    if blas.mixed(facts["blas"]):
+        note(f"the ranks use different kernels of BLAS, so the bits depend on who hosts whom: {by_rank(kernels)}")
     if sources := plan.record().sources:
         facts["sources"] = "\n".join(f"{table} {digest}" for table, digest in sources.items())
     if setup.start_digest:
@@ -192,9 +191,9 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
         if file.attrs["data_digest"] != rank_setup.facts.digest:
             raise SetupFault(f"the data have changed since the run in {folder} began; choose another --out")
         before = str(file.attrs.get("blas", ""))
-    if blas.differ(before, facts["blas"]) and not setup.quiet:
+    if blas.differ(before, facts["blas"]):
         changed = f"BLAS used {before}, and now uses {facts['blas']}"
-        say(f"note: {changed}: the bits may be others than those of a run without this break")
+        note(f"{changed}: the bits may be others than those of a run without this break")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
     if found.lost:
         say(

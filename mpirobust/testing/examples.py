@@ -278,7 +278,7 @@ def choose(kind: str, settings: Sequence[str]) -> None:
     """Add a kind to the examples of its room.
 
     Args:
-        kind: as a plan writes it, with files relative to the working folder.
+        kind: as a plan writes it, with files relative to the working directory.
         settings: its fields as TOML, one text for each component.
 
     Raises:

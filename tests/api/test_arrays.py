@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,25 +126,6 @@ class TestRules:
             mpirobust.judge(ROWS, kind, **keys)
         assert isinstance(caught.value, mpirobust.PlanFault)
 
-    @pytest.mark.parametrize("wrong", [ROWS[0], [], 1j * ROWS, [["a"]]], ids=["vector", "nothing", "complex", "words"])
-    def test_what_is_no_matrix_of_numbers_is_refused(self, wrong: Any) -> None:
-        with pytest.raises(ValueError, match=r"expected vectors of|could not convert"):
-            mpirobust.aggregate(wrong, "mean")
-
-    def test_neither_a_kind_nor_a_component(self) -> None:
-        with pytest.raises(mpirobust.PlanFault, match=r"^aggregator: expected a kind, .* of Aggregator, not Identity"):
-            mpirobust.aggregate(ROWS, Identity())  # type: ignore[arg-type]
-        for given in (CAF(beta=0.1), {"kind": "caf", "beta": 0.1}):
-            with pytest.raises(TypeError, match="beta: a component or a table has its keys already"):
-                mpirobust.aggregate(ROWS, given, beta=0.2)
-
-    def test_a_key_that_was_renamed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(CAF, "former_keys", {"beta": "share"}, raising=False)
-        with pytest.warns(UserWarning, match=r"aggregator\.share is now called aggregator\.beta"):
-            assert mpirobust.aggregator("caf", share=0.1) == CAF(beta=0.1)
-        with pytest.warns(UserWarning, match=r"aggregator\.rule\.share is now called aggregator\.rule\.beta"):
-            mpirobust.aggregator("nnm", beta=0.1, rule={"kind": "caf", "share": 0.1})
-
 
 class TestCodes:
     @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -190,12 +173,80 @@ class TestCodes:
         with pytest.raises(mpirobust.Malformed):
             mpirobust.decode(b"", compressor, dim)
 
-    @pytest.mark.parametrize("wrong", [[], [1.0, np.nan], [np.inf], [1j]], ids=str)
-    def test_only_finite_numbers_are_encoded(self, wrong: Any) -> None:
-        with pytest.raises(ValueError, match="expected"):
-            mpirobust.encode(wrong, "sign")
+    @pytest.mark.parametrize("shape", [[4, 6], np.array([4, 6]), (np.int64(4), 6)], ids=["list", "array", "tuple"])
+    def test_a_shape_is_what_numpy_takes(self, shape: Any) -> None:
+        assert mpirobust.max_nbytes("l1-qsgd", shape) == 4 + 3
+        array = np.random.default_rng(1).normal(size=(4, 6))
+        assert mpirobust.decode(
+            np.frombuffer(mpirobust.encode(array, "identity"), np.uint8).data, "identity", shape
+        ).shape == (4, 6)
 
-    @pytest.mark.parametrize("shape", [0, (3, 0), -1, (-1, -2)], ids=str)
-    def test_an_array_has_something_in_it(self, shape: Any) -> None:
-        with pytest.raises(ValueError, match="expected the shape of an array with something in it"):
-            mpirobust.max_nbytes("sign", shape)
+
+_UNTYPED: Any = mpirobust
+_CLIPPING = CenteredClipping(radius=1.0, start="previous")
+_WRONG: dict[str, tuple[Callable[[], object], str]] = {
+    "vector": (
+        lambda: mpirobust.aggregate(ROWS[0], "mean"),
+        r"vectors: expected an array of shape \(m, d\), not \(9,\)",
+    ),
+    "no vectors": (
+        lambda: mpirobust.aggregate([], "mean"),
+        r"vectors: expected an array of shape \(m, d\), not \(0,\)",
+    ),
+    "complex": (
+        lambda: mpirobust.aggregate(1j * ROWS, "mean"),
+        "vectors: expected real numbers: there are complex ones",
+    ),
+    "words": (lambda: mpirobust.aggregate([["a"]], "mean"), "vectors: expected real numbers: could not convert"),
+    "ragged": (lambda: Mean()([[1.0], [1.0, 2.0]]), "vectors: expected real numbers: "),
+    "another component": (
+        lambda: _UNTYPED.aggregate(ROWS, Identity()),
+        "aggregator: expected a kind, .* not Identity",
+    ),
+    "keys of a table": (
+        lambda: mpirobust.aggregate(ROWS, {"kind": "caf", "beta": 0.1}, beta=0.2),
+        "aggregator: a component or a table has its keys already; give beta with a kind",
+    ),
+    "keys of a component": (lambda: mpirobust.aggregate(ROWS, CAF(beta=0.1), beta=0.2), "aggregator: a component or"),
+    "memory of nothing": (
+        lambda: mpirobust.aggregate(ROWS, "mean", memory=3),
+        "memory: expected None, because the rule has no memory, not 3",
+    ),
+    "memory of another class": (
+        lambda: mpirobust.judge(ROWS, _CLIPPING, memory=ROWS[0]),
+        "memory: expected that of a verdict on vectors of length 9, not array",
+    ),
+    "memory of another length": (
+        lambda: mpirobust.judge(ROWS, _CLIPPING, memory=mpirobust.judge(ROWS[:, 1:], _CLIPPING).memory),
+        "memory: expected that of a verdict on vectors of length 9, not Center",
+    ),
+    "seed": (lambda: mpirobust.judge(ROWS, "mean", seed=-1), "seed: expected a whole number of at least 0, not -1"),
+    "round": (lambda: _UNTYPED.judge(ROWS, "mean", round=0.5), "round: expected a whole number"),
+    "nothing": (lambda: mpirobust.encode([], "sign"), "array: expected finite numbers, at least one"),
+    "nan": (lambda: mpirobust.encode([1.0, np.nan], "sign"), "array: expected finite numbers"),
+    "inf": (lambda: mpirobust.encode([np.inf], "sign"), "array: expected finite numbers"),
+    "imaginary": (lambda: mpirobust.encode([1j], "sign"), "array: expected real numbers: there are complex ones"),
+    "a word": (lambda: mpirobust.encode("a", "sign"), "array: expected real numbers: could not convert"),
+    "rng": (
+        lambda: _UNTYPED.encode(ROWS, "sign", "x"),
+        "rng: expected a generator of NumPy, a seed, or None, not 'x'",
+    ),
+    "shared": (lambda: mpirobust.encode(ROWS, "sign", shared=-1), "shared: expected a whole number"),
+    "text": (lambda: _UNTYPED.decode("0000", "sign", 3), "message: expected bytes, not str"),
+    "a number of bytes": (lambda: _UNTYPED.decode(5, "sign", 3), "message: expected bytes, not int"),
+    **{
+        f"shape {shape}": (partial(_UNTYPED.max_nbytes, "sign", shape), f"shape: expected {wanted}")
+        for shape, wanted in [
+            *((each, "that of an array with something in it") for each in (0, (3, 0), -1, (-1, -2))),
+            *((each, "whole numbers, not") for each in (2.5, "9", [3, "a"], None)),
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("name", _WRONG)
+def test_a_wrong_argument_is_named(name: str) -> None:
+    call, says = _WRONG[name]
+    with pytest.raises(mpirobust.PlanFault, match=f"^{says}") as caught:
+        call()
+    assert isinstance(caught.value, ValueError)

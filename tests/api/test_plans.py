@@ -85,6 +85,55 @@ def test_what_a_plan_holds_is_loaded_again() -> None:
     assert mpirobust.load_plan(plan.table()) == mpirobust.load_plan(tomllib.loads(plan.toml())) == plan
 
 
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A plan with its data and its rule beside it, in a folder that is not the working directory."""
+    folder = tmp_path / "plans"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPIROBUST_CACHE", str(tmp_path / "cache"))
+    (folder / "rows.svm").write_text("".join(f"{row % 2} 1:{row % 5} 2:1\n" for row in range(40)))
+    (folder / "times.py").write_text(_TIMES.format(factor=1))
+    table = {
+        **{key: TABLE[key] for key in ("seed", "compressor")},
+        "workers": 10,
+        "data": {"kind": "libsvm", "path": "rows.svm"},
+        "problem": {"kind": "logistic"},
+        "algorithm": {"kind": "first-order", "rounds": 2, "step": 0.1},
+        "aggregator": {"kind": "./times.py:Times"},
+    }
+    (folder / "plan.toml").write_text(tomli_w.dumps(table))
+    return folder / "plan.toml"
+
+
+def test_a_plan_made_from_a_plan_or_a_run_has_its_folder(beside: Path) -> None:
+    plan = mpirobust.load_plan(beside, seed=8)
+    run = mpirobust.run(plan, "out")
+    assert run.plan_file == plan.file == beside
+    for source in (plan, run, mpirobust.open_run("out")):
+        same, other = mpirobust.load_plan(source), mpirobust.load_plan(source, seed=9)
+        assert (same, same.file, other.file, other.seed) == (plan, beside, beside, 9)
+        assert mpirobust.check(source).data.rows == 40
+        assert mpirobust.run(source, f"out-{type(source).__name__}", overwrite=True).x.tobytes() == run.x.tobytes()
+    with pytest.raises(mpirobust.PlanFault, match=r"aggregator\.kind: './times\.py:Times' cannot be loaded"):
+        mpirobust.load_plan(run.plan)  # a table is in no folder
+
+
+def test_a_run_is_no_file_of_a_plan(beside: Path) -> None:
+    path = mpirobust.run(beside, "out").path
+    for wrong in (path, path.parent):
+        with pytest.raises(mpirobust.PlanFault, match=f"{wrong} is a run and no plan; mpirobust.open_run"):
+            mpirobust.load_plan(wrong)
+
+
+def test_a_table_is_checked_and_run(tmp_path: Path) -> None:
+    table = mpirobust.load_plan(TABLE, workers=10, data={"rows": 100}, algorithm={"rounds": 2}).table()
+    assert mpirobust.check(table).rounds == 2
+    run = mpirobust.run(table, tmp_path)
+    assert (run.round, run.plan_file) == (2, None)
+    assert mpirobust.load_plan(run).file is None
+
+
 def test_the_table_stays_as_it_is() -> None:
     before = tomllib.loads(QUICKSTART.read_text())
     mpirobust.load_plan(TABLE, algorithm={"rounds": 3})

@@ -13,6 +13,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 import mpirobust
+from mpirobust.cluster.worker import Worker
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import LATER
 from mpirobust.records.trace import Trace
@@ -119,6 +120,18 @@ def test_a_run_that_diverges_is_a_result(plan: mpirobust.Plan, tmp_path: Path) -
     assert mpirobust.run(fast, tmp_path).status == "diverged"
 
 
+def test_a_worker_that_fails_is_a_fault(plan: mpirobust.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the disk is on fire")
+
+    monkeypatch.setattr(Worker, "_answer", fail)
+    with pytest.raises(
+        mpirobust.Fault, match="worker 0 failed in round 1: RuntimeError: the disk is on fire"
+    ) as caught:
+        mpirobust.run(plan, tmp_path)
+    assert caught.value.code == mpirobust.Exit.WORKER
+
+
 def test_blas_gets_its_threads_back(plan: mpirobust.Plan, tmp_path: Path) -> None:
     def threads() -> list[int]:
         return [each["num_threads"] for each in ThreadpoolController().info() if each["user_api"] == "blas"]
@@ -147,14 +160,52 @@ def test_only_the_main_thread_runs(plan: mpirobust.Plan, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ({"resume": True, "overwrite": True}, "resume and overwrite exclude each other"),
-        ({"time_limit": "soon"}, "'soon' is no time limit"),
+        ({"resume": True, "overwrite": True}, "overwrite: it excludes resume"),
+        ({"time_limit": "soon"}, "time_limit: 'soon' is no time limit"),
+        ({"time_limit": 90}, "time_limit: '90' is no time limit: write 4h"),
+        ({"round_timeout": "90s"}, "round_timeout: expected a positive number of seconds, not '90s'"),
+        ({"threads": 0}, "threads: expected a whole number of at least 1, not 0"),
+        ({"out": 5}, "out: expected a path, not 5"),
+        ({"out": ""}, "out: expected a path, not an empty text"),
+        ({"plan": 5}, "expected the file of a plan, a table, a plan or a run, not 5"),
     ],
 )
-def test_wrong_arguments(plan: mpirobust.Plan, keys: dict[str, Any], says: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=says):
-        mpirobust.run(plan, tmp_path / "out", **keys)
+def test_a_wrong_argument_is_named(plan: mpirobust.Plan, keys: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(mpirobust.PlanFault, match=f"^{says}"):
+        mpirobust.run(**{"plan": plan, "out": tmp_path / "out", **keys})
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_quiet_run_prints_no_note(
+    quiet: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the data, of the folder, of the progress; only of damage."""
+    monkeypatch.setenv("MPIROBUST_CACHE", str(tmp_path / "cache"))
+    np.savez(tmp_path / "rows.npz", X=np.random.default_rng(1).normal(size=(10, 2)), y=np.arange(10) % 2)
+    plan = regression_plan(
+        data={"kind": "npz", "path": str(tmp_path / "rows.npz"), "split": 0.99},
+        problem={"kind": "logistic"},
+        algorithm={"kind": "first-order", "rounds": 4, "step": 0.1},
+        checkpoint={"every": 1},
+        observers={"progress": {"every_seconds": 0}},
+    )
+    mpirobust.run(plan, tmp_path / "out", resume=True, quiet=quiet)
+    said = capsys.readouterr().err
+    told = ["data.split = 0.99 of 10 rows", "holds no run to resume", "round 4/4"]
+    assert [part for part in told if part in said] == ([] if quiet else told)
+    assert bool(said) != quiet
+    [*_, newest] = sorted((tmp_path / "out").glob("checkpoint-*.h5"))
+    newest.write_bytes(newest.read_bytes()[:-9])
+    mpirobust.run(plan, tmp_path / "out", resume=True, quiet=quiet)
+    assert f"passed over {newest}" in capsys.readouterr().err
+
+
+def test_a_quiet_run_says_why_it_ends_early(
+    plan: mpirobust.Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mpirobust.run(plan, tmp_path, time_limit="2s").status == "interrupted"
+    assert capsys.readouterr().err.startswith("no round fits into --time-limit 2s: ")
 
 
 def test_what_a_plan_lacks_is_a_fault(plan: mpirobust.Plan, tmp_path: Path) -> None:

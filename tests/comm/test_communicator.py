@@ -25,7 +25,7 @@ from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.cluster.worker_loop import serve
 from mpirobust.comm.launch import communicator_of
 from mpirobust.compressors.topk import TopK
-from mpirobust.errors import ReportedFault, SetupFault
+from mpirobust.errors import PlanFault, ReportedFault, SetupFault
 from mpirobust.feedback.residual import Residual
 from mpirobust.problems.robust_regression import RobustRegression
 from mpirobust.shard import Shard
@@ -147,7 +147,7 @@ def test_what_is_no_intracommunicator_is_refused() -> None:
     from mpi4py import MPI
 
     for other in (None, MPI.COMM_NULL, MPI.GROUP_EMPTY, 3):
-        with pytest.raises(TypeError, match="expected an intracommunicator of mpi4py"):
+        with pytest.raises(PlanFault, match="expected an intracommunicator of mpi4py"):
             communicator_of(other)
 
 

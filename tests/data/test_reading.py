@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mpirobust import meter
 from mpirobust.data import reading
 from mpirobust.data.reading import text_blocks
 from mpirobust.data.sources._files import FileSource
@@ -147,11 +149,12 @@ def test_preparing_says_how_far_it_is_and_can_be_ended(
         source.prepare(replace(places, check=check))
     assert not list(places.cache.rglob("*.h5"))
     assert capsys.readouterr() == ("", "")  # a file of no size is read without a word
-    monkeypatch.setattr(reading, "_QUIET", -1.0)
+    for seconds in ("_FIRST", "_EVERY"):
+        monkeypatch.setattr(meter, seconds, -1.0)
     source.prepare(places)
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith(f"reading {places.plan / 'rows'}.")
-    assert said[0].endswith(" %")
-    said.clear()
+    assert re.fullmatch(r"reading rows\.\S+( X| y)?: \d+ %", said[0])
+    assert any(re.fullmatch(r"reading .*: \d+ %, 00:0\d left", line) for line in said)
+    assert any(line.startswith("storing rows.") for line in said)
     source.prepare(places)  # from the store
-    assert capsys.readouterr().err == ""
+    assert {line.partition(" ")[0] for line in capsys.readouterr().err.splitlines()} == {"checking"}

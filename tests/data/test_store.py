@@ -51,6 +51,18 @@ def test_reads_any_rows(store: Store, rows: set[int]) -> None:
     np.testing.assert_array_equal(X.toarray(), DENSE[chosen])
 
 
+@pytest.mark.parametrize("block", [1, 50, 200])
+def test_the_size_of_the_blocks_changes_nothing(
+    block: int, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "_BLOCK", block)
+    write_csr_store(tmp_path / "store.h5", sparse.csr_array(DENSE), np.arange(ROWS, dtype=float), "somewhere")
+    other = Store(tmp_path / "store.h5", verify=True)
+    assert other.digest == store.digest
+    assert other.nonzeros() == store.nonzeros() == np.count_nonzero(DENSE)
+    np.testing.assert_array_equal(other.read(np.arange(ROWS)).toarray(), DENSE)
+
+
 def test_knows_its_size_and_labels(store: Store) -> None:
     assert (store.rows, store.features) == (ROWS, FEATURES)
     np.testing.assert_array_equal(store.labels, np.arange(ROWS))

@@ -10,7 +10,7 @@ import pytest
 
 from mpirobust import catalog
 from mpirobust.cli import cli
-from tests.docs.pages import text
+from tests.docs.pages import complete_blocks, text
 from tests.support.launching import REPOSITORY
 
 _ROOMS = {**catalog.ROOMS, **catalog.NESTED}
@@ -50,6 +50,15 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert linked.exists(), f"{page.name}: {target}"
         if anchor and linked.suffix == ".md":
             assert anchor in _anchors(linked), f"{page.name}: {target}{anchor}"
+
+
+@pytest.mark.parametrize("page", ["ADDING.md", "LIBRARY.md", "REDUCER.md", "TORCH.md"])
+def test_a_tutorial_is_short(page: str) -> None:
+    """What a reader types in. The tests that run these files are in this folder and in tests/mpirun."""
+    files = complete_blocks(page)
+    assert files
+    for name, content in files.items():
+        assert sum(bool(line.strip()) for line in content.splitlines()) <= 60, name
 
 
 def _anchors(page: Path) -> set[str]:

@@ -63,6 +63,7 @@ _PRODUCED = {
     "text in UTF-16": _DATA + "utf16.svm",
     "zip archive": _DATA + "objects.npz",
     "gzip": _DATA + "cut.svm.gz",
+    "no kind of data file": "data prepare latin.toml",
     "leaves no row": _DATA + "rows.svm --set data.split=0.9999",
     "cannot write DIR/stores": _DATA + "rows.svm",
     "all users may write": _DATA + "rows.svm",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mpirobust.algorithms.first_order import Iterate
-from mpirobust.api.runs import open_run
+from mpirobust.api.results import open_run
 from mpirobust.data.sources._arrays import read_array
 from mpirobust.data.sources.base import Places
 from mpirobust.data.sources.csv import CSV

@@ -1,8 +1,9 @@
-"""A user's script, on every rank: two runs, and one into a folder that holds a run already.
+"""A user's script, on every rank: two runs, and three that are refused.
 
     mpirun ... python from_python.py PLAN FOLDER [failing]
 
-Every rank prints a JSON list: the SHA-256 of the iterate of each run, and the fault of the third. With `failing`,
+Every rank prints a JSON list: the SHA-256 of the iterate of each run, and the class and the message of each fault: of a
+folder that holds a run, of a key that does not fit the data, and of a file that only rank 1 lacks. With `failing`,
 worker 5 cannot answer.
 """
 
@@ -36,10 +37,13 @@ def main() -> None:
     for seed in (1, 2):
         plan = mpirobust.load_plan(path, seed=seed, algorithm={"rounds": 5})
         said.append(hashlib.sha256(mpirobust.run(plan, f"{folder}/{seed}").x.tobytes()).hexdigest())
-    try:
-        mpirobust.run(plan, f"{folder}/1")
-    except mpirobust.Fault as fault:
-        said.append(f"{type(fault).__name__}: {fault}")
+    rank = os.environ.get("OMPI_COMM_WORLD_RANK")
+    too_many = mpirobust.load_plan(plan, workers=5000)
+    for wrong, out in ((plan, "1"), (too_many, "3"), ("gone.toml" if rank == "1" else plan, "4")):
+        try:
+            mpirobust.run(wrong, f"{folder}/{out}")
+        except mpirobust.Fault as fault:
+            said.append(f"{type(fault).__name__} {int(fault.code)}: {fault}")
     os.write(1, f"{json.dumps(said)}\n".encode())
 
 

@@ -28,11 +28,6 @@ def values(text: str) -> list[float]:
     return [float(each) for each in re.findall(r"^(?:Allreduce|RobustReducer): \w+ (\S+)$", text, re.MULTILINE)]
 
 
-@pytest.mark.parametrize("name", _BLOCKS)
-def test_a_program_is_short(name: str) -> None:
-    assert sum(bool(line.strip()) for line in _BLOCKS[name].splitlines()) <= 60
-
-
 @pytest.mark.parametrize("mode", ["center", "symmetric"])
 def test_the_numpy_loop_converges_where_allreduce_does_not(mode: str, tmp_path: Path) -> None:
     text = printed("robust_loop.py", tmp_path, mode)

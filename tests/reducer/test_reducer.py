@@ -24,6 +24,7 @@ from mpirobust.cluster.downlink import Downlink
 from mpirobust.cluster.protocol import HEADER
 from mpirobust.cluster.wire import Wire
 from mpirobust.comm.communicator import Communicator
+from mpirobust.comm.local import LocalCommunicator
 from mpirobust.components import component
 from mpirobust.compressors.base import Compressor
 from mpirobust.compressors.identity import Identity
@@ -32,7 +33,7 @@ from mpirobust.compressors.layerwise import Layerwise
 from mpirobust.compressors.qsgd import QSGD
 from mpirobust.compressors.topk import TopK
 from mpirobust.compressors.uniform import Uniform
-from mpirobust.errors import RankFault, SetupFault
+from mpirobust.errors import PlanFault, RankFault, SetupFault
 from mpirobust.feedback.base import Feedback
 from mpirobust.feedback.difference import Difference
 from mpirobust.feedback.none import NoFeedback
@@ -120,12 +121,21 @@ def test_kinds_and_tables_are_those_of_a_plan() -> None:
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_key_that_was_renamed_is_noted_once(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_key_that_was_renamed_is_told_on_one_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NormTrim, "former_keys", {"beta": "share"}, raising=False)
-    together(M, lambda comm: RobustReducer(comm, aggregator={"kind": "norm-trim", "share": 0.3}))
-    assert capsys.readouterr().err.count("note: aggregator.share is now called aggregator.beta;") == 1
+    with pytest.warns(UserWarning, match=r"^aggregator\.share is now called aggregator\.beta;") as told:
+        together(M, lambda comm: RobustReducer(comm, aggregator={"kind": "norm-trim", "share": 0.3}))
+    assert len(told) == 1
+
+
+def test_a_warning_that_is_an_exception_is_a_fault_on_all_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under `python -W error`: rank 0 alone warns, and no rank waits for it."""
+    monkeypatch.setattr(NormTrim, "former_keys", {"beta": "share"}, raising=False)
+
+    def of_rank(comm: Communicator) -> str:
+        return str(raised(lambda: RobustReducer(comm, aggregator={"kind": "norm-trim", "share": 0.3})))
+
+    assert one_of_all(together(M, of_rank)).startswith("rank 0: UserWarning: aggregator.share is now called")
 
 
 def tree_of(vector: NDArray[np.float64]) -> Any:
@@ -262,7 +272,7 @@ def test_wrong_and_differing_arguments_are_refused_on_all_ranks(
         (np.zeros(DIM + 1), r"array x: rank 2 has \(10,\) float64, rank 0 has \(9,\) float64"),
         (np.zeros(DIM, np.float32), r"array x: rank 2 has \(9,\) float32, rank 0 has \(9,\) float64"),
         ({"w": np.zeros(DIM)}, r"array x: rank 2 has none, rank 0 has \(9,\)|array w"),
-        (np.arange(DIM), "rank 2: TypeError: the gradient: expected an array of floating-point numbers"),
+        (np.arange(DIM), "rank 2: gradients: expected an array of floating-point numbers"),
     ],
 )
 def test_arrays_that_differ_are_refused_on_all_ranks_and_the_reducer_goes_on(
@@ -275,7 +285,8 @@ def test_arrays_that_differ_are_refused_on_all_ranks_and_the_reducer_goes_on(
         good = reducer.reduce(gradients(0)[comm.rank])
         later = raised(lambda: reducer.reduce(theirs if comm.rank == 2 else gradients(1)[comm.rank]))
         if comm.rank == 2:
-            assert isinstance(later, ValueError | TypeError)
+            assert isinstance(later, PlanFault)
+            assert later.where == "gradients"
         else:
             assert isinstance(later, RankFault)
             assert str(later).startswith("rank 2 failed in round 2 of the reducer")
@@ -286,6 +297,12 @@ def test_arrays_that_differ_are_refused_on_all_ranks_and_the_reducer_goes_on(
         return str(error)
 
     assert re.search(said, one_of_all(together(M, of_rank)))
+
+
+def test_a_state_is_a_mapping() -> None:
+    reducer: Any = RobustReducer(LocalCommunicator(), aggregator="mean")
+    with pytest.raises(PlanFault, match=r"^state: expected what `state` returned, by name, not 5"):
+        reducer.restore(5)
 
 
 def test_a_compressor_that_does_not_fit_the_arrays_is_refused_on_all_ranks() -> None:
@@ -320,12 +337,12 @@ def test_a_rule_that_raises_ends_the_call_on_all_ranks(mode: Mode) -> None:
     assert together(3, of_rank) == ["ZeroDivisionError", others, others]
 
 
-@pytest.mark.parametrize("step", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_step_that_is_none_is_refused(step: float) -> None:
+@pytest.mark.parametrize("step", [0.0, -1.0, float("nan"), float("inf"), "0.1", None, 1j])
+def test_a_step_that_is_none_is_refused(step: Any) -> None:
     def of_rank(comm: Communicator) -> type[Exception]:
         return type(raised(lambda: RobustReducer(comm, aggregator="mean").reduce(np.ones(3), step)))
 
-    assert set(together(3, of_rank)) == {ValueError}
+    assert set(together(3, of_rank)) == {PlanFault}
 
 
 def test_a_feedback_that_asks_elsewhere_is_told_that_it_cannot() -> None:

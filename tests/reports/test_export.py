@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mpirobust.api.results import open_run
 from mpirobust.errors import Exit
 from mpirobust.problems.network import Network
 from mpirobust.records import model
@@ -70,6 +71,10 @@ def test_a_network_is_its_layers(network: Path) -> None:
     assert parts == [f"{what} {layer}" for layer in range(3) for what in ("weights", "biases")]
     assert exported["weights 1"].shape == (5, 4)
     assert np.array_equal(np.concatenate([exported[name].ravel() for name in parts]), _x(network))
+    opened = open_run(network)
+    assert [*opened.parts] == parts
+    assert all(np.array_equal(opened.parts[name], exported[name]) for name in parts)
+    assert opened.parts["biases 2"].base is opened.x
 
 
 def test_as_a_state_dict_a_network_is_that_of_torch(network: Path) -> None:
@@ -117,10 +122,15 @@ def test_a_checkpoint_that_is_newer_than_the_trace_has_the_model(
             path.write_bytes(path.read_bytes()[:-9])
     with resealed(run / "run.h5") as file:
         file.attrs["status"] = "running"
+    opened = open_run(run)
+    assert (opened.round, opened.rounds["round"].size) == (4 if damaged else 10, 4)
     assert command_alone("export", "run") == Exit.OK
-    assert f"after {4 if damaged else 10} rounds" in capsys.readouterr().err
-    assert np.array_equal(_exported("run/model.npz")["x"], early if damaged else x)
+    assert f"after {opened.round} rounds" in capsys.readouterr().err
+    exported = _exported("run/model.npz")
+    assert np.array_equal(exported["x"], early if damaged else x)
     assert not np.array_equal(early, x)
+    assert {name: values.tolist() for name, values in opened.parts.items()} == {"x": exported["x"].tolist()}
+    assert np.array_equal(opened.x, exported["x"])
 
 
 @pytest.mark.usefixtures("run")

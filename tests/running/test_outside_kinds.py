@@ -51,7 +51,8 @@ def test_a_run_is_not_continued_with_another_source(plan: Path) -> None:
     [
         ("./rules.py:nothing", r"problem\.model: '\./rules\.py:nothing' cannot be loaded: AttributeError"),
         ("./gone.py:make", r"problem\.model: .* cannot be loaded: FileNotFoundError"),
-        ("gone:make", r"problem\.model: .* cannot be loaded: ModuleNotFoundError"),
+        ("gone:make", r"problem\.model: .* cannot be loaded: ModuleNotFoundError: No module named 'gone'$"),
+        ("rules:make", r"No module named 'rules' \(did you mean '\./rules\.py:make'\?\)$"),
         ("./rules.py:__doc__", r"problem\.model: .* is no function"),
         ("builtins:dict", r"problem\.model: .builtins:dict. cannot be loaded: TypeError: .* is a built-in"),
     ],

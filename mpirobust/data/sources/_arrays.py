@@ -15,9 +15,10 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.data.reading import MOST_DEFLATED, Check, Progress, opened
+from mpirobust.data.reading import MOST_DEFLATED, Check, opened
 from mpirobust.data.table import RowFault
 from mpirobust.errors import DataFault
+from mpirobust.meter import Meter
 
 _PIECE = 2**22  # bytes that are read and converted at a time
 
@@ -45,14 +46,16 @@ def read_array(file: BinaryIO, where: str, nbytes: int, check: Check) -> NDArray
     if min(shape, default=1) < 1 or size * dtype.itemsize > nbytes:
         raise DataFault(f"{where}: too few bytes for an array of shape {shape}")
     numbers = np.empty(size)
-    progress, step = Progress(where, size, check), _PIECE // dtype.itemsize
-    for start in range(0, size, step):
-        progress.at(start)
-        part = numbers[start : start + step]
-        content = file.read(part.size * dtype.itemsize)
-        if len(content) < part.size * dtype.itemsize:
-            raise DataFault(f"{where}: cut short; the array has the shape {shape}")
-        part[:] = np.frombuffer(content, dtype)
+    step = _PIECE // dtype.itemsize
+    with Meter(f"reading {Path(where).name}", size * dtype.itemsize) as meter:
+        for start in range(0, size, step):
+            check()
+            meter.at(start * dtype.itemsize)
+            part = numbers[start : start + step]
+            content = file.read(part.size * dtype.itemsize)
+            if len(content) < part.size * dtype.itemsize:
+                raise DataFault(f"{where}: cut short; the array has the shape {shape}")
+            part[:] = np.frombuffer(content, dtype)
     return numbers.reshape(shape, order="F" if by_columns else "C")
 
 

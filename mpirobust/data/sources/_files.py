@@ -13,7 +13,7 @@ from mpirobust.data.sources.base import Dataset, Places, Source
 from mpirobust.data.store import Store, ensure_store, is_store, place_in_cache
 from mpirobust.data.table import RowFault, open_table
 from mpirobust.errors import DataFault
-from mpirobust.terminal import say
+from mpirobust.terminal import note
 
 
 @component
@@ -47,7 +47,7 @@ class FileSource(Source):
         try:
             with closing(self.open(stores, seed=0)) as dataset:
                 if self.split is not None and not dataset.facts.test_rows:
-                    say(f"note: data.split = {self.split:g} of {dataset.facts.rows} rows leaves no row for the test")
+                    note(f"data.split = {self.split:g} of {dataset.facts.rows} rows leaves no row for the test")
         except RowFault as fault:
             raise self._named(fault, files[fault.which][0]) from fault
         return stores

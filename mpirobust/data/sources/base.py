@@ -79,7 +79,11 @@ class Places:
             raise DataFault(f"{key}: {error}") from error
         except OSError as error:
             raise DataFault(f"{key}: {error.filename or name} cannot be read ({error.strerror})") from error
+        from mpirobust.data.catalogue import with_file
+
         hint = "" if self.data else " ($MPIROBUST_DATA is not set)"
+        if public := with_file(name):
+            hint += f"; mpirobust data fetch {public} gets it"
         raise DataFault(f"{key}: no file {name!r}; looked for " + ", ".join(map(str, tried)) + hint)
 
 
