@@ -2,6 +2,7 @@
 #   make quickstart   sets up an environment and runs the main job on 21 ranks
 #   make test         sets up the same environment and passes the tests of units and of MPI
 # The longer tests: make test-all, or one tier of them (test-system, test-paper); make soak takes hours, make breaks one.
+# make site writes the documentation as a site, build/site/index.html.
 # make bench measures the loops, the start and a round, and writes docs/PERFORMANCE.md: a quarter of an hour.
 # VENV=/some/folder puts the environment elsewhere; PYTHON=python3.12 builds it with another interpreter.
 
@@ -41,6 +42,10 @@ soak: $(VENV)/ready
 breaks: $(VENV)/ready
 	PATH="$(abspath $(VENV))/bin:$$PATH" python -m tests.breaks.run $(BREAKS)
 
+# Every warning is an error; so is a page that is not in the navigation, a link that leads nowhere, a file from the network.
+site: $(VENV)/ready
+	$(VENV)/bin/sphinx-build -q -E -W --keep-going docs build/site
+
 # One program after the other, on a quiet machine with two cores. ByzFL, with TORCH, is installed into an environment of its own.
 bench: $(VENV)/ready
 	export PATH="$(abspath $(VENV))/bin:$$PATH" && \
@@ -64,4 +69,4 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 .NOTPARALLEL:
-.PHONY: quickstart test test-all test-unit test-mpi test-system test-paper soak breaks bench lint
+.PHONY: quickstart test test-all test-unit test-mpi test-system test-paper soak breaks site bench lint

@@ -31,7 +31,7 @@ _TIERS = {
     **dict.fromkeys(
         ["cubic", "data", "docs", "doctor", "feedback", "fuzz", "guide", "kernels", "numerics", "observers"], "unit"
     ),
-    **dict.fromkeys(["api", "problems", "records", "reducer", "reports", "running", "studies"], "unit"),
+    **dict.fromkeys(["api", "packaging", "problems", "records", "reducer", "reports", "running", "studies"], "unit"),
     "mpirobust/testing": "unit",
     **dict.fromkeys(["test_architecture.py", "test_breaks.py", "test_environment.py", "test_exit_codes.py"], "unit"),
     **dict.fromkeys(
@@ -96,6 +96,7 @@ _TIERS = {
     "slurm/test_points.py": "unit",
     "fuzz/test_guided.py": "system",
     "kernels/test_building.py": "system",
+    "packaging/test_distributions.py": "system",
     "paper": "paper",
 }
 _NAMES = ("unit", "mpi", "system", "paper", "soak")

@@ -21,7 +21,7 @@ def expect_storable(cls: type) -> None:
 
 def _declared_as(hint: Any) -> tuple[int, str] | None:
     """Return the number of dimensions and the kind of dtype in which a field is stored; None if it cannot be."""
-    if (get_origin(hint) or hint) is np.ndarray:
+    if (get_origin(hint) or hint) in (np.ndarray, NDArray):  # NDArray is an alias of its own since NumPy 2.5
         return 1, "f"
     return _NUMBERS.get(hint)
 

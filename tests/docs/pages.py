@@ -7,6 +7,8 @@ import re
 from tests.support.launching import REPOSITORY
 
 _FENCED = re.compile(r"^```\w+\n# (file|output): (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TAG = re.compile(r"# (file|output): (.+)\n")
 _BACKTICKED = re.compile(r"`([^`\n]+)`")
 
 
@@ -29,6 +31,21 @@ def _blocks(page: str, what: str) -> dict[str, str]:
     found = [(name, content) for kind, name, content in _FENCED.findall(text(page)) if kind == what]
     assert len({name for name, _ in found}) == len(found), f"{page}: a file is given twice"
     return dict(found)
+
+
+def steps(page: str) -> list[tuple[str, str]]:
+    """Return what a reader of a tutorial does, in the order of the page: pairs of what and with what.
+
+    ("file NAME", content), ("output OF", lines), or ("do", a line of the shell) for each line of a `sh` block.
+    """
+    found = []
+    for language, content in _BLOCK.findall(text(page)):
+        tag = _TAG.match(content)
+        if tag:
+            found.append((f"{tag[1]} {tag[2]}", content[tag.end() :]))
+        elif language == "sh":
+            found += [("do", line) for line in content.splitlines()]
+    return found
 
 
 def code_spans(page: str) -> list[str]:
