@@ -28,7 +28,7 @@ from mpirobust.records.trace import Trace
 from mpirobust.running import resuming, rounds, starting
 from mpirobust.running.ranks import RankFacts, expect_same_arguments
 from mpirobust.running.setup import RankSetup, RunRequest, RunSetup
-from mpirobust.terminal import detail, note, tell
+from mpirobust.terminal import detail, note, say, tell
 
 _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}
 
@@ -85,7 +85,7 @@ def prepare(
         schema = replace(schema, rounds=max(plan.algorithm.rounds, written))
         found, damaged = checkpoint.newest(folder, schema, dim)
         for why in damaged:
-            note(f"passed over {why}")
+            say(f"note: passed over {why}")
         notes.append(resuming.note_on(folder, former, plan.record(), at_checkpoint=found is not None))
     elif request.resume:
         notes.append(f"{folder} holds no run to resume: a new one begins")
@@ -209,8 +209,8 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
         note(f"{changed}: the bits may be others than those of a run without this break")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
     if found.lost:
-        note(
-            f"{named('worker', found.lost)}: what feedback had kept was lost with a rank before round "
+        say(
+            f"note: {named('worker', found.lost)}: what feedback had kept was lost with a rank before round "
             f"{found.round + 1} and begins at zero there: the bits are not those of an undisturbed run"
         )
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)

@@ -188,7 +188,7 @@ REFUSED = {
     "unknown content": (["prose"], r"prose: no kind of data file is known by its first lines"),
     "unknown kind": (["rows.svm", "--kind", "parquet"], r"data.kind: unknown kind 'parquet'; choose one of"),
     "another kind": (["rows.svm", "--kind", "npz"], r"rows.svm: not a whole npz file"),
-    "a key is missing": (["rows.csv"], r"data.label: missing .*\(--set data.label=VALUE\)"),
+    "a key is missing": (["rows.csv"], r"data.label: missing; .*\(--set data.label=VALUE\)"),
     "a key is unknown": (["rows.svm", "--set", "data.labl=1"], r"data.labl: unknown key"),
     "of another table": (["rows.svm", "--set", "problem.l2=1"], r"problem: only the keys of \[data\] can be set here"),
     "without a value": (["rows.svm", "--set", "data.split"], r"expected key=value"),

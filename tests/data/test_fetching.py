@@ -195,7 +195,7 @@ def test_a_slow_server_is_waited_for_and_told_of(
         said.append(text)
         told.set()
 
-    monkeypatch.setattr(meter, "say", hear)
+    monkeypatch.setattr(meter, "tell", hear)
     for seconds in ("_FIRST", "_EVERY"):
         monkeypatch.setattr(meter, seconds, -1.0)
     web.pages["/a/rows"].before_rest = lambda: told.wait(30)
