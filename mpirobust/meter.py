@@ -1,4 +1,4 @@
-"""How far something is that may take long: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of what may take long: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 

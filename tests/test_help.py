@@ -1,4 +1,4 @@
-"""What the commands say about themselves, and what a shell completes."""
+"""The help of the commands, and their completion in a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What takes long is told of, what is short is not."""
+"""Progress is told of what takes long, and of nothing short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users get wrong on the command line: one message that says it, a code of RUNNING.md, and no traceback.
+"""Mistakes on the command line: one message that says it, a code of RUNNING.md, and no traceback.
 
 What is wrong inside of a plan is in `test_toml.py` and `docs/test_troubleshooting.py`.
 """

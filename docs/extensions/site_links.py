@@ -43,7 +43,7 @@ def inside(text: str, page: Path, docs: Path) -> str:
 
 
 class _Page(HTMLParser):
-    """What one page has: anchors, links, and what a browser loads without being asked."""
+    """The content of one page: anchors, links, and what a browser loads without being asked."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()

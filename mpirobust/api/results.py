@@ -1,4 +1,4 @@
-"""What a run has left, opened while it goes on or afterwards."""
+"""The result of a run, opened while it goes on or afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell offers for an argument that is not finished; everything is imported only when it asks."""
+"""Shell completion: the offers for an argument that is not finished; everything is imported only when a shell asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job has to work with."""
+"""The command `doctor`: the processes, the network and the disk of a job."""
 
 from __future__ import annotations
 

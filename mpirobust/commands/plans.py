@@ -1,8 +1,10 @@
-"""What a plan means, and what it can say."""
+"""Plans: checked, explained, and new ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,55 +57,20 @@ def schema() -> int:
     return Exit.OK
 
 
+def _kind(table: str, help: str) -> Callable[[Any], Any]:
+    """Return the option that chooses the kind of a table."""
+    return click.option(f"--{table}", metavar="KIND", shell_complete=completion.kinds_of(table), help=help)
+
+
 @click.command(epilog=examples("mpirobust new --problem logistic --algorithm cubic-newton --out plan.toml"))
-@click.option(
-    "--problem",
-    metavar="KIND",
-    shell_complete=completion.kinds_of("problem"),
-    help="The loss (default: least-squares).",
-)
-@click.option(
-    "--algorithm",
-    metavar="KIND",
-    shell_complete=completion.kinds_of("algorithm"),
-    help="The method (default: first-order).",
-)
-@click.option(
-    "--data",
-    metavar="KIND",
-    shell_complete=completion.kinds_of("data"),
-    help="The rows (default: some that fit the problem).",
-)
-@click.option(
-    "--compressor",
-    metavar="KIND",
-    shell_complete=completion.kinds_of("compressor"),
-    help="The code of what workers send (default: l1-qsgd).",
-)
-@click.option(
-    "--downlink",
-    metavar="KIND",
-    shell_complete=completion.kinds_of("downlink"),
-    help="The code of what the center sends (default: none).",
-)
-@click.option(
-    "--aggregator",
-    metavar="KIND",
-    shell_complete=completion.kinds_of("aggregator"),
-    help="The rule (default: norm-trim).",
-)
-@click.option(
-    "--attack",
-    metavar="KIND",
-    shell_complete=completion.kinds_of("attack"),
-    help="What Byzantine workers do (default: all are honest).",
-)
-@click.option(
-    "--feedback",
-    metavar="KIND",
-    shell_complete=completion.kinds_of("feedback"),
-    help="What is done with what compression leaves out (default: none).",
-)
+@_kind("problem", "The loss (default: least-squares).")
+@_kind("algorithm", "The method (default: first-order).")
+@_kind("data", "The rows (default: some that fit the problem).")
+@_kind("compressor", "The code of what workers send (default: l1-qsgd).")
+@_kind("downlink", "The code of what the center sends (default: none).")
+@_kind("aggregator", "The rule (default: norm-trim).")
+@_kind("attack", "What Byzantine workers do (default: all are honest).")
+@_kind("feedback", "What is done with what compression leaves out (default: none).")
 @SET
 @click.option("--out", type=PATH, help="A new file for the plan (default: standard output).")
 def new(overrides: tuple[str, ...], out: Path | None, **kinds: str | None) -> int:

@@ -1,4 +1,4 @@
-"""What kind of file it is, by its content."""
+"""The kind of a file of data, found by its content."""
 
 from __future__ import annotations
 

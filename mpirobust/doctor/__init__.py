@@ -1,1 +1,1 @@
-"""What a job has to work with: its processes, its network, its disk; and what to change before a long run."""
+"""An examination before a long run: the processes of a job, its network, its disk, and what to change."""

@@ -1,4 +1,4 @@
-"""What each rank sees of its process and its machine."""
+"""The facts about each rank, its process and its machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SLURM = (
 
 @dataclass(frozen=True)
 class Seen:
-    """What one rank sees.
+    """The facts about one rank.
 
     Attributes:
         number: of the rank, the launcher's.

@@ -26,7 +26,7 @@ _LONGEST = 1.0  # seconds in which they are written
 
 @dataclass(frozen=True)
 class Network:
-    """What the messages of a round take.
+    """The time that the messages of a round take.
 
     Attributes:
         empty: seconds of a round without content: 8 bytes from the center to all ranks, and 8 from each back.

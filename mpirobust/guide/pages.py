@@ -1,4 +1,4 @@
-"""What `mpirobust explain` prints: the page of a table, of a kind, or of a key."""
+"""The pages that `mpirobust explain` prints: of a table, of a kind, or of a key."""
 
 from __future__ import annotations
 

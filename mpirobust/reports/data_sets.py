@@ -1,4 +1,4 @@
-"""What is told of data sets: the catalogue, and what is in a file or a store."""
+"""Reports on data sets: the catalogue, and what is in a file or a store."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _PAGE, _TABLE = (".html", ".htm"), ".csv"
 
 @dataclass(frozen=True)
 class Request:
-    """How runs are compared.
+    """A request to compare runs.
 
     Attributes:
         by: keys over which runs are averaged.

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 
 _DECADES = 1.5  # less than that is shown as it is
 _FAR = 1e3  # ratio of the largest value to the typical one, from which on a linear axis shows nothing of the others
-
 _NEAR = 1e-4  # of the largest value, below which signs and sizes are not told apart
 
 
@@ -19,6 +18,11 @@ class Scale:
 
     name: str
     threshold: float = 1.0
+
+    @property
+    def options(self) -> dict[str, float]:
+        """What Matplotlib wants to know besides the name."""
+        return {"linthresh": self.threshold} if self.name == "symlog" else {}
 
 
 def scale_of(values: ArrayLike, share: bool = False) -> Scale:

@@ -18,7 +18,7 @@ from mpirobust.reports.metrics import DERIVED
 
 @dataclass(frozen=True)
 class Audits:
-    """What a run was when it was audited.
+    """The audits of a run.
 
     Attributes:
         axes: by the names of `metrics.AXES`, what the run had done and sent by each audit, shape (A,).

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mpirobust.reports.bands import Frame, draw_bands
-from mpirobust.reports.ends import Line, draw_ends, scale
-from mpirobust.reports.metrics import LABELS
+from mpirobust.reports.ends import Line, draw_ends
+from mpirobust.reports.metrics import LABELS, SHARES
+from mpirobust.reports.scales import scale_of
 from mpirobust.studies.claims import counted
 from mpirobust.studies.outcome import outcome
 from mpirobust.studies.points import value_of
@@ -43,8 +44,9 @@ def draw(table: Table, out: Sequence[Path]) -> str:
     for point in shown:
         found = outcome([run.job.folder for run in point.runs], table.metric)
         bands[_label(point.assignments)] = (found.at, found.values, int(found.diverged.sum()))
-    across = scale([values for _, values, _ in bands.values()])
-    draw_bands({"": bands}, out, Frame(table.swept.plan.stem, table.metric, "round", across))
+    scale = scale_of(np.concatenate([values.ravel() for _, values, _ in bands.values()]), table.metric in SHARES)
+    frame = Frame(table.swept.plan.stem, table.metric, "round", scale.name, threshold=scale.threshold)
+    draw_bands({"": bands}, out, frame)
     return f"{name} against rounds of {which}{counted(len(points), 'point')}{over}"
 
 

@@ -89,12 +89,12 @@ class Point:
 
     @property
     def whole(self) -> bool:
-        """Whether all runs have come to their end and none has diverged: else there is no mean."""
+        """True if all runs have come to their end and none has diverged: else there is no mean."""
         return all(run.status in DONE - {Status.DIVERGED} for run in self.runs)
 
     @property
     def done(self) -> bool:
-        """Whether all runs have come to an end, diverged ones too."""
+        """True if all runs have come to an end, diverged ones too."""
         return all(run.status in DONE for run in self.runs)
 
     @property
@@ -189,7 +189,7 @@ class Table:
 
     @property
     def seeded(self) -> bool:
-        """Whether the seed varies."""
+        """True if the seed varies."""
         return any(axis.key == SEED for axis in self.swept.axes)
 
     def _row_of_point(self, point: Point) -> dict[str, Any]:

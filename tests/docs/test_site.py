@@ -1,4 +1,4 @@
-"""What `make site` adds to the pages: navigation, reference, links. The strict build itself is a step of CI."""
+"""The additions of `make site` to the pages: navigation, reference, links. The strict build itself is a step of CI."""
 
 from __future__ import annotations
 

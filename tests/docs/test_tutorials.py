@@ -1,4 +1,4 @@
-"""What the tutorials tell a reader to do works, and prints what they show."""
+"""The tutorials work as they are written, and print what they show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who starts many ranks sees at once that they start, and then on which machines, with which data."""
+"""The first lines of a job on many ranks: at once that they start, then on which machines, with which data."""
 
 from __future__ import annotations
 

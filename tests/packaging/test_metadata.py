@@ -1,4 +1,4 @@
-"""What says the version or the requirements a second time says the same as pyproject.toml and the package."""
+"""Files that repeat the version or the requirements agree with pyproject.toml and the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a study is, on a terminal and elsewhere."""
+"""The progress of a study, on a terminal and elsewhere."""
 
 from __future__ import annotations
 

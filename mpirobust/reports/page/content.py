@@ -1,4 +1,4 @@
-"""What a page of results shows, as numbers and texts: read from traces, averaged, and thinned to fit a page."""
+"""The content of a page of results, as numbers and texts: read from traces, averaged, and thinned to fit a page."""
 
 from __future__ import annotations
 

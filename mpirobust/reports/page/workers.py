@@ -1,4 +1,4 @@
-"""What a rule did with the messages of every worker, in as many cells as a page shows."""
+"""The verdicts of a rule on the messages of every worker, in as many cells as a page shows."""
 
 from __future__ import annotations
 
