@@ -51,7 +51,8 @@ class _Commands(click.Group):
             return None
         module, name = _COMMANDS[cmd_name].split(".")
         command: click.Command = getattr(import_module(f"mpirobust.commands.{module}"), name)
-        command.params += [option for option in TALK if option not in command.params]
+        for each in [command, *getattr(command, "commands", {}).values()]:
+            each.params += [option for option in TALK if option not in each.params]
         return command
 
 
@@ -118,7 +119,7 @@ def _outcome() -> int:
 
 def _as_key(error: click.ClickException) -> str:
     """Return how to write an option that does not exist, if it is a key of a plan; else ''."""
-    if not isinstance(error, click.NoSuchOption):
+    if not isinstance(error, click.NoSuchOption) or not error.option_name.startswith("--"):
         return ""
     from mpirobust.guide.pages import keys_called
 

@@ -24,9 +24,9 @@ from typing import TextIO, cast
 
 _LONGEST = 10_000  # characters of one message
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # not tab, not newline; last: bidi
-_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_NOTES, _PROGRESS = 1, 2
 
-
+_held: ContextVar[int] = ContextVar("held", default=0)  # back by `quietly`: nothing, notes, or progress as well
 _loudness = 0  # -1: quiet, 1: verbose
 _log: Path | None = None
 
@@ -37,14 +37,21 @@ def speak(loudness: int) -> None:
     _loudness = loudness
 
 
-def log_to(path: Path | None) -> None:
-    """Append to `path` what is printed from now on, and what is not printed because this process is quiet."""
+def log_to(path: Path | None) -> str:
+    """Append to `path` what is printed from now on, and what is not printed because this process is quiet.
+
+    Returns:
+        Why that cannot be, '' if it can: there is then no log.
+    """
     global _log
-    _log = path
-
-
-def _limit() -> int:
-    return -1 if _quiet.get() else _loudness
+    _log = None
+    if path is not None:
+        try:
+            path.open("ab").close()
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+        _log = path
+    return ""
 
 
 def show(text: str) -> None:
@@ -62,26 +69,26 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print what the user may want to know, although nothing fails."""
-    _print(f"note: {text}", least=0)
+    _print(f"note: {text}", least=0, held=_NOTES)
 
 
 def tell(text: str) -> None:
     """Print how far the work is."""
-    _print(text, least=0)
+    _print(text, least=0, held=_PROGRESS)
 
 
 def detail(text: str) -> None:
     """Print a step of the work, for those who want to know all of them."""
-    _print(text, least=1)
+    _print(text, least=1, held=_NOTES)
 
 
-def _print(text: str, least: int) -> None:
+def _print(text: str, least: int, held: int = _PROGRESS + 1) -> None:
     text = plain(text)
     if len(text) > _LONGEST:
         half = _LONGEST // 2
         text = f"{text[:half]} ... {len(text) - 2 * half} characters ... {text[-half:]}"
     _record(text)
-    if _limit() >= least:
+    if _loudness >= least and _held.get() < held:
         stream = _Bearing(sys.stderr)
         stream.write(f"{text}\n")
         stream.flush()
@@ -101,13 +108,13 @@ def _record(text: str) -> None:
 
 
 @contextmanager
-def quietly(quiet: bool) -> Iterator[None]:
-    """Print inside as a quiet process does, if `quiet`."""
-    token = _quiet.set(quiet)
+def quietly(notes: bool, progress: bool) -> Iterator[None]:
+    """Print no notes inside, if `notes`, and neither notes nor progress, if `progress`; the log has them."""
+    token = _held.set(_PROGRESS if progress else _NOTES if notes else 0)
     try:
         yield
     finally:
-        _quiet.reset(token)
+        _held.reset(token)
 
 
 def warn(text: str) -> None:
@@ -120,7 +127,7 @@ def warn(text: str) -> None:
 
 def watched() -> bool:
     """Return whether standard error is a terminal on which progress may be drawn."""
-    return _limit() >= 0 and _Bearing(sys.stderr).isatty()
+    return _loudness >= 0 and _held.get() < _PROGRESS and _Bearing(sys.stderr).isatty()
 
 
 class Screen:

@@ -31,6 +31,11 @@ def _commands(group: click.Group = cli, before: str = "") -> Iterator[tuple[str,
 _ALL = dict(_commands())
 
 
+@pytest.mark.parametrize("name", _ALL)
+def test_every_command_has_the_options_of_all(name: str) -> None:
+    assert {"verbose", "quiet", "log"} <= {each.name for each in _ALL[name].params}
+
+
 def _help(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     assert command_alone(*name.split(), "--help") == Exit.OK
     return capsys.readouterr().out

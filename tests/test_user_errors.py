@@ -76,6 +76,8 @@ _WRONG: dict[str, str] = {
     "new --out plan.toml": "plan.toml exists already; choose another --out",
     "data frob": "no command and no plan 'frob'; the commands are: list, fetch, prepare, show",
     "data list frob": "frob",
+    "data list -k": "No such option",
+    "data list --log absent/log": "absent/log: No such file or directory",
     "data fetch": "Missing argument 'NAME...'",
     "data fetch frob": "frob",
     "data prepare absent.csv": "absent.csv",

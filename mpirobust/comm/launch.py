@@ -174,12 +174,16 @@ def _way_out() -> str:
 def end_after(seconds: int) -> None:
     """End this process after so many seconds, even in MPI, where no Python handler runs; `signal.alarm(0)` stops it.
 
+    If it is to end sooner already, that stands.
+
     The launcher treats death by signal as survivable, so install `_exit` as the handler: the process then exits with
     code 14 (SIGALRM).
     """
     libc = ctypes.CDLL(None)
     libc.signal(signal.SIGALRM, libc._exit)
-    signal.alarm(seconds)
+    left = signal.alarm(seconds)
+    if 0 < left < seconds:
+        signal.alarm(left)
 
 
 def _once(message: str) -> Exception:

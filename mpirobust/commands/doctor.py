@@ -11,7 +11,7 @@ from mpirobust.comm.launch import end_after, launched_as, speaks
 from mpirobust.commands import job
 from mpirobust.commands.options import PATH, examples
 from mpirobust.errors import Exit
-from mpirobust.terminal import say, show
+from mpirobust.terminal import show, tell
 
 _SECONDS = 120  # after which the doctor ends by itself, with code 14
 
@@ -26,9 +26,11 @@ def doctor(out: Path) -> int:
     """
     if launched_as() is not None:
         if speaks():
-            say(f"starting MPI; if it hangs, this ends after {_SECONDS} s with code {Exit.ALARM:d}")
+            tell(f"if MPI hangs, this ends after {_SECONDS} s with code {Exit.ALARM:d}")
         end_after(_SECONDS)
     comm = job.processes()
+    if comm.size > 1:
+        end_after(_SECONDS)  # again: under ULFM the start of MPI has an alarm of its own
     from mpirobust.doctor import advice, report
 
     examined = report.examine(comm, out)

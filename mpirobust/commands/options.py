@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from mpirobust.comm.launch import speaks
-from mpirobust.commands import completion
+from mpirobust.commands import completion, job
 from mpirobust.files import expanded
 from mpirobust.terminal import log_to, speak
 
@@ -88,14 +88,12 @@ THREADS = click.option(
 
 
 def _log_to(_: click.Context, __: click.Parameter, path: Path | None) -> None:
-    if path is None:
+    if path is None or not (why := log_to(path)):
         return
-    try:
-        if speaks():  # on another host the folder may not be there
-            path.open("ab").close()
-    except OSError as error:
-        raise click.BadParameter(f"{path}: {error.strerror}") from error
-    log_to(path)
+    if not job.is_one_of_many():
+        raise click.BadParameter(why)
+    if speaks():  # on another host the folder may not be there
+        job.refusals.append(f"--log: {why}")
 
 
 def _louder(change: int) -> Callable[[click.Context, click.Parameter, bool], None]:

@@ -16,7 +16,7 @@ from mpirobust.data.sources.base import Places
 from mpirobust.data.transfer import Unreachable, download, start_anew
 from mpirobust.errors import DataFault, SetupFault, StorageFault
 from mpirobust.files import expect_writable, open_regular, write_whole
-from mpirobust.terminal import say
+from mpirobust.terminal import say, tell
 
 
 def data_set(name: str) -> DataSet:
@@ -87,7 +87,7 @@ def _is_right(file: Remote, path: Path, overwrite: bool) -> bool:
     if not known:
         with suppress(StorageFault):  # in a folder that others look after
             _remember(path, found)
-    say(f"{path} is there already ({_said_of(found, file, known)})")
+    tell(f"{path} is there already ({_said_of(found, file, known)})")
     return True
 
 
@@ -102,7 +102,7 @@ def _bring(file: Remote, path: Path, mirrors: Sequence[str], kind: str) -> None:
     with _alone(part) as content:
         for mirror in mirrors:
             url = f"{mirror}/{file.name}"
-            say(f"fetching {url}")
+            tell(f"fetching {url}")
             try:
                 download(url, content)
                 found = _accepted(part, known, kind)
@@ -114,7 +114,7 @@ def _bring(file: Remote, path: Path, mirrors: Sequence[str], kind: str) -> None:
             _publish(part, path)
             if not known:
                 _remember(path, found)
-            say(f"wrote {path} ({path.stat().st_size:,} bytes; {_said_of(found, file, known)})")
+            tell(f"wrote {path} ({path.stat().st_size:,} bytes; {_said_of(found, file, known)})")
             return
     raise Unreachable("\n".join(reasons))
 

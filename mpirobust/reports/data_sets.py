@@ -20,7 +20,7 @@ from mpirobust.errors import PlanFault
 from mpirobust.plan import load_plan, with_overrides
 from mpirobust.reports.forecast import sizes
 from mpirobust.reports.run_table import aligned
-from mpirobust.terminal import say
+from mpirobust.terminal import note
 
 _MOST_COUNTED = 20  # distinct labels; beyond, they may be real targets
 
@@ -105,8 +105,8 @@ def _source_of(path: Path, kind: str | None, overrides: Sequence[str], places: P
     below = next((folder for folder in folders[1:] if found.is_relative_to(folder)), None)
     name = str(found.relative_to(below) if below else found)
     tables, notes = with_overrides({"data": {"kind": kind, "path": name}}, overrides, Path())
-    for note in notes:
-        say(f"note: {note}")
+    for each in notes:
+        note(each)
     table = tables.pop("data")
     for other in tables:
         raise PlanFault(other, "only the keys of [data] can be set here, as in data.split=0.8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -56,10 +57,10 @@ def run(
     with (
         nullcontext(signals) if signals else StopSignals() as signals,
         np.errstate(over="ignore", invalid="ignore"),
-        quietly(request.quiet),
+        quietly(notes=request.quiet, progress=request.quiet and not request.label),
     ):
-        hosts = [each.decode() for each in comm.gather_bytes(platform.node().encode())]
-        setup = RunSetup(**json.loads(comm.on_root(lambda: _prepared(request, hosts, signals))))
+        hosts = [] if request.quiet else comm.gather_bytes(os.fsencode(platform.node()))  # for a line that is printed
+        setup = RunSetup(**json.loads(comm.on_root(lambda: _prepared(request, comm.size, len({*hosts}), signals))))
         watchdog = watchdog or Watchdog(comm, signals)
         placement = assign_workers(setup.plan["workers"], comm.size)
         rank_setup = comm.all_or_fail(lambda: _built(setup, placement[comm.rank], comm.survives, signals))
@@ -91,11 +92,11 @@ def _threads(comm: Communicator, ranks: Sequence[RankFacts]) -> int:
     return chosen[comm.rank]
 
 
-def _prepared(request: RunRequest, hosts: Sequence[str], signals: StopSignals) -> bytes:
+def _prepared(request: RunRequest, size: int, hosts: int, signals: StopSignals) -> bytes:
     from mpirobust.running import root  # only the root needs it: the start-up of many ranks stays cheap
 
     signals.end_if_asked()
-    prepared = root.prepare(request, len(hosts), signals.end_if_asked, hosts)
+    prepared = root.prepare(request, size, signals.end_if_asked, hosts)
     signals.end_if_asked()
     return json.dumps(asdict(prepared)).encode()
 

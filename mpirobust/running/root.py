@@ -48,23 +48,21 @@ class Start:
     trace: Trace
 
 
-def prepare(
-    request: RunRequest, size: int, check: Callable[[], None] = lambda: None, hosts: Sequence[str] = ()
-) -> RunSetup:
+def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: None, hosts: int = 0) -> RunSetup:
     """Check everything that can be checked before the ranks start to work; return the set-up for all ranks.
 
     Args:
         check: called now and then; raises a `Fault` to end the work.
-        hosts: the machine of each rank.
+        hosts: how many there are; 0 if nobody has counted them.
 
     Raises:
         SetupFault: the plan, its data, the folder, or the number of ranks do not fit.
     """
     former = None if request.plan else _former_in(request.out)
     plan, notes, plan_file = _requested(request, former)
-    if size > 1 and not request.quiet:
-        machines, data = len({*hosts}), plan.table()["data"]
-        where = f"{size} ranks on {machines} host{'s' if machines > 1 else ''}"
+    if size > 1 and hosts:
+        data = plan.table()["data"]
+        where = f"{size} ranks on {hosts} host{'s' if hosts > 1 else ''}"
         tell(f"{where} for {plan.workers} workers; data: {data.get('path', data['kind'])}")
     schema = _schema(plan)
     assign_workers(plan.workers, size)
@@ -87,7 +85,7 @@ def prepare(
         for why in damaged:
             say(f"note: passed over {why}")
         notes.append(resuming.note_on(folder, former, plan.record(), at_checkpoint=found is not None))
-    elif request.resume:
+    elif request.resume and not request.label:  # a study asks always
         notes.append(f"{folder} holds no run to resume: a new one begins")
     for each in filter(None, notes):
         note(each)

@@ -1,4 +1,4 @@
-"""Many runs in one job, one after the other, each on all ranks. A finished run is not repeated."""
+"""Many runs in one job, one after the other, each on a crew of ranks. A finished run is not repeated."""
 
 from __future__ import annotations
 

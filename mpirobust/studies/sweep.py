@@ -22,7 +22,7 @@ from mpirobust.studies.points import axes, points
 from mpirobust.studies.side_by_side import carry_out_side_by_side
 from mpirobust.studies.sweep_figure import draw
 from mpirobust.studies.sweep_table import Swept, Table
-from mpirobust.terminal import note, show
+from mpirobust.terminal import note, say, show
 
 _FIGURE = "sweep"
 
@@ -78,8 +78,14 @@ def sweep(request: SweepRequest, comm: Communicator) -> int:
 
     def report() -> bytes:
         table = Table(found[0], request.metric, {folder: each.reason for folder, each in failed.items()})
-        _report(table, request)
-        return bytes([next((failed[job.folder].code for job in found[0].jobs() if job.folder in failed), Exit.OK)])
+        codes = [failed[job.folder].code for job in found[0].jobs() if job.folder in failed]
+        if len(codes) == len(found[0].jobs()):
+            out, _ = _places(request)
+            table.write(out)
+            say(f"mpirobust: every run has failed; {out} has the reasons")
+        else:
+            _report(table, request)
+        return bytes([next(iter(codes), Exit.OK)])
 
     return int.from_bytes(comm.on_root(report))
 

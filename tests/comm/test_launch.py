@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,13 @@ def test_what_is_no_number_is_no_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PMI_SIZE", "many")
     monkeypatch.setenv("PMI_RANK", "2")
     assert launch.launched_as() is None
+
+
+def test_an_end_that_is_nearer_stands() -> None:
+    handler = signal.getsignal(signal.SIGALRM)
+    try:
+        launch.end_after(40)
+        launch.end_after(3000)
+        assert 0 < signal.alarm(0) <= 40
+    finally:
+        signal.signal(signal.SIGALRM, handler)

@@ -97,6 +97,16 @@ def test_a_wrong_command_line_is_one_message_and_exit_2() -> None:
     assert done.stderr.count("No such option") == 1
 
 
+@pytest.mark.parametrize("options", [[], ["--with-ft", "ulfm"]])
+def test_a_log_that_cannot_be_written_ends_all_ranks(options: list[str], tmp_path: Path) -> None:
+    """Rank 0 alone sees it. Under ULFM the others would wait for it in MPI_Init."""
+    command = ("-m", "mpirobust", "run", _QUICK, "--out", str(tmp_path / "out"), "--log", str(tmp_path))
+    done = finish(start(*command, ranks=3, options=options), timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count(f"mpirobust: --log: {tmp_path}: Is a directory") == 1
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.unit
 @pytest.mark.parametrize(("rank", "waits"), [("0", 0), ("2", 1)])
 def test_rank_0_is_the_first_to_exit(

@@ -197,6 +197,24 @@ def test_a_metric_that_no_run_has_is_refused_after_the_tables(capsys: pytest.Cap
     assert points[0]["loss"] != ""
 
 
+def test_where_every_run_fails_the_code_is_that_of_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    points = swept("--over", "seed=1,2", "--set", "attack.kind=label-flip", code=Exit.SETUP)
+    said = capsys.readouterr().err
+    assert "mpirobust: every run has failed; out has the reasons" in said
+    assert "--best" not in said
+    assert [point["status"] for point in points] == ["failed"]
+
+
+@pytest.mark.parametrize(("quiet", "shown"), [([], 8), (["-q"], 0)])
+def test_the_rounds_of_a_run_are_told_with_its_place(
+    quiet: list[str], shown: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swept("--over", "seed=1", "--set", "observers.progress.every_seconds=0", *quiet)
+    said = capsys.readouterr().err
+    assert said.count("[1/1] round ") == shown
+    assert "no run to resume" not in said
+
+
 def test_what_an_earlier_job_has_begun_is_dealt_and_the_rest_is_everybodys() -> None:
     """Without locks on files, two crews would write to one folder; ranks that are left over get nothing."""
     todo = [Job(Path("plan.toml"), (), 1, Path(name)) for name in "abcdefg"]
