@@ -34,6 +34,7 @@ _LAYERS = [
     ["records"],
     ["observers"],
     ["catalog"],
+    ["observer_tables"],
     ["plan", "reducer"],
     ["guide"],
     ["running"],
@@ -160,7 +161,7 @@ print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name],
 """
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
-    *("answers", "catalog", "cli", "components", "errors", "files", "outside", "plan", "renames"),
+    *("answers", "catalog", "cli", "components", "errors", "files", "observer_tables", "outside", "plan", "renames"),
     *(
         "round_times",
         "shard",
@@ -176,7 +177,14 @@ _OF_A_RANK = {
     *("commands", "commands.job", "commands.options", "commands.running"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
-    *("cluster.connect", "cluster.downlink", "cluster.placement", "cluster.protocol", "cluster.row_metrics"),
+    *(
+        "cluster.connect",
+        "cluster.downlink",
+        "cluster.groups",
+        "cluster.placement",
+        "cluster.protocol",
+        "cluster.row_metrics",
+    ),
     *("cluster.wire", "cluster.worker", "cluster.worker_group", "cluster.worker_loop"),
     *("records.plan_record", "records.provenance"),
     *("running.experiment", "running.ranks", "running.setup", "running.starting", "running.stop_signals"),
