@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust import catalog, observer_tables, renames
-from mpirobust.aggregators.base import Aggregator, Weighing, share
+from mpirobust.aggregators.base import Aggregator, Weighing
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
+from mpirobust.cluster.groups import Groups
 from mpirobust.cluster.wire import Wire
 from mpirobust.components import MOST, Field, component
 from mpirobust.compressors.base import Compressor
@@ -31,6 +31,7 @@ from mpirobust.records.plan_record import PlanRecord, flat
 from mpirobust.records.provenance import Records
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
+from mpirobust.tolerance import expect_tolerated, surprises
 from mpirobust.types import Layout, OnFailure, Rows
 
 Values: TypeAlias = Sequence[tuple[list[str], Any]]
@@ -43,6 +44,7 @@ class Plan:
     Attributes:
         seed: decides everything random: data, split, partition, Byzantine workers, batches, codes, attack.
         workers: m, the number of workers; independent of the number of ranks.
+        redundancy: r, how many workers have the same rows and send the same; the center takes the majority of each r.
         feedback: what a worker does with what compression leaves out of its message.
         weigh: whether each worker counts once, or by the rows that it was dealt.
         on_failure: what becomes of the workers of a rank that fails, where MPI survives it.
@@ -69,6 +71,7 @@ class Plan:
 
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)]
     workers: Annotated[int, Field(gt=0, lt=2**19)]
+    redundancy: Annotated[int, Field(gt=0, lt=2**19)] = 1
     feedback: Feedback = Field(default_factory=NoFeedback)
     weigh: Literal["equal", "rows"] = "equal"
     on_failure: OnFailure = "drop"
@@ -114,9 +117,12 @@ class Plan:
 
     def _check(self) -> None:
         """Check the rules between tables."""
-        self._check_tolerance()
-        with inside("aggregator"):
-            self.aggregator.admit(self.workers, self.byzantine().size)
+        if self.workers % self.redundancy:
+            raise PlanFault("redundancy", f"{self.redundancy} does not divide the {self.workers} workers into groups")
+        if self.attack is not None:
+            with inside("attack"):
+                self.attack.admit_workers(self.workers)
+        expect_tolerated(self.aggregator, self.attack, self.groups, self.byzantine())
         if self.weigh == "rows" and not isinstance(self.aggregator, Weighing):
             room = catalog.ROOMS["aggregator"]
             able = [kind for kind in catalog.kinds(room) if issubclass(catalog.load(room, kind, ""), Weighing)]
@@ -130,37 +136,33 @@ class Plan:
         with inside("algorithm"):
             self.algorithm.admit(self.problem, self.feedback)
 
-    def _check_tolerance(self) -> None:
-        """Compare α with the fraction that the rule is set for: β, or any minority."""
-        beta, alpha = self.aggregator.tolerates(), 0.0 if self.attack is None else self.attack.alpha
-        if beta is None:
-            return
-        if beta >= 1 / 2 and alpha >= 1 / 2:
-            raise PlanFault("attack.alpha", f"{alpha} of the workers are no minority, and the rule tolerates no more")
-        if beta < alpha:
-            choose = f"choose {alpha} <= beta < 1/2" if alpha < 1 / 2 else "no beta below 1/2 is enough"
-            raise PlanFault("aggregator.beta", f"{beta} is below attack.alpha = {alpha}; {choose}")
+    @property
+    def groups(self) -> Groups:
+        """The workers that do the same; with `redundancy` = 1 each of them is a group."""
+        return Groups(self.workers, self.redundancy)
 
     def byzantine(self) -> Rows:
-        """Return the ⌊αm⌋ Byzantine workers, ascending: a function of α, m and the seed."""
-        count = 0 if self.attack is None else floor(self.attack.alpha * self.workers + 1e-9)
-        return np.sort(stream(self.seed, CENTER, 0, Purpose.BYZANTINE).permutation(self.workers)[:count])
+        """Return the Byzantine workers, ascending: those that are named, or ⌊αm⌋ by the seed."""
+        if self.attack is None:
+            return np.empty(0, np.intp)
+        return self.attack.attackers(self.workers, stream(self.seed, CENTER, 0, Purpose.BYZANTINE))
+
+    def lost(self) -> Rows:
+        """Return the groups in which the honest workers are no majority, ascending: whose message may be Byzantine."""
+        return self.groups.lost(self.byzantine())
 
     def surprises(self) -> list[str]:
-        """Return notes on what rounding makes of αm and βm where few workers make much of it."""
-        notes, m, beta = [], self.workers, self.aggregator.tolerates()
-        if self.attack is not None and self.attack.alpha and not self.byzantine().size:
-            notes.append(f"attack.alpha = {self.attack.alpha} of {m} workers is less than one: none is Byzantine")
-        if beta is not None and beta < 1 / 2 <= (dropped := share(beta, m)) / m:
-            notes.append(f"aggregator.beta = {beta} of {m} workers is rounded up to {dropped}, half of them or more")
-        return notes
+        """Return notes on the numbers of Byzantine workers, and of those that the rule drops."""
+        return [*surprises(self.aggregator, self.attack, self.groups, self.byzantine())]
 
     def deal(self, dataset: Dataset) -> list[Rows]:
-        """Return the training rows of each worker; raise `PlanFault` if plan and data do not fit."""
+        """Return the training rows of each group of workers; raise `PlanFault` if plan and data do not fit."""
         facts = dataset.facts
         rows = self._rows_of_workers(facts.rows)
-        if self.workers > rows.size:
-            raise PlanFault("workers", f"{self.workers} workers for {rows.size} training rows; at most one per row")
+        groups = len(self.groups)
+        if groups > rows.size:
+            what = f"{self.workers} workers" if self.redundancy == 1 else f"{groups} groups of workers"
+            raise PlanFault("workers", f"{what} for {rows.size} training rows; at most one per row")
         with inside("problem"):
             self.problem.admit(facts.classes)
             self.problem.admit_rows(facts.features, facts.classes)
@@ -178,7 +180,7 @@ class Plan:
         with inside("data.partition"):
             rng = stream(self.seed, CENTER, 0, Purpose.PARTITION)
             labels = dataset.labels()
-            dealt = self.data.partition.deal(rows.size, None if labels is None else labels[rows], self.workers, rng)
+            dealt = self.data.partition.deal(rows.size, None if labels is None else labels[rows], groups, rng)
         return [rows[each] for each in dealt]
 
     def rows_of_center(self, rows: int) -> Rows:
@@ -189,7 +191,7 @@ class Plan:
         return np.setdiff1d(np.arange(rows), self.rows_of_center(rows)) if self.center_rows else np.arange(rows)
 
     def weights(self, dealt: Sequence[Rows]) -> NDArray[np.float64]:
-        """Return how often each worker counts, shape (m,): once, or by its rows.
+        """Return how often each group of workers counts, shape (m/r,): once, or by its rows.
 
         The numbers of rows are divided by their greatest common divisor: equal shards count once, and whole numbers
         add up without rounding. The dealt rows count, so that no worker can claim a weight.
@@ -209,11 +211,14 @@ class Plan:
     def table(self) -> dict[str, Any]:
         """Return the table from which `of` makes this plan, with all defaults.
 
-        [records] is left out if it has its defaults: the text of earlier plans, and the names made from it, stay.
+        [records] is left out if it has its defaults, and a redundancy of 1: the text of earlier plans, and the names
+        made from it, stay.
         """
         table = catalog.table_of(self)
         if self.records == Records():
             del table["records"]
+        if self.redundancy == 1:
+            del table["redundancy"]
         observers = {name: catalog.with_kind(each) for name, each in table.pop(observer_tables.NAME).items()}
         return {**table, **({observer_tables.NAME: observers} if observers else {})}
 

@@ -43,7 +43,7 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
     "misspelt-hint": ("algorithm.stepp", 1.0, "algorithm.stepp", "(did you mean 'step'?)"),
     "misspelt-table": ("agregator", {"kind": "mean"}, "agregator", "(did you mean 'aggregator'?)"),
     "misspelt-nested": ("data.partition.concentration", 1.0, "data.partition.concentration", "the keys here are: none"),
-    "unknown-table": ("network", {"kind": "x"}, "network", "unknown key; the keys here are: seed, workers, feedback"),
+    "unknown-table": ("network", {"kind": "x"}, "network", "unknown key; the keys here are: seed, workers, redundancy"),
     "unknown-top": ("wrokers", 3, "wrokers", "(did you mean 'workers'?)"),
     "word-for-number": ("algorithm.step", "fast", "algorithm.step", "finite number greater than 0, not 'fast'"),
     "bool-for-float": ("algorithm.step", True, "algorithm.step", "finite number greater than 0, not True"),

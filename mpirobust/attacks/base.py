@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from math import floor
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from mpirobust.answers import Answers
 from mpirobust.components import Field, component
+from mpirobust.errors import PlanFault
 from mpirobust.shard import Shard
 from mpirobust.types import Message, Rows, Vector
 
@@ -22,10 +24,30 @@ class Attack(ABC):
     """An attack by ⌊αm⌋ workers, chosen by the seed. Pure: several threads may call it at once for several workers.
 
     Attributes:
-        alpha: α, the fraction of workers that are Byzantine; 0: none is.
+        alpha: α, the fraction of workers that are Byzantine; 0: none is. Either this or `workers` is given.
+        workers: the numbers of the workers that are Byzantine, from 0, in place of `alpha`.
     """
 
-    alpha: Annotated[float, Field(ge=0, lt=1)]
+    either: ClassVar = ({"alpha"}, {"workers"})
+
+    alpha: Annotated[float, Field(ge=0, lt=1)] | None = None
+    workers: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+
+    def admit_workers(self, workers: int) -> None:
+        """Raise `PlanFault` unless either `alpha` is given or `workers`, and that names some of so many workers."""
+        if self.alpha is None and self.workers is None:
+            raise PlanFault("alpha", "missing, and so is workers; give one of the two")
+        if self.alpha is not None and self.workers is not None:
+            raise PlanFault("workers", "alpha chooses the Byzantine workers as well; give one of the two")
+        named = self.workers or ()
+        if len({worker for worker in named if worker < workers}) < len(named):
+            raise PlanFault("workers", f"expected different numbers from 0 to {workers - 1}, not {[*named]}")
+
+    def attackers(self, workers: int, rng: np.random.Generator) -> Rows:
+        """Return which of so many workers are Byzantine, ascending: those named, or else ⌊αm⌋, drawn."""
+        if self.alpha is None:
+            return np.array(sorted(self.workers or ()), np.intp)
+        return np.sort(rng.permutation(workers)[: floor(self.alpha * workers + 1e-9)])
 
     def admit(self, classes: int) -> None:
         """Raise `PlanFault` if the attack has no meaning on data with that many classes (0: real targets)."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import nan
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from mpirobust.aggregators.base import Judge
 from mpirobust.algorithms.base import Query
 from mpirobust.answers import Answers
+from mpirobust.cluster.groups import Groups
 from mpirobust.cluster.row_metrics import RowMetrics
 from mpirobust.round_times import RoundTimes
 from mpirobust.types import Held, Vector
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,15 @@ class Exchange:
     """One answered query.
 
     Attributes:
-        answers: the input of the rule; the answer of an absent worker is never sound.
-        bytes_up: the lengths of the messages summed; a forged message counts with its own length.
+        answers: the input of the rule, one for each group of workers; that of an absent group is never sound.
+        bytes_up: the lengths of the messages of all workers summed; a forged message counts with its own length.
         bytes_down: the header and the vectors, once for each worker that is present.
         times: of the phases broadcast, compute, encode, gather and forge; the later phases are still 0.
         absent: the workers that were lost with their rank or failed, shape (m,).
         reset: the workers whose feedback began at zero in this round because its memory was lost, shape (m,).
+        outvoted: the workers whose message is not that of a majority of their group, shape (m,): all that have answered
+            if there is none, and the group counts as absent in this round.
+        groups: the workers of each answer; with `redundancy` = 1 each answer is that of one worker.
     """
 
     answers: Answers
@@ -38,6 +44,12 @@ class Exchange:
     times: RoundTimes
     absent: NDArray[np.bool_]
     reset: NDArray[np.bool_]
+    outvoted: NDArray[np.bool_]
+    groups: Groups
+
+    def of_workers(self, of_groups: NDArray[T], otherwise: Any) -> NDArray[T]:
+        """Return for each worker what is so of its group, shape (m,); `otherwise` if its message was not taken."""
+        return np.where(self.absent | self.outvoted, otherwise, of_groups[self.groups.of_all])
 
 
 @dataclass(frozen=True)

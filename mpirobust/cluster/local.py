@@ -63,7 +63,8 @@ class LocalCluster(Cluster):
 
     def memory(self, name: str, round: int, at_worker: bool = False) -> Generator[Vector, None, None]:
         if name in self._receiver.memory and not at_worker:
-            yield from self._receiver.memory[name]
+            kept = self._receiver.memory[name]
+            yield from (kept[group] for group in self._group.config.groups.of_all)
         else:
             yield from (worker.memory_before(round)[name] for worker in self._group.workers)
 
@@ -74,7 +75,7 @@ class LocalCluster(Cluster):
         return bool(self._receiver.forgotten[worker])
 
     def restore_forgotten(self, workers: Sequence[int]) -> None:
-        self._receiver.forgotten[list(workers)] = True
+        self._receiver.forget(workers)
 
     def restore_attack(self, memory: Any) -> None:
         self._receiver.attack_memory = memory

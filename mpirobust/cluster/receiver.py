@@ -21,7 +21,7 @@ from mpirobust.compressors.base import Codes
 from mpirobust.feedback.base import CenterMemory
 from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
-from mpirobust.types import Message, Vector
+from mpirobust.types import Message, Rows, Vector
 
 
 class RoundReceiver:
@@ -29,9 +29,9 @@ class RoundReceiver:
 
     Attributes:
         present: the workers that are not absent, shape (m,).
-        unreliable: how many workers are Byzantine or absent.
+        unreliable: in how many groups the honest workers are no majority of those present.
         forgotten: the workers whose memory was lost with their rank and is zero before the next round, shape (m,).
-        memory: the center's half of the feedback, shape (m, d) for each name.
+        memory: the center's half of the feedback, shape (m/r, d) for each name: a row for each group.
         attack_memory: of an omniscient attacker, after the last round; None if it has none.
         downlink: the center's end of the way down, after the last round.
     """
@@ -40,9 +40,9 @@ class RoundReceiver:
         self._config = config
         self._everyone = np.arange(workers)
         self.present = np.ones(workers, dtype=bool)
-        self.unreliable = config.byzantine.size
+        self.unreliable = config.groups.lost(config.byzantine).size
         self.forgotten = np.zeros(workers, dtype=bool)
-        self.memory: CenterMemory = config.wire.center_memory(workers)
+        self.memory: CenterMemory = config.wire.center_memory(len(config.groups))
         self.attack_memory: Any = None
         self.downlink = config.downlink
         self._told: set[int] | None = None  # the kinds of query asked since ranks may hold others; None: they do not
@@ -64,7 +64,8 @@ class RoundReceiver:
         if isinstance(config.attack, MessageAttack):
             messages = self.forged(config.attack, round, query.scale, judge, codes, messages)
         times.forge = perf_counter() - began
-        inbox = self._inbox(codes, messages)
+        vote = config.groups.vote(messages, self.present)
+        inbox = self._inbox(codes, vote.messages)
         answers = config.wire.feedback.receive(self.memory, inbox, query.scale, config.wire.coin(round))
         down = bytes_down(int(self.present.sum()), self.crossing(query))
         if self._told is not None:
@@ -72,7 +73,9 @@ class RoundReceiver:
         self.downlink = self.downlink.after(query)
         reset = self.forgotten & self.present
         self.forgotten &= ~self.present
-        return Exchange(answers, inbox.nbytes, down, times, ~self.present, reset)
+        absent, up = ~self.present, sum(map(len, messages))
+        self._part(vote.undecided)
+        return Exchange(answers, up, down, times, absent, reset, vote.outvoted, config.groups)
 
     def lose(self, absent: Sequence[int], moved: Sequence[int]) -> None:
         """Mark workers absent; set memory to zero that is lost: of the workers that moved, as on their new rank.
@@ -82,14 +85,33 @@ class RoundReceiver:
         """
         self._told = set()
         self.present[list(absent)] = False
-        self.unreliable = np.union1d(self._config.byzantine, self._everyone[~self.present]).size
         # The center knows what a worker kept if both ends keep it and no message of the worker was forged.
         of_workers = {half.name for half in self._config.saved if half.at_worker}
         differing = absent if of_workers - self.memory.keys() else np.intersect1d(absent, self._config.byzantine)
         lost = [*(moved if self._config.saved else ()), *(differing if of_workers else ())]
-        self.forgotten[lost] = True
+        self.forget(lost)
+
+    def forget(self, workers: Sequence[int]) -> None:
+        """Note that the memory of these workers is lost.
+
+        One that has a group to agree with is absent from now on, because without the memory it would be outvoted.
+        """
+        groups = self._config.groups
+        self.forgotten[list(workers)] = True
+        if groups.size > 1:
+            self.present[list(workers)] = False
+        remembered = np.bincount(groups.of_all[~self.forgotten], minlength=len(groups)) > 0
         for rows in self.memory.values():
-            rows[lost] = 0.0
+            rows[~remembered] = 0.0
+        self.unreliable = groups.lost(self._config.byzantine, self.present).size
+
+    def _part(self, undecided: Rows) -> None:
+        """Lose groups of which the center has taken no message while their workers have, if they keep the same memory.
+
+        The two ends differ from now on, and the center cannot say so to the workers.
+        """
+        if undecided.size and any(half.at_worker and half.at_center for half in self._config.wire.feedback.memories()):
+            self.forget(self._config.groups.members(undecided).tolist())
 
     def restore(self, name: str, rows: Iterable[Vector]) -> None:
         """Take the memory of this name from a checkpoint."""
@@ -109,21 +131,24 @@ class RoundReceiver:
 
         The attacker chooses the vectors that the rule will judge. `Feedback.aim` converts each to the vector to encode.
         """
-        config, wire = self._config, self._config.wire
+        config, wire, groups = self._config, self._config.wire, self._config.groups
         feedback, coin = wire.feedback, wire.coin(round)
-        answers = feedback.receive(self._copied_memory(), self._inbox(codes, messages), 1.0, coin)
+        of_workers = Codes(codes.common, lambda worker: codes.of(groups.of(worker)))
+        due = wire.inbox(of_workers, messages, config.weights[groups.of_all])
+        answers = feedback.receive(self._copied_memory(groups.of_all), due, 1.0, coin)
 
         def encode(worker: int, v: Vector, rng: np.random.Generator) -> bytes:
-            aimed = feedback.aim(self.memory, worker, v, coin)
-            return wire.norm_prefix(aimed) + codes.of(worker).encode(aimed, rng)
+            aimed = feedback.aim(self.memory, groups.of(worker), v, coin)
+            return wire.norm_prefix(aimed) + of_workers.of(worker).encode(aimed, rng)
 
         def measure(worker: int, message: bytes) -> float:
-            code = codes.of(worker)
+            code = of_workers.of(worker)
             one = wire.inbox(Codes(code, lambda _: code), [message])
-            return feedback.measure(self.memory, worker, one, coin)
+            return feedback.measure(self.memory, groups.of(worker), one, coin)
 
         def judged(sent: Sequence[Message]) -> Vector:
-            return judge(feedback.receive(self._copied_memory(), self._inbox(codes, sent), scale, coin)).step
+            inbox = self._inbox(codes, groups.vote(sent, self.present).messages)
+            return judge(feedback.receive(self._copied_memory(), inbox, scale, coin)).step
 
         byzantine = config.byzantine[self.present[config.byzantine]]
         honest = np.setdiff1d(self._everyone[self.present], byzantine)
@@ -131,13 +156,14 @@ class RoundReceiver:
         spy = Spy(answers, messages, honest, byzantine, encode, measure, judged, one_code, self.attack_memory)
         sent = list(messages)
         for worker in byzantine.tolist():
-            forgery = attack.forge(worker, spy, stream(wire.seed, worker, round, Purpose.FORGE))
+            forgery = attack.forge(worker, spy, stream(wire.seed, groups.of(worker), round, Purpose.FORGE))
             sent[worker] = forgery[: wire.message_limit() + 1]
         self.attack_memory = attack.remember(spy, sent)
         return sent
 
-    def _copied_memory(self) -> dict[str, NDArray[np.float64]]:
-        return {name: rows.copy() for name, rows in self.memory.items()}
+    def _copied_memory(self, of: Rows | None = None) -> dict[str, NDArray[np.float64]]:
+        """Return copies of the rows of all groups, or of these in this order."""
+        return {name: rows.copy() if of is None else rows[of] for name, rows in self.memory.items()}
 
     def _inbox(self, codes: Codes, messages: Sequence[Message]) -> Inbox:
         return self._config.wire.inbox(codes, messages, self._config.weights)

@@ -191,12 +191,14 @@ class RemoteCluster(Cluster):
         return total
 
     def _weight(self) -> float:
-        return float(self._config.weights[self._receiver.present].sum())
+        hosted = {self._config.groups.of(worker) for worker in self._order}
+        return float(self._config.weights[sorted(hosted)].sum())
 
     def memory(self, name: str, round: int, at_worker: bool = False) -> Generator[Vector, None, None]:
         self._expect_memory()
         if name in self._receiver.memory and not at_worker:
-            yield from self._receiver.memory[name]
+            kept = self._receiver.memory[name]
+            yield from (kept[group] for group in self._config.groups.of_all)
             return
         done = 0
         while done < self._m:  # once, and again from the first missing worker after a rank failure
@@ -227,7 +229,8 @@ class RemoteCluster(Cluster):
                 if worker in rank_of:
                     self._comm.receive(row, rank_of[worker])
                 else:
-                    row[:] = self._receiver.memory[name][worker] if name in self._receiver.memory else 0.0
+                    kept = self._receiver.memory.get(name)
+                    row[:] = 0.0 if kept is None else kept[self._config.groups.of(worker)]
                 yield row
         except GeneratorExit:  # the reader stopped: receive what the workers still send
             try:
@@ -246,7 +249,7 @@ class RemoteCluster(Cluster):
         return bool(self._receiver.forgotten[worker])
 
     def restore_forgotten(self, workers: Sequence[int]) -> None:
-        self._receiver.forgotten[list(workers)] = True
+        self._receiver.forget(workers)
 
     def restore_attack(self, memory: Any) -> None:
         self._receiver.attack_memory = memory
@@ -294,6 +297,8 @@ class RemoteCluster(Cluster):
         self._receiver.lose(absent, moved)
         if moved:
             without = ", without what feedback had kept there" if self._config.wire.feedback.memories() else ""
+            if without and self._config.redundancy > 1:
+                without += ", and so absent from now on"
             happened.append(f"{named('worker', moved)}: moved to other ranks{without}")
         if absent:
             happened.append(f"{named('worker', absent)}: absent from now on")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mpirobust.algorithms.base import Algorithm, Query
 from mpirobust.attacks.base import Attack, DataAttack, MessageAttack, UpdateAttack, WireAttack
 from mpirobust.cluster.downlink import WHOLE, Downlink
+from mpirobust.cluster.groups import Groups
 from mpirobust.cluster.wire import Wire
 from mpirobust.feedback.base import Half, Outgoing, WorkerMemory, halves
 from mpirobust.problems.base import Loss
@@ -33,12 +34,13 @@ class WorkerConfig:
         lengths_vary: whether messages may differ in length, so that the lengths have to be sent as well.
         attack: the attack of the Byzantine workers; None if all are honest.
         byzantine: the numbers of the Byzantine workers, ascending.
-        weights: how often each worker counts in the step and in the audit, shape (m,), float64: the objective is
-            `Σ w_i F_i / Σ w_i`.
+        weights: how often each group of workers counts in the step and in the audit, shape (m/r,), float64: the
+            objective is `Σ w_i F_i / Σ w_i`.
         on_failure: what happens to the workers of a rank that fails.
-        max_faulty: the largest number of Byzantine or absent workers that the aggregation rule is set for.
+        max_faulty: the largest number of Byzantine or absent groups that the aggregation rule is set for.
         downlink: either end of the way down, before the first query of this session.
         survives: whether the run continues if a rank fails: a round may then be repeated or discarded.
+        redundancy: r, how many workers are in a group.
     """
 
     wire: Wire
@@ -52,11 +54,18 @@ class WorkerConfig:
     max_faulty: int
     downlink: Downlink = WHOLE
     survives: bool = False
+    redundancy: int = 1
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The workers that have the same rows and the same streams."""
+        return Groups(self.weights.size * self.redundancy, self.redundancy)
 
     @property
     def saved(self) -> tuple[Half, ...]:
         """The memories of the feedback that a checkpoint contains."""
-        return halves(self.wire.feedback.memories(), forged=isinstance(self.attack, MessageAttack))
+        outvoted = self.redundancy > 1 and self.attack is not None
+        return halves(self.wire.feedback.memories(), apart=outvoted or isinstance(self.attack, MessageAttack))
 
     def weight(self) -> float:
         """Return Σ w_i."""
@@ -65,11 +74,13 @@ class WorkerConfig:
     @cached_property
     def round_limit(self) -> int:
         """The bytes of a round's messages at most: a tampered one may be a byte longer than the longest honest one."""
-        return self.weights.size * (self.wire.message_limit() + 1)
+        return self.groups.workers * (self.wire.message_limit() + 1)
 
 
 class Worker:
-    """Worker `index`, on whatever rank it is hosted.
+    """Worker `index`, on whatever rank it is hosted. Its streams are those of its group.
+
+    So the honest workers of a group send the same bytes, and the Byzantine ones, who collude, the same lies.
 
     Attributes:
         clean: the shard as it was dealt, which the audit uses.
@@ -156,5 +167,5 @@ class Worker:
 
     def _stream(self, round: int, purpose: Purpose) -> np.random.Generator:
         if purpose not in self._streams:
-            self._streams[purpose] = Streams(self._config.wire.seed, self.index, purpose)
+            self._streams[purpose] = Streams(self._config.wire.seed, self._config.groups.of(self.index), purpose)
         return self._streams[purpose].of(round)

@@ -92,6 +92,7 @@ class WorkerGroup:
         self.workers = workers
         self._build_more = build_more
         self._audited = Gradients()
+        self._counted = config.groups.firsts(range(config.groups.workers))
 
     def works(self) -> bool:
         """Return whether a gradient here takes so many operations that threads pay."""
@@ -102,8 +103,11 @@ class WorkerGroup:
         entries = X.nnz if hasattr(X, "nnz") else X.size
         return bool(entries * self.config.wire.dim > _MUCH * X.shape[1])
 
-    def set_workers(self, workers: Sequence[int]) -> None:
+    def set_workers(self, workers: Sequence[int], everywhere: Iterable[int]) -> None:
         """Host these workers and no others.
+
+        Args:
+            everywhere: the workers of all ranks. In audits the first worker of each group stands for its rows.
 
         Raises:
             WorkerFault: the rows of a new one cannot be read.
@@ -115,6 +119,7 @@ class WorkerGroup:
             with _blaming(index, "cannot move here"):
                 here[index] = next(new)
         self.workers = [here[index] for index in workers]
+        self._counted = self.config.groups.firsts(everywhere)
 
     def reply(self, round: int, query: Query) -> Batch:
         """Return the message of every worker here; raise `WorkerFault` naming the first that failed."""
@@ -132,7 +137,7 @@ class WorkerGroup:
     def audit(self, x: Vector) -> tuple[NDArray[np.float64], ExactSum]:
         """Return a row of scores for each worker here, and the weighted sum of their gradients, on clean shards.
 
-        The gradients at `x` are kept for the answers of workers that are asked for them next.
+        The rows of a group count once. The gradients at `x` are kept for the workers that are asked for them next.
         """
         table = np.zeros((len(self.workers), SCORES))
         self._audited = kept = Gradients(x.tobytes())
@@ -140,12 +145,17 @@ class WorkerGroup:
 
         def audited(at: int) -> None:
             row, worker = table[at], self.workers[at]
+            counts = worker.index in self._counted
+            if not (counts or worker.answers_audits):
+                return
             with _blaming(worker.index, "failed in an audit"):
                 began = perf_counter()
                 value, gradient = self.config.loss.value_and_gradient(x, worker.clean)
                 if worker.answers_audits and (at + 1) * gradient.nbytes <= MOST_KEPT:
                     kept.of[worker.index] = gradient
                     row[3] = (perf_counter() - began) / self._side_by_side()
+                if not counts:
+                    return
                 weight = self._weight(worker)
                 row[0] = weight * value
                 sums.mine().add(gradient if weight == 1 else weight * gradient)
@@ -162,7 +172,7 @@ class WorkerGroup:
 
         def measured(worker: Worker) -> tuple[tuple[float, int, int], NDArray[np.float64]]:
             told = np.empty((0, TOLD))
-            if worker.test is None:
+            if worker.test is None or worker.index not in self._counted:
                 return (0.0, 0, 0), told
             with _blaming(worker.index, "failed in an audit"):
                 if by_row:
@@ -178,6 +188,8 @@ class WorkerGroup:
         sums = _Sums(x.size)
 
         def multiplied(worker: Worker) -> None:
+            if worker.index not in self._counted:
+                return
             with _blaming(worker.index, "failed in a Hessian product"):
                 sums.mine().add(self._weight(worker) * self.config.loss.hessian(x, worker.clean)(v))
 
@@ -190,7 +202,7 @@ class WorkerGroup:
 
     def _weight(self, worker: Worker) -> np.float64:
         """Return w_i as a float64, so that a float32 gradient is not rounded again."""
-        weight: np.float64 = self.config.weights[worker.index]
+        weight: np.float64 = self.config.weights[self.config.groups.of(worker.index)]
         return weight
 
 

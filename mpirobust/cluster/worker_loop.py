@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def serve(comm: Communicator, group: WorkerGroup, placement: Placement, feed: Ca
     """
     while True:
         try:
-            group.set_workers(placement[comm.rank])
+            group.set_workers(placement[comm.rank], chain(*placement))
             return _until_dismissed(comm, group, feed)
         except WorkerFault as fault:
             if not comm.survives:

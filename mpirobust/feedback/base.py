@@ -49,16 +49,19 @@ class Half:
     at_worker: bool
 
 
-def halves(memories: Sequence[Memory], forged: bool) -> tuple[Half, ...]:
+def halves(memories: Sequence[Memory], apart: bool) -> tuple[Half, ...]:
     """Return what a checkpoint holds of these memories.
 
-    One end is enough, because both have absorbed the same messages. They have not if an omniscient attacker forges
-    messages: its workers absorb the message that was due, and the center absorbs the forged one.
+    One end is enough, because both have absorbed the same messages.
+
+    Args:
+        apart: whether some have not. If an omniscient attacker forges messages, its workers absorb the message that was
+            due, and the center absorbs the forged one; a worker that is outvoted absorbs its own message.
     """
     kept = []
     for each in memories:
         kept.append(Half(each.name, each.name, at_worker=not each.at_center))
-        if forged and each.at_worker and each.at_center:
+        if apart and each.at_worker and each.at_center:
             kept.append(Half(f"{each.name}_of_workers", each.name, at_worker=True))
     return tuple(kept)
 

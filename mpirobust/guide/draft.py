@@ -57,6 +57,7 @@ _GUESSES: dict[str, Any] = {
     "problem.torch.model": "torch.nn:Linear",
     "problem.torch.arguments": {"in_features": 123, "out_features": 2},
 }
+_EITHER = ("attack.alpha",)  # the plan has to say this, or in its place another key
 _TAKING = ("problem", "attack")  # the tables whose kinds do not take any classes
 _COLUMN = 32  # of what stands before the comments
 
@@ -108,7 +109,9 @@ def _guessed(table: str, kind: str, beside: Path | None) -> dict[str, Any]:
 
 def _guess(table: str, kind: str, key: Key) -> Any:
     table = {"downlink": "compressor"}.get(table, table)
-    return _GUESSES.get(f"{table}.{kind}.{key.name}", _GUESSES.get(f"{table}.{key.name}") if key.required else None)
+    place = f"{table}.{key.name}"
+    usual = _GUESSES.get(place) if key.required or place in _EITHER else None
+    return _GUESSES.get(f"{table}.{kind}.{key.name}", usual)
 
 
 def _head() -> Iterator[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import numpy as np
+
 from mpirobust.algorithms.base import escaping
 from mpirobust.components import Field, component
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
@@ -52,18 +54,20 @@ class Recorder(Watch):
         return None
 
     def after_round(self, moment: Moment) -> Status | None:
-        assert moment.exchange is not None
-        assert moment.verdict is not None
+        exchange, verdict = moment.exchange, moment.verdict
+        assert exchange is not None
+        assert verdict is not None
         row = self._trace.rounds.append(moment.times)
         row["round"] = moment.round
         row["escape"] = escaping(moment.state)
-        row["bytes_up"] = moment.exchange.bytes_up
-        row["bytes_down"] = moment.exchange.bytes_down
+        row["bytes_up"] = exchange.bytes_up
+        row["bytes_down"] = exchange.bytes_down
         row["elapsed"] = self._before + perf_counter() - self._began
-        row["norms"] = moment.exchange.answers.norms
-        row["kept"] = moment.verdict.kept
-        row["absent"] = moment.exchange.absent
-        row["reset"] = moment.exchange.reset
+        row["norms"] = exchange.of_workers(exchange.answers.norms, np.inf)
+        row["kept"] = exchange.of_workers(verdict.kept, False)
+        row["absent"] = exchange.absent
+        row["reset"] = exchange.reset
+        row["outvoted"] = exchange.outvoted
         if perf_counter() - self._written > self._wait:
             self._write(moment)
         return None

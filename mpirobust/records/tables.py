@@ -21,6 +21,7 @@ LATER = {
     "escape": False,
     "absent": False,
     "reset": False,
+    "outvoted": False,
 }
 
 
@@ -28,7 +29,10 @@ def types(workers: int) -> dict[str, np.dtype[np.void]]:
     """Return the type of a row of each table, for so many workers."""
     phases = [(f"seconds_{phase}", "<f8") for phase in PHASES]
     counted = [("round", "<i8"), ("escape", "?"), ("bytes_up", "<i8"), ("bytes_down", "<i8"), ("elapsed", "<f8")]
-    by_worker = [("norms", "<f8", (workers,)), *((name, "?", (workers,)) for name in ("kept", "absent", "reset"))]
+    by_worker = [
+        ("norms", "<f8", (workers,)),
+        *((name, "?", (workers,)) for name in ("kept", "absent", "reset", "outvoted")),
+    ]
     measured = ("test_loss", "balanced_accuracy", "auc")
     audited = ("loss", "gradient_norm", "distance", "test_accuracy", "lambda_min", *measured)
     return {

@@ -69,7 +69,7 @@ def said(cost: float, every: int) -> str:
 def _group(start: Start, dataset: Dataset, dealt: Sequence[Rows]) -> WorkerGroup:
     plan = start.plan
     config = worker_config(plan, start.layout, plan.weights(dealt), start.x, {})
-    tests = np.array_split(np.arange(dataset.facts.test_rows), plan.workers)
+    tests = np.array_split(np.arange(dataset.facts.test_rows), len(dealt))
     workers = []
     for at in start.honest[:_WORKERS]:
         rows = tests[start.workers[at]]

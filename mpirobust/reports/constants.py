@@ -76,7 +76,7 @@ class Tails:
 
 
 class Start:
-    """The starting point of a plan, and some of its workers there.
+    """The starting point of a plan, and some of its workers there, one of each group.
 
     All workers are taken if the work allows (`whole`), evenly spaced ones otherwise. The objective is the weighted
     mean over those. A maximum over workers, rounds or points is measured from below, over honest workers only.
@@ -90,11 +90,12 @@ class Start:
         features = dataset.facts.features
         self.plan, self.layout = plan, plan.problem.layout(features)
         self.x = starting.own(plan, features) if x is None else x
-        each = sum(rows.size for rows in dealt) / plan.workers * self.layout.dim
-        self.workers = _spaced(plan.workers, max(_WORKERS, int(_WORK / max(each, 1))))
+        m = len(dealt)
+        each = sum(rows.size for rows in dealt) / m * self.layout.dim
+        self.workers = _spaced(m, max(_WORKERS, int(_WORK / max(each, 1))))
         self.shards = [dataset.train(dealt[worker]) for worker in self.workers]
         self._weights = plan.weights(dealt)[self.workers]
-        honest = np.flatnonzero(~np.isin(self.workers, plan.byzantine())).tolist() or range(len(self.workers))
+        honest = np.flatnonzero(~np.isin(self.workers, plan.lost())).tolist() or range(len(self.workers))
         self.honest: Sequence[int] = honest  # places in `workers`, and so are the next two
         self.compared = [honest[at] for at in _spaced(len(honest), _HESSIANS)]
         self.probed = _spaced(len(self.workers), _WORKERS)  # also Byzantine ones: their rows are as good for δ
@@ -102,7 +103,7 @@ class Start:
     @property
     def whole(self) -> bool:
         """True if no worker was left out."""
-        return len(self.workers) == self.plan.workers
+        return len(self.workers) == len(self.plan.groups)
 
     @cached_property
     def gradients(self) -> list[Vector]:

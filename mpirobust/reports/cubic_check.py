@@ -39,7 +39,7 @@ def cubic_regime(start: Start, dealt: Sequence[Rows], delta: Contraction) -> lis
     trimmed = trims(plan)
     foreign = _foreign(plan, method, trimmed)
     said = [f"outside P2's Theorem 4: {'; '.join(foreign)}"] if foreign else []
-    if trimmed is None or 2 * trimmed >= plan.workers:
+    if trimmed is None or 2 * trimmed >= len(dealt):
         return said
     contracts = verdict(delta.measured > 0, delta.worst is not None)
     without = "" if delta.measured > 0 else "; below as if δ = 1 (Corollary 8)"
@@ -55,10 +55,10 @@ def cubic_regime(start: Start, dealt: Sequence[Rows], delta: Contraction) -> lis
 def _measured(start: Start, method: Method, trimmed: int, delta: float) -> tuple[_Case | None, list[str]]:
     """Return the case, and sentences on its constants; no case if one is not finite."""
     L, L1, L2 = start.slope(), start.curvature(), start.twist()
-    m, honest = start.plan.workers, set(start.honest)
+    m, honest = len(start.plan.groups), set(start.honest)
     low = Cubic(
         m=m,
-        alpha=start.plan.byzantine().size / m,
+        alpha=start.plan.lost().size / m,
         beta=trimmed / m,
         delta=delta,
         M=method.M,
@@ -133,7 +133,7 @@ def _bounds(case: _Case, start: Start) -> list[str]:
 
 def _foreign(plan: Plan, method: Method, trimmed: int | None) -> list[str]:
     """Return the parts of the plan that the theorem does not cover, and what it assumes instead."""
-    table, m = plan.table(), plan.workers
+    table, m = plan.table(), len(plan.groups)
     found = [
         (trimmed is None, f"it is of norm-trim, not {table['aggregator']['kind']}"),
         (plan.feedback.p1_algorithm() != 1, "workers send the steps themselves"),

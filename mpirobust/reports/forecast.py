@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from mpirobust import kernels
 from mpirobust.aggregators.base import share
+from mpirobust.cluster.groups import Groups
 from mpirobust.cluster.protocol import HEADER, LENGTH
 from mpirobust.cluster.worker_group import MOST_KEPT
+from mpirobust.comm.communicator import named
 from mpirobust.data.sources.base import Dataset, Facts, Places
 from mpirobust.errors import in_file
 from mpirobust.numerics.exact_sum import LIMBS
@@ -38,9 +40,9 @@ class Forecast:
         rows: the fewest and the most rows of a worker.
         dim: d, the number of parameters.
         workers, byzantine, rounds: of the plan; up to `workers` + 1 ranks can share the work.
-        weights: the weight of each worker, shape (workers,), of sum 1.
+        weights: the weight of each group of workers, shape (groups,), of sum 1.
         rule: the kind of the aggregation rule.
-        tolerated: how many Byzantine workers the rule is set for; None if no number describes it.
+        tolerated: how many Byzantine workers, or groups, the rule is set for; None if no number describes it.
         bytes_up, bytes_down: of a worker and round, at most.
         exact_up, exact_down: whether every round has so many.
         delta: of the compressor, measured at the start and proved.
@@ -97,7 +99,7 @@ def foresee(plan: Plan) -> Forecast:
 def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
     dealt = plan.deal(dataset)
     shards = [rows.size for rows in dealt]
-    m, facts = plan.workers, dataset.facts
+    m, groups, facts = plan.workers, len(dealt), dataset.facts
     layout = plan.problem.layout(facts.features)
     dim = layout.dim
     wire = plan.wire(layout)
@@ -122,7 +124,7 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
         rounds=plan.algorithm.rounds,
         weights=weights / weights.sum(),
         rule=plan.table()["aggregator"]["kind"],
-        tolerated=None if beta is None else share(beta, m),
+        tolerated=None if beta is None else share(beta, groups),
         bytes_up=wire.message_limit(),
         exact_up=wire.fixed_length(),
         bytes_down=down,
@@ -131,11 +133,14 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
         theory=tuple(cubic_regime(start, dealt, delta) or [*regime(plan, dealt, delta), *rates(start, dealt, delta)]),
         audit=audit_cost(start, dataset, dealt),
         kernels=kernels.in_use(),
-        memory_of_worker=facts.nbytes / m + at_worker,
+        memory_of_worker=facts.nbytes / groups + at_worker,
         memory_of_thread=8
         * (LIMBS + 4 + held)
         * dim,  # an exact sum, four vectors of work space, those of the way down
-        memory_of_center=m * (wire.message_limit() + at_center) + 10 * 8 * dim + trace,  # and ten vectors of work space
+        memory_of_center=m * wire.message_limit()
+        + groups * at_center
+        + 10 * 8 * dim
+        + trace,  # and ten vectors of work space
         memory_of_gradient=_kept(plan, dim, min(shards)),
         outside=plan.origins(),
     )
@@ -144,7 +149,8 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
 def _as_text(path: Path, plan: Plan, notes: Sequence[str], seen: Forecast) -> str:
     up, down = seen.bytes_up, seen.bytes_down
     at_most_up, at_most_down = ("" if exact else "at most " for exact in (seen.exact_up, seen.exact_down))
-    rule = seen.rule if seen.tolerated is None else f"{seen.rule}, set for at most {seen.tolerated} Byzantine"
+    of = "" if plan.redundancy == 1 else " groups"
+    rule = seen.rule if seen.tolerated is None else f"{seen.rule}, set for at most {seen.tolerated} Byzantine{of}"
     memory = [f"{_mib(seen.memory_of_worker)} a worker", f"{_mib(seen.memory_of_thread)} a thread of a rank"]
     lines = [
         *(f"note: {note}" for note in notes),
@@ -153,7 +159,8 @@ def _as_text(path: Path, plan: Plan, notes: Sequence[str], seen: Forecast) -> st
         f"  dimension   {seen.dim}",
         *([] if seen.start is None else [f"  start       {seen.start}"]),
         f"  workers     {seen.workers}, {seen.byzantine} of them Byzantine",
-        *([] if plan.weigh == "equal" else [_weighing(seen.weights, plan.byzantine())]),
+        *([] if plan.redundancy == 1 else [_redundancy(plan.groups, plan.lost())]),
+        *([] if plan.weigh == "equal" else [_weighing(seen.weights, plan.lost())]),
         f"  rule        {rule}",
         f"  ranks       1 to {seen.workers + 1}; the result is the same on any number",
         f"  rounds      {seen.rounds}",
@@ -191,6 +198,13 @@ def sizes(facts: Facts) -> str:
     """Return how many rows, features and classes there are, in a line."""
     targets = f"{facts.classes} classes" if facts.classes else "real targets"
     return f"{facts.rows:,} training and {facts.test_rows:,} test rows, {facts.features:,} features, {targets}"
+
+
+def _redundancy(groups: Groups, lost: Rows) -> str:
+    most, where = (groups.size - 1) // 2, named("group", lost.tolist())
+    exact = f"exact with at most {most} Byzantine in a group" if most else "two that differ are told, not corrected"
+    but = f"; no honest majority in {where}" if lost.size else ""
+    return f"  redundancy  {len(groups)} groups of {groups.size}; {exact}{but}"
 
 
 def _weighing(shares: NDArray[np.float64], bad: Rows) -> str:

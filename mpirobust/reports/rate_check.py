@@ -39,7 +39,7 @@ def rates(start: Start, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
         return []
     plan, trimmed = start.plan, trims(start.plan)
     assert trimmed is not None
-    at = min(delta.measured, 1.0), plan.byzantine().size / plan.workers, trimmed / plan.workers
+    at = min(delta.measured, 1.0), plan.lost().size / len(dealt), trimmed / len(dealt)
     if not theorem.proved(*at) > 0:
         return ["step: none is small enough for its proof at this δ (docs/PAPER.md)"]
     with np.errstate(all="ignore"):
@@ -61,8 +61,8 @@ def _case(start: Start, dealt: Sequence[Rows], at: tuple[float, float, float]) -
         return None
     setting = Setting(
         d=start.layout.dim,
-        n=round(sum(rows.size for rows in dealt) / plan.workers),
-        m=plan.workers,
+        n=round(sum(rows.size for rows in dealt) / len(dealt)),
+        m=len(dealt),
         v=max(tails.v, _LEAST),
         D=max(D, _LEAST),
         L_hat=max(tails.L_hat, _LEAST),

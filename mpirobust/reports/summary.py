@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.comm.communicator import named
 from mpirobust.errors import SetupFault
 from mpirobust.observers.base import Status
 from mpirobust.records.layout import PHASES, TRACE
@@ -34,7 +35,9 @@ def summary(path: Path) -> dict[str, Any]:
     `kept_mean` that of all workers. Figures of the objective are those of the last audit; `second_order` is the
     smallest ε for which they say second-order stationary to (ε, √ε). `gradient_norm_min` is the least of all audits,
     of which P1's theorems speak: `min_t ||∇F(w_t)||`. `escape_rounds` were spent on getting away
-    from saddle points, the first of them after `first_hit` rounds. `writer` says whether a process still holds
+    from saddle points, the first of them after `first_hit` rounds. With redundancy, `outvoted` has for each worker that
+    sent other bytes than most of its group the number of rounds in which it did, and `undecided` is the number of
+    votes without a majority. `writer` says whether a process still holds
     the lock of a run with status `running`; `host` was that of the center, and `written` is the time of the last write.
 
     Raises:
@@ -97,11 +100,28 @@ def figures_of(file: Any, path: Path) -> dict[str, Any]:
         "reset": int(rounds["reset"][:].any(axis=0).sum()) if "reset" in rounds else 0,
         "plan": tomllib.loads(file.attrs["plan"]),
     }
+    figures |= _votes(rounds, figures["plan"].get("redundancy", 1))
     others = {key: figures[key] for key in figures.keys() - objective.keys()}
     json.dumps([others, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
     if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
         raise ValueError("its plan has another number of workers")
     return figures
+
+
+def _votes(rounds: Any, size: int) -> dict[str, Any]:
+    """Return what the votes of groups of `size` workers have shown: who was outvoted by a majority, and how often."""
+    if size == 1:
+        return {"outvoted": {}, "undecided": 0}
+    done, workers = rounds["outvoted"].shape
+    if not isinstance(size, int) or size < 1 or workers % size:
+        raise ValueError("its redundancy does not fit its workers")
+    outvoted, absent = (rounds[name][:].reshape(done, size, workers // size) for name in ("outvoted", "absent"))
+    decided = (~outvoted & ~absent).any(axis=1)  # of each group; worker w is in group w mod m/r
+    times = (outvoted & decided[:, None]).sum(axis=0).ravel()
+    return {
+        "outvoted": {str(worker): int(times[worker]) for worker in np.flatnonzero(times)},
+        "undecided": int((outvoted.any(axis=1) & ~decided).sum()),
+    }
 
 
 def _threads(of_ranks: str) -> str:
@@ -164,6 +184,13 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         if figures["byzantine"]:
             kept += f"; {figures['byzantine_kept_mean']:.2f} of the {figures['byzantine']} Byzantine"
         lines.append(f"  {'workers kept':<16}{kept}")
+    if figures["outvoted"]:
+        liars, times = sorted(map(int, figures["outvoted"])), figures["outvoted"].values()
+        often = f"{max(times)}" if min(times) == max(times) else f"{min(times)} to {max(times)}"
+        by = f"by most of their group, in {often} of {figures['rounds']} rounds"
+        lines.append(f"  {'outvoted':<16}{named('worker', liars)} {by}")
+    if figures["undecided"]:
+        lines.append(f"  {'no majority':<16}in {figures['undecided']} votes, and the group was as if absent")
     if figures["absent"]:
         lines.append(f"  {'workers absent':<16}{figures['absent']} of {figures['workers']} in the last round")
     if figures["reset"]:

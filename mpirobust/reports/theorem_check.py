@@ -22,11 +22,11 @@ def regime(plan: Plan, dealt: Sequence[Rows], delta: Contraction) -> list[str]:
         return found
     if not delta.measured > 0:
         return [*found, f"no theorem of P1 holds for this code: {delta.measured:.3g} is measured, and all want δ > 0"]
-    verdict = _verdict(theorem, delta, plan.byzantine().size / plan.workers, trimmed / plan.workers)
+    verdict = _verdict(theorem, delta, plan.lost().size / len(dealt), trimmed / len(dealt))
     if foreign:
         verdict[0] = f"but for that, {verdict[0]}"
     granted = "gradients that stay bounded" if theorem is THEOREM3 else "gradients with light tails"
-    n = sum(rows.size for rows in dealt) / plan.workers
+    n = sum(rows.size for rows in dealt) / len(dealt)
     return [
         *found,
         *verdict,
@@ -75,21 +75,21 @@ def _asked(needed: float | None) -> str:
 
 def trims(plan: Plan) -> int | None:
     """Return how many workers the rule of a plan drops by norm; None if the rule is not that of the papers."""
-    trimmed = plan.aggregator.trims(plan.workers)
-    return None if trimmed == 0 and plan.byzantine().size else trimmed  # a mean among Byzantine workers is not
+    trimmed = plan.aggregator.trims(len(plan.groups))
+    return None if trimmed == 0 and plan.lost().size else trimmed  # a mean among Byzantine workers is not
 
 
 def theorem_of(plan: Plan) -> Theorem | None:
     """Return the theorem of P1 that has a condition for the plan, covered by it or not; None if none has."""
     algorithm, trimmed = plan.feedback.p1_algorithm(), trims(plan)
-    if plan.algorithm.outside_p1(0) is None or algorithm is None or trimmed is None or 2 * trimmed >= plan.workers:
+    if plan.algorithm.outside_p1(0) is None or algorithm is None or trimmed is None or 2 * trimmed >= len(plan.groups):
         return None
     return THEOREM3 if algorithm == 2 else THEOREM1 if plan.algorithm.norm().claimed else THEOREM2
 
 
 def outside(plan: Plan, dealt: Sequence[Rows]) -> list[str]:
     """Return the parts of the plan that no theorem covers, and what the theorems assume instead."""
-    table, m, trimmed = plan.table(), plan.workers, trims(plan)
+    table, m, trimmed = plan.table(), len(plan.groups), trims(plan)
     outside = plan.algorithm.outside_p1(max(rows.size for rows in dealt))
     if outside is None:
         return [f"they are of first-order, not {table['algorithm']['kind']}"]

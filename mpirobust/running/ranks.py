@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from mpirobust.comm.communicator import by_rank
 from mpirobust.errors import SetupFault
 from mpirobust.plan import Plan
 from mpirobust.running.setup import RunRequest
@@ -92,6 +93,16 @@ def expect_same_arguments(ranks: Sequence[RankFacts]) -> None:
         note(
             f"rank {apart[0].number} was started in {apart[0].folder}, rank {center.number} in {center.folder}: "
             f"relative paths are below {center.folder}"
+        )
+
+
+def expect_same_kernels(ranks: Sequence[RankFacts]) -> None:
+    """Raise `SetupFault` unless the ranks that host workers use the same BLAS: other kernels round sums differently."""
+    hosting = [rank.blas for rank in ranks if rank.number != ranks[0].number or len(ranks) == 1]
+    if len(set(hosting)) > 1:
+        raise SetupFault(
+            f"redundancy: the ranks use different kernels of BLAS, so honest workers of a group may send other bytes: "
+            f"{by_rank([rank.blas for rank in ranks])}; set OPENBLAS_CORETYPE to the oldest of their processors"
         )
 
 

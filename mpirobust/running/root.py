@@ -26,7 +26,7 @@ from mpirobust.records.provenance import provenance
 from mpirobust.records.tables import open_trace
 from mpirobust.records.trace import Trace
 from mpirobust.running import resuming, rounds, starting
-from mpirobust.running.ranks import RankFacts, expect_same_arguments
+from mpirobust.running.ranks import RankFacts, expect_same_arguments, expect_same_kernels
 from mpirobust.running.setup import RankSetup, RunRequest, RunSetup
 from mpirobust.terminal import detail, note, say, tell
 
@@ -178,6 +178,8 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
         Fault: the folder or what it holds cannot be used.
     """
     expect_same_arguments(ranks)
+    if rank_setup.plan.redundancy > 1:
+        expect_same_kernels(ranks)
     plan, folder = rank_setup.plan, Path(setup.folder)
     hosts, kernels = [rank.host for rank in ranks], [rank.blas for rank in ranks]
     lock = run_folder.lock(folder)
@@ -207,9 +209,12 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
         note(f"{changed}: the bits may be others than those of a run without this break")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
     if found.lost:
+        fate = "begins at zero there: the bits are not those of an undisturbed run"
+        if plan.redundancy > 1:
+            fate = "is not had again: they are absent, because the others of their groups would outvote them"
         say(
             f"note: {named('worker', found.lost)}: what feedback had kept was lost with a rank before round "
-            f"{found.round + 1} and begins at zero there: the bits are not those of an undisturbed run"
+            f"{found.round + 1} and {fate}"
         )
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)
     run_folder.prune(folder, after=found.round)  # the damaged ones, which `prepare` passed over
@@ -255,7 +260,7 @@ def _restore_center(path: Path, found: checkpoint.Snapshot, rank_setup: RankSetu
     cluster.restore_forgotten(found.lost)
     for memory in plan.feedback.memories():
         if memory.at_center:
-            cluster.restore(memory.name, checkpoint.load_memory(path, [memory.name], range(plan.workers), dim))
+            cluster.restore(memory.name, checkpoint.load_memory(path, [memory.name], range(len(plan.groups)), dim))
 
 
 def _watches(setup: RunSetup, rank_setup: RankSetup, trace: Trace, interrupted: Callable[[], bool]) -> list[Watch]:
@@ -308,6 +313,6 @@ def _schema(plan: Plan) -> checkpoint.Schema:
         attack=attack,
         workers=plan.workers,
         memories=[memory.name for memory in plan.feedback.memories()],
-        byzantine=frozenset(plan.byzantine().tolist()),
+        byzantine=frozenset({*plan.byzantine().tolist(), *plan.groups.members(plan.lost()).tolist()}),
         holds=plan.downlink is not None,
     )

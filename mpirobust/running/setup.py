@@ -130,7 +130,7 @@ def build_rank(
         x0, held = _starting_point(setup, plan, facts.features), _held(setup, plan, layout.dim)
         config = worker_config(plan, layout, plan.weights(dealt), x0, held, survives)
         workers = []
-        for worker in _build_workers(mine, config, dataset, dealt):
+        for worker in build_workers(mine, config, dataset, dealt):
             check()
             workers.append(worker)
         w = dataset.solution()
@@ -139,20 +139,24 @@ def build_rank(
 
     def build_more(indices: Sequence[int]) -> Iterator[Worker]:
         with closing(plan.data.open(stores, plan.seed)) as dataset:
-            yield from _build_workers(indices, config, dataset, plan.deal(dataset))
+            yield from build_workers(indices, config, dataset, plan.deal(dataset))
 
     group = WorkerGroup(config, workers, build_more)
     return RankSetup(plan, group, facts, x0, () if w is None else plan.problem.solutions(w))
 
 
-def _build_workers(
+def build_workers(
     indices: Sequence[int], config: WorkerConfig, dataset: Dataset, dealt: Sequence[Rows]
 ) -> Iterator[Worker]:
-    """Yield workers with their rows; the rows of a worker are read when it is yielded."""
+    """Yield workers with their rows, which are read when the first worker of their group is yielded."""
     tests = np.array_split(np.arange(dataset.facts.test_rows), len(dealt))
+    shards: dict[int, tuple[Shard, Shard | None]] = {}
     for index in indices:
-        test: Shard | None = dataset.test(tests[index]) if tests[index].size else None
-        yield Worker(index, config, dataset.train(dealt[index]), test)
+        group = config.groups.of(index)
+        if group not in shards:
+            test = dataset.test(tests[group]) if tests[group].size else None
+            shards[group] = dataset.train(dealt[group]), test
+        yield Worker(index, config, *shards[group])
 
 
 def worker_config(
@@ -170,9 +174,10 @@ def worker_config(
         byzantine=bad,
         weights=weights,
         on_failure=plan.on_failure,
-        max_faulty=max_faulty(plan.aggregator, plan.workers, bad.size),
+        max_faulty=max_faulty(plan.aggregator, len(plan.groups), plan.lost().size),
         downlink=Downlink(plan.seed, layout, plan.downlink, x0, held),
         survives=survives,
+        redundancy=plan.redundancy,
     )
 
 

@@ -88,7 +88,7 @@ def _eps(path: Path, overrides: Sequence[str], sizes: Sequence[int]) -> list[flo
         start = Start(plan, dataset, plan.deal(dataset))
     if not start.whole:
         raise SetupFault(
-            f"{path}: ε_g is the largest of all {plan.workers} workers, and the data are so large that only "
+            f"{path}: ε_g is the largest of all {len(plan.groups)} workers, and the data are so large that only "
             f"{len(start.workers)} would be measured"
         )
     least = min(shard.rows for shard in start.shards)

@@ -44,7 +44,7 @@ def group_of(local: LocalRun, unreadable: int = -1) -> WorkerGroup:
 def test_who_lives_on_keeps_what_it_has_and_others_move_in_or_out() -> None:
     local = LocalRun(regression_plan())
     group = group_of(local)
-    group.set_workers([1, 3, 5])
+    group.set_workers([1, 3, 5], range(6))
     assert [worker.index for worker in group.workers] == [1, 3, 5]
     assert group.workers[0] is local.workers[1]
 
@@ -52,7 +52,7 @@ def test_who_lives_on_keeps_what_it_has_and_others_move_in_or_out() -> None:
 def test_the_one_whose_rows_cannot_be_read_is_named() -> None:
     group = group_of(LocalRun(regression_plan()), unreadable=4)
     with pytest.raises(WorkerFault, match="worker 4 cannot move here: OSError: Input/output error") as caught:
-        group.set_workers([0, 1, 3, 4, 5])
+        group.set_workers([0, 1, 3, 4, 5], range(6))
     assert caught.value.worker == 4
 
 
@@ -206,7 +206,7 @@ def test_threads_pay_if_a_gradient_is_much_work(
     monkeypatch.setattr(worker_group, "_MUCH", 500_000)
     group = LocalRun(regression_plan(**table)).cluster._group
     assert group.works() == pays
-    group.set_workers([])
+    group.set_workers([], range(6))
     assert not group.works()
 
 

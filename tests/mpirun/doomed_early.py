@@ -106,7 +106,7 @@ def main() -> None:
                     die()
             case "while it assembles":
                 if mine:
-                    replace(setup, "_build_workers", die)
+                    replace(setup, "build_workers", die)
             case "while the center restores":
                 while_the_center_restores(Path(notes), doomed)
             case _:

@@ -12,10 +12,9 @@ from mpirobust.aggregators.base import Context, bound
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Exchange
 from mpirobust.cluster.local import LocalCluster
-from mpirobust.cluster.worker import Worker
 from mpirobust.cluster.worker_group import WorkerGroup
 from mpirobust.plan import Plan
-from mpirobust.running.setup import worker_config
+from mpirobust.running.setup import build_workers, worker_config
 from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Vector
 
@@ -43,11 +42,7 @@ class LocalRun:
         self.x0: Vector = plan.problem.start(features, stream(plan.seed, CENTER, 0, Purpose.START))
         dealt = plan.deal(self.dataset)
         self.config = worker_config(plan, plan.problem.layout(features), plan.weights(dealt), self.x0, {})
-        tests = np.array_split(np.arange(self.dataset.facts.test_rows), plan.workers)
-        self.workers = [
-            Worker(index, self.config, self.dataset.train(rows), self.dataset.test(test) if test.size else None)
-            for index, (rows, test) in enumerate(zip(dealt, tests, strict=True))
-        ]
+        self.workers = [*build_workers(range(plan.workers), self.config, self.dataset, dealt)]
         self.byzantine = np.isin(np.arange(plan.workers), self.config.byzantine)
         self.cluster = LocalCluster(WorkerGroup(self.config, self.workers, lambda _: []))
 
