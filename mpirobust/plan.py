@@ -106,11 +106,13 @@ class Plan:
         self._check_tolerance()
         with inside("aggregator"):
             self.aggregator.admit(self.workers, self.byzantine().size)
-        if self.weigh == "rows" and not isinstance(self.aggregator, Weighing):
+        if self.aggregator.asks_center() and not self.center_rows:
+            raise PlanFault("center_rows", "the rule judges by rows that the center keeps; choose at least 1")
+        if self.weigh == "rows" and not self.aggregator.weighs():
             room = catalog.ROOMS["aggregator"]
             able = [kind for kind in catalog.kinds(room) if issubclass(catalog.load(room, kind, ""), Weighing)]
             reason = 'the rule counts every worker once; choose "equal" or a rule among'
-            raise PlanFault("weigh", f"{reason}: {', '.join(able)}")
+            raise PlanFault("weigh", f"{reason}: {', '.join(able)}, or another before one of them")
         if self.feedback.applies_step() and not self.algorithm.steps_every_round():
             raise PlanFault("feedback", "what workers send in a round without a step would be lost; choose another")
         if self.downlink is not None and not self.algorithm.steps_every_round():

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from mpirobust import catalog
-from mpirobust.aggregators.base import Aggregator
+from mpirobust.aggregators.base import Aggregator, expect_alone
 from mpirobust.catalog import Given
 from mpirobust.components import is_component
 from mpirobust.compressors.base import Compressor
@@ -62,6 +62,7 @@ class Settings:
         rule, notes = catalog.given("aggregator", aggregator)
         with inside("aggregator"):
             rule.admit(workers, 0)
+            expect_alone(rule)
         if (kept := rule.memory()) is not None:
             expect_storable(kept)
         up, of_up = catalog.given("compressor", compressor)
