@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mpirobust.aggregators._around import Around, Mixed, expect_stronger
-from mpirobust.aggregators._columns import equal
+from mpirobust.aggregators._columns import equal, relative
 from mpirobust.aggregators._geometry import measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
@@ -18,7 +18,8 @@ class NNM(Around):
 
     Each sound message is replaced by the (weighted) mean of its n - f nearest, itself among them
     (f = ⌈βm⌉; ties by worker number), and `rule` judges these. They exist one block at a
-    time. The verdict keeps every message that is part of one that `rule` keeps.
+    time, and count with the mean weight of their parts. The verdict keeps every message that
+    is part of one that `rule` keeps.
     """
 
     beta: Fraction
@@ -36,7 +37,9 @@ class NNM(Around):
         mixing = np.zeros((workers.size, workers.size))
         parts = 1 / near if equal(answers.weights) else counts / counts.sum(axis=1, keepdims=True)
         np.put_along_axis(mixing, nearest, parts, axis=1)
-        mixed = Mixed(answers, workers, mixing, workers, answers.weights, gram)
+        weights = np.ones(len(answers))
+        weights[workers] = relative(counts.sum(axis=1))  # those of workers with the same neighbours are the same
+        mixed = Mixed(answers, workers, mixing, workers, weights, gram)
         verdict = self.rule.judge(mixed, memory, context)
         return Verdict(verdict.step, mixed.parts(verdict.kept), verdict.memory)
 

@@ -38,7 +38,7 @@ class TrimmedMean(Weighing):
             n = block.shape[0]
             cut = min(drop, (n - 1) // 2)
             if not alike:
-                order = np.argsort(block, axis=0, kind="stable")[cut : n - cut]
+                order = np.lexsort((np.broadcast_to(weights[:, None], block.shape), block), axis=0)[cut : n - cut]
                 return np.average(np.take_along_axis(block, order, axis=0), axis=0, weights=weights[order])
             return np.asarray(ordered(block)[:, cut : n - cut].mean(axis=1))
 
