@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from math import prod
 from typing import Annotated, Any, get_origin, get_type_hints
 
 import numpy as np
@@ -30,6 +31,12 @@ def _declared_as(hint: Any) -> tuple[tuple[str, ...], str] | None:
     if (get_origin(hint) or hint) is np.ndarray:
         return ("dim",), "f"
     return _NUMBERS.get(hint)
+
+
+def nbytes_of(cls: type, length: int, workers: int) -> int:
+    """Return how many bytes an instance of a storable dataclass has, with vectors of this length."""
+    axes = [(_declared_as(hint) or ((), ""))[0] for hint in _hints(cls).values()]
+    return 8 * sum(prod({"workers": workers, "dim": length}[axis] for axis in each) for each in axes)
 
 
 def arrays_of(value: Any) -> dict[str, NDArray[Any]]:

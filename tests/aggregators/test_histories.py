@@ -135,7 +135,7 @@ def test_byzantine_sgd_has_three_tests(change: dict[str, float], expelled: list[
         said[1, 0] += 8.0
     rounds[20][2, 1:3] += 60.0, -60.0
     rule = replace(ByzantineSGD(V=1e3, T_A=1e5, T_B=1e4), **change)
-    verdict = walked(rule, rounds, [t / 4 for t in range(40)])
+    verdict = walked(rule, rounds, [3 + t / 4 for t in range(40)])
     assert np.flatnonzero(~verdict.kept).tolist() == expelled
     np.testing.assert_allclose(verdict.step, rounds[-1][verdict.kept].mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(verdict.memory.B[3], np.sum(rounds, axis=0)[3], rtol=1e-9, atol=1e-9)
