@@ -53,11 +53,14 @@ class ByzantineSGD(Weighing):
         kept = np.zeros(m, dtype=bool)
         if not workers.size:
             return Verdict(answers.average(kept), kept, memory)
-        A, away = np.zeros(m) if memory is None else memory.A.copy(), x - x0
-        for where, block in answers.blocks(workers):
-            A[workers] += block @ away[where] / answers.scale
+        A, away, products = np.zeros(m) if memory is None else memory.A.copy(), x - x0, np.zeros(workers.size)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for where, block in answers.blocks(workers):
+                products += block @ away[where] / answers.scale
+        finite = np.isfinite(products)  # else no median
+        A[workers] += np.where(finite, products, 0.0)
         B = added(None if memory is None else memory.B, answers, workers)
-        near = np.abs(A[workers] - np.median(A[workers])) <= self.T_A
+        near = finite & (np.abs(A[workers] - np.median(A[workers])) <= self.T_A)
         apart = distances(gram_of_sums(B, workers))
         near &= apart[center(apart, self.T_B)] <= self.T_B
         V, apart = self.V * answers.scale, distances(answers.gram(workers))

@@ -159,3 +159,15 @@ def test_the_thresholds_of_the_paper_keep_the_honest() -> None:
 def test_a_plan_with_a_majority_is_refused(rule: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"^attack\.alpha: 0\.6"):
         regression_plan(aggregator=rule, attack={"kind": "sign-flip", "alpha": 0.6})
+
+
+def test_a_product_that_overflows_is_that_of_one_worker() -> None:
+    """Under the largest entry as the norm such a message is sound."""
+    said = vectors(9, 50)
+    said[2] = np.where(np.arange(50) % 2, 1e308, -1e308)
+    rule, memory = ByzantineSGD(V=1e3, T_A=1e5, T_B=1e4), None
+    for x in (0.0, 9.0):
+        verdict = rule.judge(ArrayAnswers(said if x else vectors(9, 50), q=np.inf), memory, asked(x))
+        memory = verdict.memory
+    assert np.flatnonzero(~verdict.kept).tolist() == [2]
+    assert np.isfinite(verdict.memory.A).all()
