@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust import catalog, renames
-from mpirobust.aggregators.base import Aggregator, Weighing, share
+from mpirobust.aggregators.base import Aggregator, share
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
 from mpirobust.cluster.wire import Wire
@@ -26,6 +26,7 @@ from mpirobust.observers.audit import Audits
 from mpirobust.observers.base import Observer
 from mpirobust.observers.checkpoint import Checkpoints
 from mpirobust.outside import Origin
+from mpirobust.plan_checks import check
 from mpirobust.problems.base import Loss
 from mpirobust.records.plan_record import PlanRecord, flat
 from mpirobust.records.provenance import Records
@@ -116,37 +117,8 @@ class Plan:
             else:
                 values[name] = observer
         plan: Plan = catalog.validated(cls, values, "")
-        plan._check()
+        check(plan)
         return plan
-
-    def _check(self) -> None:
-        """Check the rules between tables."""
-        self._check_tolerance()
-        with inside("aggregator"):
-            self.aggregator.admit(self.workers, self.byzantine().size)
-        if self.weigh == "rows" and not isinstance(self.aggregator, Weighing):
-            room = catalog.ROOMS["aggregator"]
-            able = [kind for kind in catalog.kinds(room) if issubclass(catalog.load(room, kind, ""), Weighing)]
-            reason = 'the rule counts every worker once; choose "equal" or a rule among'
-            raise PlanFault("weigh", f"{reason}: {', '.join(able)}")
-        if self.feedback.applies_step() and not self.algorithm.steps_every_round():
-            raise PlanFault("feedback", "what workers send in a round without a step would be lost; choose another")
-        if self.downlink is not None and not self.algorithm.steps_every_round():
-            kind = self.table()["algorithm"]["kind"]
-            raise PlanFault("downlink", f"{kind} jumps in rounds without a step, and its workers would lag; omit it")
-        with inside("algorithm"):
-            self.algorithm.admit(self.problem, self.feedback)
-
-    def _check_tolerance(self) -> None:
-        """Compare α with the fraction that the rule is set for: β, or any minority."""
-        beta, alpha = self.aggregator.tolerates(), 0.0 if self.attack is None else self.attack.alpha
-        if beta is None:
-            return
-        if beta >= 1 / 2 and alpha >= 1 / 2:
-            raise PlanFault("attack.alpha", f"{alpha} of the workers are no minority, and the rule tolerates no more")
-        if beta < alpha:
-            choose = f"choose {alpha} <= beta < 1/2" if alpha < 1 / 2 else "no beta below 1/2 is enough"
-            raise PlanFault("aggregator.beta", f"{beta} is below attack.alpha = {alpha}; {choose}")
 
     def byzantine(self) -> Rows:
         """Return the ⌊αm⌋ Byzantine workers, ascending: a function of α, m and the seed."""

@@ -284,7 +284,7 @@ def _oracle(setup: RunSetup, plan: Plan) -> Oracle | None:
     if not plan.center_rows:
         return None
     with closing(plan.data.open([Path(store) for store in setup.stores], plan.seed)) as dataset:
-        return Oracle(plan.problem, dataset.train(plan.rows_of_center(dataset.facts.rows)))
+        return Oracle(plan.problem, dataset.train(plan.rows_of_center(dataset.facts.rows)), plan.algorithm)
 
 
 def _schema(plan: Plan) -> checkpoint.Schema:

@@ -87,7 +87,18 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "vqsgd": [{"samples": 1}, {"samples": 20}, {"samples": 200}],
     },
     "aggregator": {
+        "arc": [
+            {"beta": 0.1, "rule": {"kind": "mean"}},
+            {"beta": 0.2, "rule": {"kind": "trimmed-mean", "beta": 0.2}},
+            {"beta": 0.3, "rule": {"kind": "nnm", "beta": 0.3, "rule": {"kind": "geometric-median"}}},
+        ],
+        "bucketing": [
+            {"size": 1, "rule": {"kind": "median"}},
+            {"size": 2, "rule": {"kind": "geometric-median"}},
+            {"size": 3, "rule": {"kind": "centered-clipping", "radius": 1.0, "start": "previous"}},
+        ],
         "bulyan": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.2}],
+        "byzantine-sgd": [{"V": 4.0, "T_A": 1.0, "T_B": 10.0}],
         "caf": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}, {"beta": 0.49}],
         "centered-clipping": [
             {"radius": 1.0},
@@ -95,6 +106,13 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"radius": 0.01, "iterations": 1},
             {"radius": 1.0, "start": "previous"},
         ],
+        "cge": [{"beta": 0.0}, {"beta": 0.3}],
+        "clipping": [
+            {"radius": 2.0, "rule": {"kind": "caf", "beta": 0.3}},
+            {"radius": 1e6, "rule": {"kind": "krum", "beta": 0.1}},
+        ],
+        "dnc": [{"beta": 0.1}, {"beta": 0.3, "coordinates": 9, "iterations": 3, "remove": 1.5}],
+        "fltrust": [{}],
         "geometric-median": [{}, {"iterations": 1, "tolerance": 0.0}],
         "iterative-filtering": [
             {"beta": 0.0},
@@ -105,9 +123,12 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         ],
         "krum": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}],
         "majority-vote": [{}],
+        "mda": [{"beta": 0.0}, {"beta": 0.1}],
+        "meamed": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}],
         "mean": [{}],
         "median": [{}],
         "median-of-means": [{"groups": 1}, {"groups": 3}, {"groups": 10}],
+        "monna": [{"beta": 0.1}, {"beta": 0.3, "trusted": 0}],
         "multi-krum": [{"beta": 0.0}, {"beta": 0.3}, {"beta": 0.1, "keep": 3}],
         "nnm": [
             {"beta": 0.0, "rule": {"kind": "mean"}},
@@ -119,7 +140,11 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"beta": 0.2, "rule": {"kind": "nnm", "beta": 0.2, "rule": {"kind": "trimmed-mean", "beta": 0.2}}},
         ],
         "norm-trim": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}, {"beta": 0.49}],
+        "safeguard": [{"T0": 1, "T1": 3}, {"threshold0": 5.0, "threshold1": 9.0}],
+        "signguard": [{}, {"low": 0.0, "high": 5.0, "fraction": 1.0}],
+        "smea": [{"beta": 0.0}, {"beta": 0.1}],
         "trimmed-mean": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}, {"beta": 0.49}],
+        "zeno": [{"beta": 0.3}, {"beta": 0.6, "rho": 0.01}],
     },
     "attack": {
         "alie": [{"alpha": 0.2}, {"alpha": 0.2, "z": 0.0}, {"alpha": 0.2, "z": 1.5}],
