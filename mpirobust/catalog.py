@@ -180,6 +180,8 @@ def _parts(component: Any) -> Iterator[tuple[str, Any]]:
 def build(room: Room, table: object, where: str, beside: Path | None = None) -> Any:
     """Return the component that `table` describes; or `table`, if it is one already, as from Python.
 
+    The inner tables get the keys that its kind declares in `handed_down`, unless they have their own.
+
     Args:
         where, beside: as in `load`.
 
@@ -198,9 +200,11 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
         reason = f"{table['kind']!r} needs the package {package}, which is not installed"
         raise PlanFault(f"{where}.kind", f"{reason}: pip install 'mpirobust[{package}]'")
     values = current(cls, {key: value for key, value in table.items() if key != "kind"}, where)
+    down = {key: values[key] for key in getattr(cls, "handed_down", ()) if key in values}
     for key, inner in inner_rooms(cls).items():
         if key in values:
-            values[key] = build(inner, values[key], f"{where}.{key}", beside)
+            below = {**down, **values[key]} if isinstance(values[key], Mapping) else values[key]
+            values[key] = build(inner, below, f"{where}.{key}", beside)
     for key, options in _declared(cls).items():
         if Function in options and isinstance(name := values.get(key), str) and ":" in name:
             values[key] = outside.function(name, f"{where}.{key}", beside)

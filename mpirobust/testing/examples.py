@@ -122,7 +122,12 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "trimmed-mean": [{"beta": 0.0}, {"beta": 0.1}, {"beta": 0.3}, {"beta": 0.49}],
     },
     "attack": {
-        "alie": [{"alpha": 0.2}, {"alpha": 0.2, "z": 0.0}, {"alpha": 0.2, "z": 1.5}],
+        "alie": [
+            {"alpha": 0.2},
+            {"alpha": 0.2, "z": 0.0},
+            {"alpha": 0.2, "z": 1.5},
+            {"alpha": 0.2, "z": 1.5, "knowledge": "own"},
+        ],
         "bitflip": [
             {"alpha": 0.2},
             {"alpha": 0.2, "rate": 0.0},
@@ -130,10 +135,10 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"alpha": 0.2, "rate": 1.0},
         ],
         "blind-multiplicative": [{"alpha": 0.2}, {"alpha": 0.2, "flip": 0.0, "scale": 100.0}],
-        "collude": [{"alpha": 0.2}, {"alpha": 0.2, "fraction": 3.0}],
+        "collude": [{"alpha": 0.2}, {"alpha": 0.2, "fraction": -3.0}, {"alpha": 0.2, "knowledge": "own"}],
         "garbage": [{"alpha": 0.2}],
         "gaussian": [{"alpha": 0.2}, {"alpha": 0.2, "variance": 0.0}, {"alpha": 0.2, "variance": 1e6}],
-        "ipm": [{"alpha": 0.2}, {"alpha": 0.2, "epsilon": 30.0}],
+        "ipm": [{"alpha": 0.2}, {"alpha": 0.2, "epsilon": 30.0}, {"alpha": 0.2, "knowledge": "own"}],
         "label-flip": [{"alpha": 0.2}],
         "label-random": [{"alpha": 0.2}],
         "lying-scale": [
@@ -145,7 +150,12 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         ],
         "mimic": [{"alpha": 0.2}],
         "negative": [{"alpha": 0.2}, {"alpha": 0.2, "factor": 30.0}],
-        "stale": [{"alpha": 0.2}, {"alpha": 0.2, "factor": -1.0}],
+        "shift": [{"alpha": 0.2}, {"alpha": 0.2, "c": -1.0}, {"alpha": 0.2, "knowledge": "own"}],
+        "stale": [{"alpha": 0.2}, {"alpha": 0.2, "factor": -1.0}, {"alpha": 0.2, "knowledge": "own"}],
+        "tuned": [
+            {"alpha": 0.2, "inner": {"kind": "alie"}, "evaluations": 9},
+            {"alpha": 0.2, "inner": {"kind": "shift", "knowledge": "own"}, "aim": "descent", "evaluations": 9},
+        ],
         "sign-flip": [{"alpha": 0.2}, {"alpha": 0.2, "factor": 4.0}],
         "under-cut": [{"alpha": 0.2, "beta": 0.2}, {"alpha": 0.2, "beta": 0.0}, {"alpha": 0.2, "beta": 0.49}],
         "zero": [{"alpha": 0.2}],
