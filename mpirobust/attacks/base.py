@@ -115,6 +115,10 @@ class Spy:
             sent[worker] = attack.forge(worker, self, self.stream(worker))[: self.limit]
         return sent
 
+    def aggregate(self, sent: Sequence[Message]) -> Vector:
+        """Return the aggregate of messages, in units of the answer, shape (d,); zero for a step size of 0."""
+        return self.judge(sent) / self.scale if self.scale else np.zeros(self.answers.dim)
+
     @cached_property
     def sound(self) -> Rows:
         """The honest workers whose messages are sound."""
