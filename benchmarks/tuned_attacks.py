@@ -2,8 +2,8 @@
 
     python benchmarks/tuned_attacks.py --runs runs/tuned --out benchmarks/tuned_attacks.csv
 
-configs/quickstart.toml with 20 % Byzantine, beta = 0.22 where the rule has one, for 40 rounds with seed 1: `tuned` with
-24 evaluations a round, both aims, over alie, ipm, collude and shift; and each rule with honest workers. The distance to
+configs/quickstart.toml with 20 % Byzantine, beta = 0.22 where the rule has one, for 20 rounds with seed 1: `tuned` with
+20 evaluations a round, both aims, over alie, ipm, collude and shift; and each rule with honest workers. The distance to
 w* begins at 32.4. One row for each run, with the median, the least and the largest strength over the rounds; the commit
 is that of the code.
 """
@@ -11,23 +11,22 @@ is that of the code.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from origin import commit
 
 from mpirobust.comm.local import LocalCommunicator
 from mpirobust.files import write_csv
 from mpirobust.records.layout import TRACE, open_record
-from mpirobust.studies.campaign import carry_out, job
+from mpirobust.studies.campaign import Job, carry_out, job
 from mpirobust.terminal import show
 
 _ROOT = Path(__file__).parent.parent
 _PLAN = _ROOT / "configs" / "quickstart.toml"
-_QUIET = ["algorithm.rounds=40", "audit.every=40", "checkpoint.every=1000"]
-_HONEST = "attack.alpha=0"
+_QUIET = ["algorithm.rounds=20", "audit.every=20", "checkpoint.every=1000"]
 _RULES = {  # the rule, and the step if it is not the plan's
     "caf": "kind='caf', beta=0.22",
     "iterative-filtering": "kind='iterative-filtering', beta=0.22",
@@ -46,7 +45,13 @@ _RULES = {  # the rule, and the step if it is not the plan's
     "mean": "kind='mean'",
 }
 _STEPS = {"median": 0.1, "majority-vote": 0.03}
-_INNER, _AIMS = ("alie", "ipm", "collude", "shift"), ("distance", "descent")
+_ATTACKS = [  # inner attack, aim, key of the plan
+    ("", "", "attack.alpha=0"),
+    *[
+        (inner, aim, f"attack={{kind='tuned', alpha=0.2, inner={{kind='{inner}'}}, aim='{aim}', evaluations=20}}")
+        for aim, inner in product(("descent", "distance"), ("shift", "alie", "collude", "ipm"))
+    ],
+]
 _HEAD = ["rule", "step", "inner", "aim", "distance", "strength", "least", "most", "commit", "run"]
 
 
@@ -57,28 +62,25 @@ def main() -> None:
     asked = parser.parse_args()
     made_by = commit()
     rows: list[list[object]] = [[*_HEAD]]
-    for rule, table in _RULES.items():
+    found: dict[str, dict[str, float]] = {rule: {} for rule in _RULES}
+    for (inner, aim, attack), (rule, table) in product(_ATTACKS, _RULES.items()):
         step = _STEPS.get(rule, 0.5)
-        sets = [f"aggregator={{{table}}}", f"algorithm.step={step}", *_QUIET]
-        found: dict[tuple[str, str], float] = {}
-        for inner, aim, attack in _attacks():
-            task = job(_PLAN, [*sets, attack], asked.runs)
-            carry_out(lambda: [task], LocalCommunicator())  # noqa: B023
-            with open_record(task.folder / TRACE, "run") as file:
-                distance, strengths = float(file["audits/distance"][-1]), file["rounds/strength"][:]
-            told = [np.median(strengths), strengths.min(), strengths.max()] if inner else ["", "", ""]
-            rows.append([rule, step, inner, aim, distance, *told, made_by, task.folder.name])
-            write_csv(asked.out, rows)
-            found[inner, aim] = distance if np.isfinite(distance) else np.inf
-        worst = max(found, key=found.__getitem__)
-        show(f"{rule}: {found['', '']:.2g} honest, at worst {found[worst]:.3g} by {' '.join(worst)}")
+        task = job(_PLAN, [f"aggregator={{{table}}}", f"algorithm.step={step}", *_QUIET, attack], asked.runs)
+        distance, strengths = result(task)
+        told = [np.median(strengths), strengths.min(), strengths.max()] if inner else ["", "", ""]
+        rows.append([rule, step, inner, aim, distance, *told, made_by, task.folder.name])
+        write_csv(asked.out, rows)
+        found[rule][f"{inner} {aim}"] = distance if np.isfinite(distance) else np.inf
+    for rule, of in found.items():
+        worst = max(of, key=of.__getitem__)
+        show(f"{rule}: {of[' ']:.3g} honest, at worst {of[worst]:.3g} by {worst}")
 
 
-def _attacks() -> Iterator[tuple[str, str, str]]:
-    """Yield the inner attack, the aim and the key of the plan; without an attack first."""
-    yield "", "", _HONEST
-    for inner, aim in product(_INNER, _AIMS):
-        yield inner, aim, f"attack={{kind='tuned', alpha=0.2, inner={{kind='{inner}'}}, aim='{aim}', evaluations=24}}"
+def result(task: Job) -> tuple[float, NDArray[np.float64]]:
+    """Return the distance at the end of a run, which is done if it is not there yet, and the strength in each round."""
+    carry_out(lambda: [task], LocalCommunicator())
+    with open_record(task.folder / TRACE, "run") as file:
+        return float(file["audits/distance"][-1]), file["rounds/strength"][:]
 
 
 if __name__ == "__main__":

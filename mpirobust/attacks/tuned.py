@@ -79,11 +79,11 @@ class Tuned(MessageAttack):
         sizes = np.geomspace(self.least, self.most, points).tolist()
         for strength in (self.tunable.strength_in(spy), *sizes, *(-size for size in sizes)):
             harm(strength)
-
         best = max(harms, key=harms.__getitem__)  # the first of equals
-        middle, width = log(min(max(abs(best), self.least), self.most)), log(self.most / self.least) / (points - 1)
-        low, high = middle - width, middle + width
-        left, right = high - _GOLDEN * 2 * width, low + _GOLDEN * 2 * width
+        first, last = log(self.least), log(self.most)
+        middle, width = min(max(log(abs(best) or self.least), first), last), (last - first) / (points - 1)
+        low, high = max(middle - width, first), min(middle + width, last)
+        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         for _ in range(self.evaluations - 2 - 2 * points):  # one call each, and one more in the first
             if harm(copysign(exp(left), best)) >= harm(copysign(exp(right), best)):
                 high, right = right, left
