@@ -12,7 +12,7 @@ class MinSum(Perturbed):
     """All send the honest mean plus γp, with no larger sum of squared distances than an honest answer has.
 
     Shejwalkar, Houmansadr 2021, §V-B-3: γ is the largest with Σ_i ||mean + γp - x_i||² <= max_i Σ_j ||x_i - x_j||²,
-    the root of one quadratic equation. Directions, code and strength are as in `min-max`; γ is smaller than there.
+    the root of one quadratic equation. Directions, code and strength are as in `min-max`.
     """
 
     def root(
