@@ -27,7 +27,7 @@ from mpirobust.terminal import show
 _ROOT = Path(__file__).parent.parent
 _PLAN = _ROOT / "configs" / "quickstart.toml"
 _QUIET = ["algorithm.rounds=20", "audit.every=20", "checkpoint.every=1000"]
-_RULES = {  # the rule, and the step if it is not the plan's
+_RULES = {
     "caf": "kind='caf', beta=0.22",
     "iterative-filtering": "kind='iterative-filtering', beta=0.22",
     "norm-trim": "kind='norm-trim', beta=0.22",
@@ -36,15 +36,15 @@ _RULES = {  # the rule, and the step if it is not the plan's
     "geometric-median": "kind='geometric-median'",
     "centered-clipping": "kind='centered-clipping', radius=3.0",
     "median-of-means": "kind='median-of-means', groups=90",
-    "krum": "kind='krum', beta=0.22",
     "multi-krum": "kind='multi-krum', beta=0.22",
-    "bulyan": "kind='bulyan', beta=0.22",
     "nnm + trimmed-mean": "kind='nnm', beta=0.22, rule={kind='trimmed-mean', beta=0.22}",
     "nnm + geometric-median": "kind='nnm', beta=0.22, rule={kind='geometric-median'}",
     "majority-vote": "kind='majority-vote'",
     "mean": "kind='mean'",
+    "krum": "kind='krum', beta=0.22",
+    "bulyan": "kind='bulyan', beta=0.22",
 }
-_STEPS = {"median": 0.1, "majority-vote": 0.03}
+_STEPS = {"median": 0.1, "majority-vote": 0.03, "krum": 0.05, "bulyan": 0.1}  # of the others it is 0.5, the plan's
 _ATTACKS = [  # inner attack, aim, key of the plan
     ("", "", "attack.alpha=0"),
     *[
@@ -63,7 +63,7 @@ def main() -> None:
     made_by = commit()
     rows: list[list[object]] = [[*_HEAD]]
     found: dict[str, dict[str, float]] = {rule: {} for rule in _RULES}
-    for (inner, aim, attack), (rule, table) in product(_ATTACKS, _RULES.items()):
+    for (rule, table), (inner, aim, attack) in product(_RULES.items(), _ATTACKS):
         step = _STEPS.get(rule, 0.5)
         task = job(_PLAN, [f"aggregator={{{table}}}", f"algorithm.step={step}", *_QUIET, attack], asked.runs)
         distance, strengths = result(task)
