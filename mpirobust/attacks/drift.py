@@ -23,10 +23,10 @@ class Drift(Tunable):
     """All send the honest mean plus an offset that grows by little in each round, against the mean, and adds up.
 
     In a round the offset moves by -`rate` honest deviations times the sign of the honest mean, coordinate by
-    coordinate: less than honest answers differ, so nothing in what a round changes (the messages of EF21; the
-    messages beside a residual, whose errors cancel over the rounds while this does not) is out of the ordinary.
-    `most` bounds the offset, in honest deviations of the round. The direction is that of the descent which it
-    undoes. The strength is `rate`.
+    coordinate, which is less than honest answers differ. Under EF21 the change of a state then looks like that of
+    an honest worker, and only the state leaves the honest ones; beside a residual, the errors of honest messages
+    cancel over the rounds, and this does not. `most` bounds the offset, in honest deviations of the round. The
+    strength is `rate`.
     """
 
     rate: float = 0.1

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from mpirobust.attacks.base import MessageAttack, Spy
 from mpirobust.components import component
 
-_HALVINGS, _BISECTIONS = 17, 20  # to 1e-5 of the bound, and from there to 1e-6 of the answer
+_HALVINGS, _REFINEMENTS = 17, 20  # to 1e-5 of the bound, and from there to 1e-6 of λ
 
 
 @component
@@ -14,9 +14,9 @@ class FangKrum(MessageAttack):
     """All send -λ times the signs of the honest mean, with the largest λ found at which Krum selects it.
 
     Fang et al. 2020, §4.2, on answers instead of models: from the paper's bound on λ, halved until Krum, set for
-    this number of Byzantine workers, selects the vector (at most 17 times); then bisection between this λ and twice
-    it, of which the feasible end is sent. Krum is computed from inner products, before the code; the plan may have
-    another rule.
+    this number of Byzantine workers, selects the vector (at most 17 times); then enlarged by a half, a quarter, ...
+    of itself, down to 1e-6, where Krum still selects it. Krum is computed from inner products, before the code; the
+    plan may have another rule. The trace has λ.
     """
 
     def adheres(self) -> bool:
@@ -51,7 +51,7 @@ class FangKrum(MessageAttack):
         halvings = 0
         while halvings < _HALVINGS and not selected(size):
             size, halvings = size / 2, halvings + 1
-        for step in range(1, _BISECTIONS + 1 if 0 < halvings < _HALVINGS else 1):
+        for step in range(1, _REFINEMENTS + 1 if 0 < halvings < _HALVINGS else 1):
             if selected(size * (1 + 0.5**step)):
                 size *= 1 + 0.5**step
         return size

@@ -19,7 +19,7 @@ _GOLDEN = (sqrt(5) - 1) / 2
 class Tuned(MessageAttack):
     """Another attack, with the strength that harms the plan's own rule most in this round, on the bytes that cross.
 
-    After the line searches of Guerraoui et al. (ByzFL) and Shejwalkar, Houmansadr 2021, here against the rule with its
+    After the optimised attacks of ByzFL and of Shejwalkar, Houmansadr 2021, here against the rule with its
     memory, after compression and feedback. The harm is ||step - honest step||, or with `aim = "descent"` it is -⟨step,
     honest step⟩; the honest step is the mean of the honest answers. Of `evaluations` calls of the rule the first tries
     the strength that the plan gives to `inner`, so the harm is never less than that of `inner` alone; about half try

@@ -87,7 +87,7 @@ def test_harms_no_less_than_the_attack_as_it_is(rule: Aggregator, inner: Tunable
         for aim in ("distance", "descent"):
             one = Round(inner, vectors(20, 9), **more)
             plain = judge(one.inbox(one.forged())).step
-            tuned, honest, strength = found(game(inner, judge, aim=aim, **more), judge)
+            tuned, honest, strength = found(game(inner, judge, aim=aim, evaluations=9, **more), judge)
             if aim == "distance":
                 assert np.linalg.norm(tuned - honest) >= np.linalg.norm(plain - honest) * (1 - 1e-12)
             else:
