@@ -3,8 +3,8 @@
     python benchmarks/tuned_attacks.py --runs runs/tuned --out benchmarks/tuned_attacks.csv
 
 configs/quickstart.toml with 20 % Byzantine, beta = 0.22 where the rule has one, for 20 rounds with seed 1: `tuned` with
-20 evaluations a round, both aims, over alie, ipm, collude and shift; and each rule with honest workers. The distance to
-w* begins at 32.4. One row for each run, with the median, the least and the largest strength over the rounds; the commit
+20 evaluations a round over alie, ipm, collude and shift; and each rule with honest workers. The aim is `descent`, for the
+rules that this does not break `distance` as well. The distance to w* begins at 32.4. One row for each run, with the median, the least and the largest strength over the rounds; the commit
 is that of the code.
 """
 
@@ -52,6 +52,7 @@ _ATTACKS = [  # inner attack, aim, key of the plan
         for aim, inner in product(("descent", "distance"), ("shift", "alie", "collude", "ipm"))
     ],
 ]
+_BROKEN = 100.0  # the distance at the end, three times that of the start
 _HEAD = ["rule", "step", "inner", "aim", "distance", "strength", "least", "most", "commit", "run"]
 
 
@@ -64,6 +65,8 @@ def main() -> None:
     rows: list[list[object]] = [[*_HEAD]]
     found: dict[str, dict[str, float]] = {rule: {} for rule in _RULES}
     for (rule, table), (inner, aim, attack) in product(_RULES.items(), _ATTACKS):
+        if aim == "distance" and max(found[rule].values()) > _BROKEN:
+            continue
         step = _STEPS.get(rule, 0.5)
         task = job(_PLAN, [f"aggregator={{{table}}}", f"algorithm.step={step}", *_QUIET, attack], asked.runs)
         distance, strengths = result(task)
