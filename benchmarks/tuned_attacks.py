@@ -3,9 +3,9 @@
     python benchmarks/tuned_attacks.py --runs runs/tuned --out benchmarks/tuned_attacks.csv
 
 configs/quickstart.toml with 20 % Byzantine, beta = 0.22 where the rule has one, for 20 rounds with seed 1: `tuned` with
-20 evaluations a round over alie, ipm, collude and shift; and each rule with honest workers. The aim is `descent`, for the
-rules that this does not break `distance` as well. The distance to w* begins at 32.4. One row for each run, with the median, the least and the largest strength over the rounds; the commit
-is that of the code.
+20 evaluations a round over alie, ipm, collude and shift; and each rule with honest workers. The aim is `descent`, and
+`distance` as well for the rules that this does not break. The distance to w* begins at 32.4. One row for each run, with
+the median, the least and the largest strength over the rounds; the commit is that of the code.
 """
 
 from __future__ import annotations
