@@ -29,7 +29,6 @@ _PLAN = _ROOT / "configs" / "quickstart.toml"
 _QUIET = ["algorithm.rounds=20", "audit.every=20", "checkpoint.every=1000"]
 _RULES = {
     "caf": "kind='caf', beta=0.22",
-    "iterative-filtering": "kind='iterative-filtering', beta=0.22",
     "norm-trim": "kind='norm-trim', beta=0.22",
     "trimmed-mean": "kind='trimmed-mean', beta=0.22",
     "median": "kind='median'",
@@ -41,6 +40,7 @@ _RULES = {
     "nnm + geometric-median": "kind='nnm', beta=0.22, rule={kind='geometric-median'}",
     "majority-vote": "kind='majority-vote'",
     "mean": "kind='mean'",
+    "iterative-filtering": "kind='iterative-filtering', beta=0.22",
     "krum": "kind='krum', beta=0.22",
     "bulyan": "kind='bulyan', beta=0.22",
 }
