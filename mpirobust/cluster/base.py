@@ -30,6 +30,7 @@ class Exchange:
         times: of the phases broadcast, compute, encode, gather and forge; the later phases are still 0.
         absent: the workers that were lost with their rank or failed, shape (m,).
         reset: the workers whose feedback began at zero in this round because its memory was lost, shape (m,).
+        strength: how far an omniscient attacker went; NaN without one, or if no number says so.
     """
 
     answers: Answers
@@ -38,6 +39,7 @@ class Exchange:
     times: RoundTimes
     absent: NDArray[np.bool_]
     reset: NDArray[np.bool_]
+    strength: float = nan
 
 
 @dataclass(frozen=True)

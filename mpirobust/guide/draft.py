@@ -49,6 +49,7 @@ _GUESSES: dict[str, Any] = {
     "aggregator.rule": {"kind": "median"},
     "attack.alpha": 0.1,
     "attack.beta": 0.2,
+    "attack.inner": {"kind": "alie"},
     "data.libsvm.path": "libsvm/a9a",
     "data.csv.path": "rows.csv",
     "data.csv.label": -1,

@@ -60,6 +60,7 @@ class Recorder(Watch):
         row["bytes_up"] = moment.exchange.bytes_up
         row["bytes_down"] = moment.exchange.bytes_down
         row["elapsed"] = self._before + perf_counter() - self._began
+        row["strength"] = moment.exchange.strength
         row["norms"] = moment.exchange.answers.norms
         row["kept"] = moment.verdict.kept
         row["absent"] = moment.exchange.absent

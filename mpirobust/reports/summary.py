@@ -35,7 +35,8 @@ def summary(path: Path) -> dict[str, Any]:
     smallest ε for which they say second-order stationary to (ε, √ε). `gradient_norm_min` is the least of all audits,
     of which P1's theorems speak: `min_t ||∇F(w_t)||`. `escape_rounds` were spent on getting away
     from saddle points, the first of them after `first_hit` rounds. `writer` says whether a process still holds
-    the lock of a run with status `running`; `host` was that of the center, and `written` is the time of the last write.
+    the lock of a run with status `running`; `strength` is the least, the median and the largest over the rounds of how
+    far an omniscient attacker went; `host` was that of the center, and `written` is the time of the last write.
 
     Raises:
         SetupFault: there is no readable trace.
@@ -93,6 +94,7 @@ def figures_of(file: Any, path: Path) -> dict[str, Any]:
         "byzantine": int(byzantine.size),
         "byzantine_kept_mean": _mean_kept(kept[:, byzantine]) if byzantine.size else None,
         "kept_mean": _mean_kept(kept),
+        "strength": _strength(rounds),
         "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
         "reset": int(rounds["reset"][:].any(axis=0).sum()) if "reset" in rounds else 0,
         "plan": tomllib.loads(file.attrs["plan"]),
@@ -102,6 +104,12 @@ def figures_of(file: Any, path: Path) -> dict[str, Any]:
     if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
         raise ValueError("its plan has another number of workers")
     return figures
+
+
+def _strength(rounds: Any) -> list[float] | None:
+    told = rounds["strength"][:] if "strength" in rounds else np.zeros(0)
+    told = told[np.isfinite(told)]
+    return [float(told.min()), float(np.median(told)), float(told.max())] if told.size else None
 
 
 def _threads(of_ranks: str) -> str:
@@ -164,6 +172,11 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         if figures["byzantine"]:
             kept += f"; {figures['byzantine_kept_mean']:.2f} of the {figures['byzantine']} Byzantine"
         lines.append(f"  {'workers kept':<16}{kept}")
+    if figures["strength"] is not None and figures["strength"][0] < figures["strength"][2]:
+        least, median, most = figures["strength"]
+        lines.append(
+            f"  {'attack strength':<16}{median:.3g} in the median of the rounds, from {least:.3g} to {most:.3g}"
+        )
     if figures["absent"]:
         lines.append(f"  {'workers absent':<16}{figures['absent']} of {figures['workers']} in the last round")
     if figures["reset"]:

@@ -95,6 +95,22 @@ def test_what_the_center_asks_its_own_rows_is_of_the_round(
     assert differing(cut, whole) == []
 
 
+@pytest.mark.parametrize(
+    "attack",
+    [
+        {"kind": "tuned", "alpha": 0.29, "inner": {"kind": "drift"}, "evaluations": 9},
+        {"kind": "rop", "alpha": 0.29},
+        {"kind": "poisoned", "alpha": 0.29, "rounds": 3},
+        {"kind": "lone-support", "alpha": 0.29},
+    ],
+    ids=lambda attack: attack["kind"],
+)
+def test_what_an_attacker_remembers_outlives_the_run(attack: dict[str, Any], tmp_path: Path) -> None:
+    path = write_plan(tmp_path, aggregator=CLIPPING, attack=attack, feedback="difference")
+    cut, whole = cut_and_whole(path)
+    assert differing(cut, whole) == []
+
+
 @pytest.mark.parametrize("feedback", FEEDBACKS)
 def test_what_a_feedback_keeps_outlives_the_run(feedback: str, tmp_path: Path) -> None:
     path = write_plan(tmp_path, feedback=feedback, aggregator=RULES["nnm"], attack=STALE)
