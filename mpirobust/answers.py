@@ -81,7 +81,7 @@ class Answers(ABC):
             beside: one more vector, in the units of `blocks`, which comes last: the shape is then (n + 1, n + 1).
         """
         packed = self.signs(workers) if beside is None else None
-        return _gram(self.blocks(workers), workers.size, beside) if packed is None else packed.gram()
+        return gram_of(self.blocks(workers), workers.size, beside) if packed is None else packed.gram()
 
 
 class _Summed(Answers):
@@ -244,7 +244,7 @@ def _starts(dim: int, within: slice | None) -> range:
     return range(start, stop, BLOCK)
 
 
-def _gram(
+def gram_of(
     blocks: Iterator[tuple[slice, NDArray[np.float64]]], n: int, beside: Vector | None = None
 ) -> NDArray[np.float64]:
     """Return `Answers.gram` of blocks of n vectors, which are overwritten.

@@ -175,6 +175,11 @@ def _parts(component: Any) -> Iterator[tuple[str, Any]]:
                 yield _dotted(each.name, name), inner
 
 
+def handed_down(cls: type) -> tuple[str, ...]:
+    """Return the keys of a kind that its inner tables get as well, unless they have their own."""
+    return getattr(cls, "handed_down", ())
+
+
 def build(room: Room, table: object, where: str, beside: Path | None = None) -> Any:
     """Return the component that `table` describes; or `table`, if it is one already, as from Python.
 
@@ -196,9 +201,11 @@ def build(room: Room, table: object, where: str, beside: Path | None = None) -> 
         reason = f"{table['kind']!r} needs the package {package}, which is not installed"
         raise PlanFault(f"{where}.kind", f"{reason}: pip install 'mpirobust[{package}]'")
     values = current(cls, {key: value for key, value in table.items() if key != "kind"}, where)
+    down = {key: values[key] for key in handed_down(cls) if key in values}
     for key, inner in inner_rooms(cls).items():
         if key in values:
-            values[key] = build(inner, values[key], f"{where}.{key}", beside)
+            below = {**down, **values[key]} if isinstance(values[key], Mapping) else values[key]
+            values[key] = build(inner, below, f"{where}.{key}", beside)
     for key, options in _declared(cls).items():
         if Function in options and isinstance(name := values.get(key), str) and ":" in name:
             values[key] = outside.function(name, f"{where}.{key}", beside)

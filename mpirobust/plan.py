@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust import catalog, observer_tables, renames
-from mpirobust.aggregators.base import Aggregator, Weighing
+from mpirobust import catalog, plan_checks, renames
+from mpirobust.aggregators.base import Aggregator
 from mpirobust.algorithms.base import Algorithm
 from mpirobust.attacks.base import Attack
 from mpirobust.cluster.groups import Groups
@@ -31,10 +31,16 @@ from mpirobust.records.plan_record import PlanRecord, flat
 from mpirobust.records.provenance import Records
 from mpirobust.stop_rules import StopRules
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.tolerance import expect_tolerated, surprises
 from mpirobust.types import Layout, OnFailure, Rows
 
 Values: TypeAlias = Sequence[tuple[list[str], Any]]
+
+_OBSERVERS = "observers"
+
+# The order in which observers see a round: the audit before the row, the row before the checkpoint. Others
+# follow by name. The deadline is last, because it has to know the time that all others took.
+_CORE = ("signals", "finite", "audit", "recorder", "checkpoint", "progress")
+_LAST = ("deadline",)
 
 
 @component
@@ -103,38 +109,17 @@ class Plan:
                 values[name] = catalog.build(room, values[name], name, beside)
         for name, section in SECTIONS.items():
             if name in values:
-                values[name] = catalog.validated(section, observer_tables.expect_table(values[name], name), name)
-        for name, observer in observer_tables.built(values.pop(observer_tables.NAME, {}), SECTIONS, beside).items():
+                values[name] = catalog.validated(section, _expect_table(values[name], name), name)
+        for name, observer in _observers(values.pop(_OBSERVERS, {}), beside).items():
             if name not in SECTIONS:
-                values.setdefault(observer_tables.NAME, {})[name] = observer
+                values.setdefault(_OBSERVERS, {})[name] = observer
             elif name in values:
-                raise PlanFault(f"{observer_tables.NAME}.{name}", f"[{name}] is the same table; give one of the two")
+                raise PlanFault(f"{_OBSERVERS}.{name}", f"[{name}] is the same table; give one of the two")
             else:
                 values[name] = observer
         plan: Plan = catalog.validated(cls, values, "")
-        plan._check()
+        plan_checks.check(plan)
         return plan
-
-    def _check(self) -> None:
-        """Check the rules between tables."""
-        if self.workers % self.redundancy:
-            raise PlanFault("redundancy", f"{self.redundancy} does not divide the {self.workers} workers into groups")
-        if self.attack is not None:
-            with inside("attack"):
-                self.attack.admit_workers(self.workers)
-        expect_tolerated(self.aggregator, self.attack, self.groups, self.byzantine())
-        if self.weigh == "rows" and not isinstance(self.aggregator, Weighing):
-            room = catalog.ROOMS["aggregator"]
-            able = [kind for kind in catalog.kinds(room) if issubclass(catalog.load(room, kind, ""), Weighing)]
-            reason = 'the rule counts every worker once; choose "equal" or a rule among'
-            raise PlanFault("weigh", f"{reason}: {', '.join(able)}")
-        if self.feedback.applies_step() and not self.algorithm.steps_every_round():
-            raise PlanFault("feedback", "what workers send in a round without a step would be lost; choose another")
-        if self.downlink is not None and not self.algorithm.steps_every_round():
-            kind = self.table()["algorithm"]["kind"]
-            raise PlanFault("downlink", f"{kind} jumps in rounds without a step, and its workers would lag; omit it")
-        with inside("algorithm"):
-            self.algorithm.admit(self.problem, self.feedback)
 
     @property
     def groups(self) -> Groups:
@@ -153,7 +138,7 @@ class Plan:
 
     def surprises(self) -> list[str]:
         """Return notes on the numbers of Byzantine workers, and of those that the rule drops."""
-        return [*surprises(self.aggregator, self.attack, self.groups, self.byzantine())]
+        return [*plan_checks.surprises(self)]
 
     def deal(self, dataset: Dataset) -> list[Rows]:
         """Return the training rows of each group of workers; raise `PlanFault` if plan and data do not fit."""
@@ -202,7 +187,9 @@ class Plan:
     def all_observers(self) -> list[Observer]:
         """Return the observers of a run, in the order in which they see a round."""
         given: dict[str, Observer] = {"audit": self.audit, "checkpoint": self.checkpoint, **self.observers}
-        return observer_tables.in_order(given)
+        own = {name: catalog.build(catalog.ROOMS[_OBSERVERS], {"kind": name}, name) for name in _CORE + _LAST}
+        others = sorted(given.keys() - own.keys())
+        return [{**own, **given}[name] for name in (*_CORE, *others, *_LAST)]
 
     def wire(self, layout: Layout) -> Wire:
         """Return the codes and the feedback for vectors of this layout."""
@@ -219,8 +206,8 @@ class Plan:
             del table["records"]
         if self.redundancy == 1:
             del table["redundancy"]
-        observers = {name: catalog.with_kind(each) for name, each in table.pop(observer_tables.NAME).items()}
-        return {**table, **({observer_tables.NAME: observers} if observers else {})}
+        observers = {name: catalog.with_kind(each) for name, each in table.pop(_OBSERVERS).items()}
+        return {**table, **({_OBSERVERS: observers} if observers else {})}
 
     def origins(self) -> dict[str, Origin]:
         """Return where the kinds from outside the package come from, by their table."""
@@ -253,8 +240,38 @@ def free_keys(plan: Plan | type[Plan] = Plan) -> frozenset[str]:
 
     Without a plan these are the keys that are free in every plan.
     """
+    keys = {*catalog.free_keys(plan)}
     observers = {} if isinstance(plan, type) else plan.observers
-    return frozenset({*catalog.free_keys(plan), *observer_tables.free_keys(observers, SECTIONS)})
+    core = {name: catalog.load(catalog.ROOMS[_OBSERVERS], name, "") for name in _CORE + _LAST if name not in SECTIONS}
+    for name, observer in {**core, **observers}.items():
+        keys.update(catalog.free_keys(observer, f"{_OBSERVERS}.{name}."))
+    return frozenset(keys)
+
+
+def _observers(tables: object, beside: Path | None) -> dict[str, Observer]:
+    """Return the observers of the tables `[observers.<name>]`; raise `PlanFault` if one is wrong.
+
+    The name is the kind unless the table has one. A table that only repeats defaults is left out: the plan is the same.
+    """
+    room, built = catalog.ROOMS[_OBSERVERS], {}
+    for name, table in _expect_table(tables, _OBSERVERS).items():
+        where = f"{_OBSERVERS}.{name}"
+        kind = _expect_table(table, where).get("kind", name)
+        for own in (name, kind):
+            if own in _CORE + _LAST and name != kind:
+                taken = f"every run has one observer {own!r}, in [{_OBSERVERS}.{own}]"
+                raise PlanFault(f"{where}.kind", f"{taken}; choose another {'name' if own == name else 'kind'}")
+        observer: Observer = catalog.build(room, {**table, "kind": kind}, where, beside)
+        usual = name in _CORE + _LAST and name not in SECTIONS
+        if not usual or observer != catalog.build(room, {"kind": kind}, where, beside):
+            built[name] = observer
+    return built
+
+
+def _expect_table(table: object, where: str) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise PlanFault(where, "expected a table")
+    return table
 
 
 def load_plan(path: Path, overrides: Sequence[str], values: Values = ()) -> tuple[Plan, list[str]]:
@@ -354,7 +371,7 @@ def _room_at(table: dict[str, Any], path: list[str], beside: Path | None) -> cat
         if room is None:
             break
         table = table[path[depth - 1]]
-        if path[:depth] == [observer_tables.NAME]:
+        if path[:depth] == [_OBSERVERS]:
             continue  # part is the name of an observer, and the room is still that of its table
         room = catalog.inner_rooms(catalog.load(room, table.get("kind"), ".".join(path[:depth]), beside)).get(part)
     if room is None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector: TypeAlias = NDArray[np.floating[Any]]  # 1-D, shape (d,)
+WorkerVectors: TypeAlias = Annotated[NDArray[np.float64], "workers", "dim"]  # a vector of each worker, shape (m, d)
+WorkerNumbers: TypeAlias = Annotated[NDArray[np.float64], "workers"]  # a number of each worker, shape (m,)
 Rows: TypeAlias = NDArray[np.intp]  # row numbers, ascending
 Message: TypeAlias = bytes | bytearray | memoryview
 Given: TypeAlias = str | Mapping[str, Any]  # from Python, in place of a component: its kind, or its table with a kind

@@ -34,8 +34,7 @@ _LAYERS = [
     ["records"],
     ["observers"],
     ["catalog"],
-    ["observer_tables", "tolerance"],
-    ["plan", "reducer"],
+    ["plan", "plan_checks", "reducer"],
     ["guide"],
     ["running"],
     ["reports", "doctor"],
@@ -161,20 +160,9 @@ print(*(name for name in set(sys.modules) - before if getattr(sys.modules[name],
 """
 _OTHERS = {"click", "msgspec", "threadpoolctl", "typing_extensions"}  # packages, beside numpy and mpi4py
 _OF_A_RANK = {
-    *("answers", "catalog", "cli", "components", "errors", "files", "observer_tables", "outside", "plan", "renames"),
-    *(
-        "round_times",
-        "shard",
-        "stop_rules",
-        "streams",
-        "tolerance",
-        "terminal",
-        "time_limit",
-        "types",
-        "kernels",
-        "numerics",
-        "comm",
-    ),
+    *("answers", "catalog", "cli", "components", "errors", "files", "outside", "plan", "plan_checks", "renames"),
+    *("round_times", "shard", "stop_rules", "streams", "terminal", "time_limit", "types"),
+    *("kernels", "numerics", "comm"),
     *("commands", "commands.job", "commands.options", "commands.running"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan

@@ -40,9 +40,29 @@ def midpoint(low: Vector, high: Vector) -> NDArray[np.float64]:
     return np.asarray(0.5 * low + 0.5 * high + 0.0)
 
 
+def mean_around_median(columns: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Return, of each row of `ordered`, the mean of the `count` values nearest to the median: a window of them.
+
+    Of two windows that reach as far, it is the one that leaves as many out at both sides.
+    """
+    middle, spare = median(columns)[:, None], columns.shape[1] - count
+    starts = np.array(sorted(range(spare + 1), key=lambda start: abs(2 * start - spare)))
+    reach = np.maximum(middle - columns[:, : spare + 1], columns[:, count - 1 :] - middle)
+    first = starts[np.argmin(reach[:, starts], axis=1)]
+    out = np.empty(first.size)
+    for start in np.unique(first):
+        out[first == start] = columns[first == start, start : start + count].mean(axis=1)
+    return out
+
+
 def equal(weights: NDArray[np.float64]) -> bool:
     """Return whether all rows count the same."""
     return bool((weights == weights[:1]).all())
+
+
+def relative(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights over their mean; exactly one if they are equal."""
+    return np.ones(weights.size) if equal(weights) else weights * (weights.size / weights.sum())
 
 
 def weighted_median(block: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from mpirobust.types import Rows, Vector
 
 Weights = NDArray[np.float64]
 
-_FAR = 1e300  # squares of lengths above this would overflow when they are added
+FAR = 1e300  # squares of lengths above this would overflow when they are added
 
 
 def measured(answers: Answers, beside: Vector | None = None) -> tuple[Rows, NDArray[np.float64]]:
@@ -32,9 +32,26 @@ def measured(answers: Answers, beside: Vector | None = None) -> tuple[Rows, NDAr
     """
     workers = np.flatnonzero(answers.sound)
     gram = answers.gram(workers, beside)
-    near = gram.diagonal() < _FAR
+    near = gram.diagonal() < FAR
     near[workers.size :] = True
     return workers[near[: workers.size]], gram[np.ix_(near, near)]
+
+
+def nearest_to(answers: Answers, point: Vector, keep: int) -> NDArray[np.bool_]:
+    """Return which `keep` sound messages are nearest to `point`, in the units of `blocks`; ties by worker number.
+
+    One whose distance is too long to be squared is never among them.
+    """
+    workers = np.flatnonzero(answers.sound)
+    squares = np.zeros(workers.size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for where, block in answers.blocks(workers):
+            block -= point[where]
+            squares += np.einsum("ij,ij->i", block, block)
+    order = np.argsort(squares, kind="stable")[:keep]
+    kept = np.zeros(len(answers), dtype=bool)
+    kept[workers[order[squares[order] < FAR]]] = True
+    return kept
 
 
 def squared_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from math import ceil
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +23,7 @@ from mpirobust.streams import CENTER, Purpose, stream
 from mpirobust.types import Given, Vector
 
 if TYPE_CHECKING:
-    from mpirobust.algorithms.base import Query
+    from mpirobust.algorithms.base import Algorithm, Query
 
 Fraction: TypeAlias = Annotated[float, Field(ge=0, lt=0.5)]  # of the workers
 
@@ -44,10 +45,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Oracle:
-    """The loss on the center's own rows (`center_rows` of the plan), which no worker has seen or can forge."""
+    """The loss on the center's own rows (`center_rows` of the plan), which no worker has seen or can forge.
+
+    Attributes:
+        algorithm: of the plan, for what a worker would answer with these rows.
+    """
 
     loss: Loss
     shard: Shard
+    algorithm: Algorithm[Any]
 
     def value(self, x: Vector) -> float:
         """Return the loss at `x`."""
@@ -56,6 +62,15 @@ class Oracle:
     def gradient(self, x: Vector) -> Vector:
         """Return its gradient at `x`, shape (d,)."""
         return self.loss.gradient(x, self.shard)
+
+    def answer(self, query: Query, rng: np.random.Generator) -> Vector:
+        """Return the answer of a worker that has these rows, shape (d,)."""
+        return self.algorithm.answer(query, self.loss, self.shard, rng)
+
+    def trial(self, query: Query, step: Vector) -> float | None:
+        """Return the loss where `step` leads, which includes the query's scale; None if none is taken."""
+        x = self.algorithm.trial(query, step)
+        return None if x is None else self.value(x)
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,18 @@ class Context:
     def stream(self) -> np.random.Generator:
         """Return the rule's random stream of this round, from its beginning: the same at every call."""
         return stream(self.seed, CENTER, self.round, Purpose.AGGREGATE)
+
+    @cached_property
+    def answer(self) -> Vector:
+        """What the center's own rows answer to the query, in the units of `Answers.blocks`, shape (d,).
+
+        Raises:
+            ValueError: there are no such rows, or no query.
+        """
+        if self.oracle is None or self.query is None:
+            raise ValueError("the center has no rows of its own, or no query to answer")
+        rng = stream(self.seed, CENTER, self.round, Purpose.ANSWER)
+        return np.asarray(self.query.scale * self.oracle.answer(self.query, rng))
 
 
 class Aggregator(ABC):
@@ -107,9 +134,18 @@ class Aggregator(ABC):
     def memory(self) -> type | None:
         """Return the class of `Verdict.memory`, a frozen dataclass of vectors and numbers; None if there is no memory.
 
-        Vectors have shape (d,) and are in units of the answer (before `Answers.scale`). It goes into checkpoints.
+        Vectors have shape (d,), or are `WorkerVectors` and `WorkerNumbers` (types.py), and are in units of the answer
+        (before `Answers.scale`). It goes into checkpoints.
         """
         return None
+
+    def weighs(self) -> bool:
+        """Return whether each worker counts as often as `answers.weights` says; see `Weighing`."""
+        return False
+
+    def asks_center(self) -> bool:
+        """Return whether the rule judges by the center's own rows, so that `Context.oracle` may not be None."""
+        return False
 
     def trims(self, workers: int) -> int | None:
         """Return how many of `workers` the rule drops by norm before it averages the rest; None for another rule."""
@@ -145,11 +181,29 @@ def judge_rows(rule: Aggregator, rows: NDArray[np.float64], memory: Any, context
     """Return the verdict on the rows of an array, shape (m, d); `memory` and `context` as in `Aggregator.judge`.
 
     Raises:
-        PlanFault: the rule refuses so many rows.
+        PlanFault: the rule refuses so many rows, or judges by rows of the center's own.
     """
     rule.admit(len(rows), 0)
+    if context.oracle is None:
+        expect_alone(rule)
     with np.errstate(over="ignore", invalid="ignore"):  # as in a run: such rows are unsound
         return rule.judge(ArrayAnswers(rows), memory, context)
+
+
+def expect_alone(rule: Aggregator) -> None:
+    """Raise `PlanFault` if the rule cannot judge without a plan, whose center has rows of its own."""
+    if rule.asks_center():
+        raise PlanFault(
+            "kind", "the rule judges by rows that the center of a plan keeps (center_rows), and here are none"
+        )
+
+
+def remembers_workers(rule: Aggregator) -> bool:
+    """Return whether the memory of the rule has something for each worker."""
+    kept = rule.memory()
+    return kept is not None and any(
+        get_origin(hint) is Annotated for hint in get_type_hints(kept, include_extras=True).values()
+    )
 
 
 Judge: TypeAlias = Callable[[Answers], Verdict]
@@ -166,10 +220,19 @@ class Weighing(Aggregator):
     Its tolerance is then a share of the weight, while β and `admit` count workers.
     """
 
+    def weighs(self) -> bool:
+        return True
+
 
 def share(beta: float, workers: int) -> int:
     """Return ⌈βm⌉; a product that is whole except for rounding counts as whole."""
     return ceil(beta * workers - 1e-9)
+
+
+def expect_minority(beta: float, workers: int) -> None:
+    """Raise `PlanFault` unless ⌈βm⌉ of the workers are a minority."""
+    if 2 * share(beta, workers) >= workers:
+        raise PlanFault("beta", f"{beta} of {workers} workers, rounded up, is no minority")
 
 
 def max_faulty(rule: Aggregator, workers: int, byzantine: int) -> int:
@@ -180,9 +243,13 @@ def max_faulty(rule: Aggregator, workers: int, byzantine: int) -> int:
     return next(n for n in count(byzantine) if not _stands(rule, workers, n + 1))
 
 
+def bears(beta: float | None, workers: int, lost: int) -> bool:
+    """Return whether a rule that tolerates `beta` of the workers is set for so many."""
+    return beta is None or (lost <= share(beta, workers) if beta < 1 / 2 else 2 * lost < workers)
+
+
 def _stands(rule: Aggregator, workers: int, lost: int) -> bool:
-    beta = rule.tolerates()
-    if beta is not None and not (lost <= share(beta, workers) if beta < 1 / 2 else 2 * lost < workers):
+    if not bears(rule.tolerates(), workers, lost):
         return False
     try:
         rule.admit(workers, lost)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpirobust.aggregators._columns import coordinate_wise, median, ordered
+from mpirobust.aggregators._columns import coordinate_wise, mean_around_median, ordered
 from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
@@ -41,7 +41,7 @@ class Bulyan(Aggregator):
         kept[workers[_chosen(squared_distances(gram), f)]] = True
 
         def nearest(block: NDArray[np.float64]) -> NDArray[np.float64]:
-            return _mean_around_median(ordered(block), max(block.shape[0] - 2 * f, 1))
+            return mean_around_median(ordered(block), max(block.shape[0] - 2 * f, 1))
 
         return coordinate_wise(answers, kept, nearest)
 
@@ -63,15 +63,3 @@ def _chosen(distances: NDArray[np.float64], f: int) -> list[int]:
         others = order != gone
         order, nearest = order[others].reshape(left.size, left.size), nearest[others].reshape(left.size, left.size)
     return chosen
-
-
-def _mean_around_median(columns: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Of ascending rows, the mean of the `count` values nearest to the median: a window of them."""
-    middle, spare = median(columns)[:, None], columns.shape[1] - count
-    starts = np.array(sorted(range(spare + 1), key=lambda start: abs(2 * start - spare)))
-    reach = np.maximum(middle - columns[:, : spare + 1], columns[:, count - 1 :] - middle)
-    first = starts[np.argmin(reach[:, starts], axis=1)]
-    out = np.empty(first.size)
-    for start in np.unique(first):
-        out[first == start] = columns[first == start, start : start + count].mean(axis=1)
-    return out

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.aggregators._columns import relative
 from mpirobust.aggregators._geometry import Weights, measured, widest
-from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
+from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, expect_minority, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
-from mpirobust.errors import PlanFault
 
 
 @component
-class CAF(Aggregator):
+class CAF(Weighing):
     """The covariance-bound-agnostic filter, f = ⌈βm⌉ (Allouah, Guerraoui, Stephan 2025, Alg. 2).
 
     The n sound messages begin with weight one. Again and again the direction is found in which they
@@ -22,6 +22,7 @@ class CAF(Aggregator):
     left. Of the means met on the way the step is the one whose largest spread is smallest.
     Who moves the mean shows as spread along one direction, while that of honest shards of
     like data is divided over all of them. The verdict keeps what has weight left.
+    With `weigh = "rows"` a message begins with the weight of its worker over the mean weight.
 
     Attributes:
         beta: β, the largest fraction of Byzantine workers that the rule is set for.
@@ -30,23 +31,23 @@ class CAF(Aggregator):
     beta: Fraction
 
     def admit(self, workers: int, byzantine: int) -> None:
-        if 2 * share(self.beta, workers) >= workers:
-            raise PlanFault("beta", f"{self.beta} of {workers} workers, rounded up, is no minority")
+        expect_minority(self.beta, workers)
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
         workers, gram = measured(answers)
         weights = np.zeros(len(answers))
         if workers.size:
-            weights[workers] = _filtered(gram, share(self.beta, len(answers)))
+            counts = relative(answers.weights[workers])
+            weights[workers] = _filtered(gram, counts, share(self.beta, len(answers)))
         return Verdict(answers.combine(weights), weights > 0)
 
     def tolerates(self) -> float | None:
         return self.beta
 
 
-def _filtered(gram: NDArray[np.float64], f: int) -> Weights:
+def _filtered(gram: NDArray[np.float64], counts: NDArray[np.float64], f: int) -> Weights:
     n = gram.shape[0]
-    left, smallest, point = np.ones(n), np.inf, np.full(n, 1 / n)
+    left, smallest, point = counts, np.inf, np.asarray(counts / n)
     while left.sum() > max(n - 2 * f, 0):
         spread, strays = widest(gram, left)
         if spread < smallest:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from mpirobust.aggregators._geometry import distances_to, geometric_median, measured
-from mpirobust.aggregators.base import Aggregator, Context, Verdict
+from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
 from mpirobust.components import Count, Field, component
 from mpirobust.types import Vector
@@ -20,7 +20,7 @@ class Center:
 
 
 @component
-class CenteredClipping(Aggregator):
+class CenteredClipping(Weighing):
     """`v ← v + mean_i (v_i - v) min(1, radius / ||v_i - v||)`, over and over (Karimireddy et al. 2021, §4).
 
     `radius` is in units of what the workers send. The paper starts from the last aggregate, `start = "previous"` (the
@@ -49,10 +49,10 @@ class CenteredClipping(Aggregator):
         weights, kept = np.zeros(len(answers)), np.zeros(len(answers), dtype=bool)
         if not n:
             return Verdict(answers.combine(weights), kept, memory)
-        radius = self.radius * answers.scale
-        point = geometric_median(gram, 100, 1e-6) if previous is None else np.eye(n + 1)[n]
+        radius, counts = self.radius * answers.scale, answers.weights[workers]
+        point = geometric_median(gram, 100, 1e-6, counts) if previous is None else np.eye(n + 1)[n]
         for _ in range(self.iterations):
-            pull = radius / np.maximum(distances_to(gram, point)[:n], radius) / n
+            pull = radius / np.maximum(distances_to(gram, point)[:n], radius) * counts / counts.sum()
             point = (1 - pull.sum()) * point
             point[:n] += pull
         weights[workers] = point[:n]

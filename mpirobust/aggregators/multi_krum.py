@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 
 from mpirobust.aggregators._geometry import expect_krum, krum_order, measured, squared_distances
-from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
+from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import Count, component
 from mpirobust.errors import PlanFault
 
 
 @component
-class MultiKrum(Aggregator):
+class MultiKrum(Weighing):
     """The mean of the `keep` messages with the best Krum scores, f = ⌈βm⌉ (Blanchard et al. 2017).
 
     Without `keep`, the n - f best of n sound ones; never more than that. Ties are broken
-    by the distances to all, then by worker number.
+    by the distances to all, then by worker number. Weights go into the mean alone.
 
     Attributes:
         beta: β, the largest fraction of Byzantine workers that the rule is set for.

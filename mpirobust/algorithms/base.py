@@ -171,6 +171,10 @@ class Algorithm(ABC, Generic[S]):
     def answer(self, query: Query, loss: Loss, shard: Shard, rng: np.random.Generator) -> Vector:
         """Worker side: return the answer to `query` on one shard, shape (d,), a new array."""
 
+    def trial(self, query: Query, step: Vector) -> Vector | None:
+        """Return where `step`, a candidate for `Verdict.step`, leads from the point of the query; None if nowhere."""
+        return query.vectors[0] - step
+
     @abstractmethod
     def advance(self, state: S, verdict: Verdict, rng: np.random.Generator) -> S:
         """Center side: return the state after the round; `verdict.step` includes the query's scale."""

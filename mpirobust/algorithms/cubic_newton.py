@@ -159,6 +159,9 @@ class CubicNewton(Algorithm[Iteration]):
             rng,
         )
 
+    def trial(self, query: Query, step: Vector) -> Vector | None:
+        return None if query.kind == Asked.GRADIENT else query.vectors[0] + step
+
     def advance(self, state: Iteration, verdict: Verdict, rng: np.random.Generator) -> Iteration:
         if self.query(state).kind == Asked.GRADIENT:
             return replace(state, t=state.t + 1, g=verdict.step if verdict.kept.any() else state.g)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import floor
-from typing import Annotated, Any, ClassVar
+from math import floor, nan
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from mpirobust.components import Field, component
 from mpirobust.errors import PlanFault
 from mpirobust.shard import Shard
 from mpirobust.types import Message, Rows, Vector
+
+T = TypeVar("T")
+Knowledge: TypeAlias = Literal["all", "own"] | None  # whose honest answers attackers know; None, as in older plans: all
 
 
 @component
@@ -33,12 +36,14 @@ class Attack(ABC):
     alpha: Annotated[float, Field(ge=0, lt=1)] | None = None
     workers: tuple[Annotated[int, Field(ge=0)], ...] | None = None
 
-    def admit_workers(self, workers: int) -> None:
-        """Raise `PlanFault` unless either `alpha` is given or `workers`, and that names some of so many workers."""
-        if self.alpha is None and self.workers is None:
-            raise PlanFault("alpha", "missing, and so is workers; give one of the two")
+    def __post_init__(self) -> None:
         if self.alpha is not None and self.workers is not None:
             raise PlanFault("workers", "alpha chooses the Byzantine workers as well; give one of the two")
+
+    def admit_workers(self, workers: int) -> None:
+        """Raise `PlanFault` if neither `alpha` nor `workers` is given, or that names others than of so many workers."""
+        if self.alpha is None and self.workers is None:
+            raise PlanFault("alpha", "missing, and so is workers; give one of the two")
         named = self.workers or ()
         if len({worker for worker in named if worker < workers}) < len(named):
             raise PlanFault("workers", f"expected different numbers from 0 to {workers - 1}, not {[*named]}")
@@ -94,6 +99,9 @@ class Spy:
         measure: `(worker, message) -> norm` as the rule will find it; +inf if the message is unsound.
         judge: `messages of all workers -> step`: what the plan's rule would make of these bytes. Nothing is
             committed: neither the rule's memory nor that of the feedback.
+        scale: the factor between `answers` and that step: the step size if the center applies it, else 1.
+        stream: `worker -> rng`: what `forge` gets for this worker, from its beginning.
+        limit: the length at which a forged message is cut, in bytes.
         one_code: whether the bytes of one worker mean the same from any other.
         memory: what `MessageAttack.remember` returned in the round before; None in the first.
     """
@@ -105,8 +113,38 @@ class Spy:
     encode: Callable[[int, Vector, np.random.Generator], bytes]
     measure: Callable[[int, bytes], float]
     judge: Callable[[Sequence[Message]], Vector]
+    scale: float
+    stream: Callable[[int], np.random.Generator]
+    limit: int
     one_code: bool
     memory: Any
+    _found: dict[Callable[[Spy], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, make: Callable[[Spy], T]) -> T:
+        """Return `make(self)`, computed at the first call of the round: what the attackers work out together.
+
+        Args:
+            make: a function, or a method of an attack. It has to be pure, so that who asks first makes no difference.
+        """
+        if make not in self._found:
+            self._found[make] = make(self)
+        found: T = self._found[make]
+        return found
+
+    def known(self, knowledge: Knowledge) -> Spy:
+        """Return what attackers of this knowledge see: with "own", the honest answers of their own workers only."""
+        return self.once(_of_their_own) if knowledge == "own" else self
+
+    def sent(self, attack: MessageAttack) -> list[Message]:
+        """Return the messages of all workers if `attack` forges those of the Byzantine ones."""
+        sent = list(self.due)
+        for worker in self.byzantine.tolist():
+            sent[worker] = attack.forge(worker, self, self.stream(worker))[: self.limit]
+        return sent
+
+    def aggregate(self, sent: Sequence[Message]) -> Vector:
+        """Return the aggregate of messages, in units of the answer, shape (d,); zero for a step size of 0."""
+        return self.judge(sent) / self.scale if self.scale else np.zeros(self.answers.dim)
 
     @cached_property
     def sound(self) -> Rows:
@@ -121,6 +159,15 @@ class Spy:
             for where, block in self.answers.blocks(self.sound):
                 mean[where], deviation[where] = block.mean(axis=0), block.std(axis=0)
         return mean, deviation
+
+    @cached_property
+    def honest_step(self) -> Vector:
+        """The mean of the honest vectors as the center weighs them, in units of the step, shape (d,)."""
+        return self.scale * self.answers.average(np.isin(np.arange(len(self.answers)), self.sound))
+
+    def vector(self, worker: int) -> Vector:
+        """Return what the rule would see of `worker` if nothing were forged, shape (d,); zero if it is unsound."""
+        return self.answers.combine((np.arange(len(self.answers)) == worker) * float(self.answers.sound[worker]))
 
     def of_norm(self, norm: float, worker: int, v: Vector, rng: np.random.Generator) -> bytes:
         """Return the message for the positive multiple of `v` that the rule measures as `norm` or very little less.
@@ -140,6 +187,10 @@ class Spy:
             reach *= (1 - short) * norm / measured
             message = self.encode(worker, reach * v, deepcopy(rng))
         return message
+
+
+def _of_their_own(spy: Spy) -> Spy:
+    return replace(spy, honest=spy.byzantine)
 
 
 class MessageAttack(Attack):
@@ -166,6 +217,22 @@ class MessageAttack(Attack):
             sent: the messages of all workers, those of the Byzantine ones forged.
         """
         return None
+
+    def strength_in(self, spy: Spy) -> float:
+        """Return how far the attack goes in this round, for the trace; NaN if no number says so."""
+        return nan
+
+
+class Tunable(MessageAttack):
+    """An attack of which one number says how far it goes: its strength, negative for the other way."""
+
+    @abstractmethod
+    def strength_in(self, spy: Spy) -> float:
+        """Return the strength in this round: that of the plan, or the default for these answers."""
+
+    @abstractmethod
+    def with_strength(self, strength: float) -> Tunable:
+        """Return the same attack with this strength in every round, any finite number."""
 
 
 class WireAttack(Attack):

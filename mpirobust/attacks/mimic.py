@@ -12,7 +12,7 @@ class Mimic(MessageAttack):
 
     It is the honest worker of lowest number whose message is sound: the same in every
     round, so that the bias towards its data adds up. (The paper picks the worker that
-    stands out most in a warm-up; attackers here remember nothing.) Its very bytes are sent,
+    stands out most in a warm-up.) Its very bytes are sent,
     with its claim under Option I; if every worker has a code or a state of its own,
     the vector that they encode is encoded again.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mpirobust.attacks.base import MessageAttack, Spy
+from mpirobust.attacks.base import Knowledge, MessageAttack, Spy
 from mpirobust.components import component
 from mpirobust.types import Message, Vector
 
@@ -27,19 +27,21 @@ class Stale(MessageAttack):
 
     Attributes:
         factor: factor of the honest mean of the round before.
+        knowledge: whose honest answers the attackers know, "all" or their "own" workers' (default: all).
     """
 
     factor: float = 1.0
+    knowledge: Knowledge = None
 
     def adheres(self) -> bool:
         return True
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
-        mean = spy.moments[0] if spy.memory is None else spy.memory.mean
+        mean = spy.known(self.knowledge).moments[0] if spy.memory is None else spy.memory.mean
         return spy.encode(worker, self.factor * mean, rng)
 
     def memory(self) -> type | None:
         return Former
 
     def remember(self, spy: Spy, sent: Sequence[Message]) -> Any:
-        return Former(spy.moments[0])
+        return Former(spy.known(self.knowledge).moments[0])

@@ -36,6 +36,7 @@ class Exchange:
         outvoted: the workers whose message is not that of a majority of their group, shape (m,): all that have answered
             if there is none, and the group counts as absent in this round.
         groups: the workers of each answer; with `redundancy` = 1 each answer is that of one worker.
+        strength: how far an omniscient attacker went; NaN without one, or if no number says so.
     """
 
     answers: Answers
@@ -46,6 +47,7 @@ class Exchange:
     reset: NDArray[np.bool_]
     outvoted: NDArray[np.bool_]
     groups: Groups
+    strength: float = nan
 
     def of_workers(self, of_groups: NDArray[T], otherwise: Any) -> NDArray[T]:
         """Return for each worker what is so of its group, shape (m,); `otherwise` if its message was not taken."""

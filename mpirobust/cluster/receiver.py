@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import nan
 from time import perf_counter
 from typing import Any
 
@@ -33,6 +34,7 @@ class RoundReceiver:
         forgotten: the workers whose memory was lost with their rank and is zero before the next round, shape (m,).
         memory: the center's half of the feedback, shape (m/r, d) for each name: a row for each group.
         attack_memory: of an omniscient attacker, after the last round; None if it has none.
+        strength: of an omniscient attacker, in the last round; NaN if it has none.
         downlink: the center's end of the way down, after the last round.
     """
 
@@ -44,6 +46,7 @@ class RoundReceiver:
         self.forgotten = np.zeros(workers, dtype=bool)
         self.memory: CenterMemory = config.wire.center_memory(len(config.groups))
         self.attack_memory: Any = None
+        self.strength = nan
         self.downlink = config.downlink
         self._told: set[int] | None = None  # the kinds of query asked since ranks may hold others; None: they do not
 
@@ -75,7 +78,7 @@ class RoundReceiver:
         self.forgotten &= ~self.present
         absent, up = ~self.present, sum(map(len, messages))
         self._part(vote.undecided)
-        return Exchange(answers, up, down, times, absent, reset, vote.outvoted, config.groups)
+        return Exchange(answers, up, down, times, absent, reset, vote.outvoted, config.groups, self.strength)
 
     def lose(self, absent: Sequence[int], moved: Sequence[int]) -> None:
         """Mark workers absent; set memory to zero that is lost: of the workers that moved, as on their new rank.
@@ -152,13 +155,23 @@ class RoundReceiver:
 
         byzantine = config.byzantine[self.present[config.byzantine]]
         honest = np.setdiff1d(self._everyone[self.present], byzantine)
-        one_code = codes.common is not None and not self.memory
-        spy = Spy(answers, messages, honest, byzantine, encode, measure, judged, one_code, self.attack_memory)
-        sent = list(messages)
-        for worker in byzantine.tolist():
-            forgery = attack.forge(worker, spy, stream(wire.seed, groups.of(worker), round, Purpose.FORGE))
-            sent[worker] = forgery[: wire.message_limit() + 1]
+        spy = Spy(
+            answers=answers,
+            due=messages,
+            honest=honest,
+            byzantine=byzantine,
+            encode=encode,
+            measure=measure,
+            judge=judged,
+            scale=1.0 if feedback.applies_step() else scale,
+            stream=lambda worker: stream(wire.seed, groups.of(worker), round, Purpose.FORGE),
+            limit=wire.message_limit() + 1,
+            one_code=codes.common is not None and not self.memory,
+            memory=self.attack_memory,
+        )
+        sent = spy.sent(attack)
         self.attack_memory = attack.remember(spy, sent)
+        self.strength = attack.strength_in(spy) if byzantine.size else nan
         return sent
 
     def _copied_memory(self, of: Rows | None = None) -> dict[str, NDArray[np.float64]]:

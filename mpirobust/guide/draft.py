@@ -23,6 +23,7 @@ _CLASSES = {"regression": 0, "libsvm": 2}  # that the data have; 0: real targets
 _GUESSES: dict[str, Any] = {
     "seed": 1,
     "workers": 20,
+    "center_rows": 100,
     "algorithm.rounds": 100,
     "algorithm.step": 0.1,
     "algorithm.first-order.step": 1.0,
@@ -40,10 +41,15 @@ _GUESSES: dict[str, Any] = {
     "compressor.compressor": {"kind": "l1-qsgd"},
     "aggregator.beta": 0.2,
     "aggregator.radius": 1.0,
+    "aggregator.size": 2,
+    "aggregator.V": 1.0,
+    "aggregator.T_A": 100.0,
+    "aggregator.T_B": 100.0,
     "aggregator.groups": 10,
     "aggregator.rule": {"kind": "median"},
     "attack.alpha": 0.1,
     "attack.beta": 0.2,
+    "attack.inner": {"kind": "alie"},
     "data.libsvm.path": "libsvm/a9a",
     "data.csv.path": "rows.csv",
     "data.csv.label": -1,
@@ -77,6 +83,8 @@ def draft(chosen: Mapping[str, str], overrides: Sequence[str] = (), beside: Path
     kinds.setdefault("data", _fitting_data(kinds, beside))
     table: dict[str, Any] = {key: _GUESSES[key] for key in ("seed", "workers")}
     table |= {name: _guessed(name, kind, beside) for name, kind in kinds.items()}
+    if _part("aggregator", kinds["aggregator"], beside).asks_center():
+        table["center_rows"] = _GUESSES["center_rows"]
     table, _ = with_overrides(table, overrides, beside)
     Plan.of(table, beside)
     return "\n".join([*_head(), *_root(table), *_tables(table, chosen, beside), ""])
@@ -84,13 +92,13 @@ def draft(chosen: Mapping[str, str], overrides: Sequence[str] = (), beside: Path
 
 def _fitting_data(kinds: Mapping[str, str], beside: Path | None) -> str:
     """Return a kind of data that the problem and the attack take."""
-    parts = [
-        catalog.build(rooms()[name], _guessed(name, kinds[name], beside), name, beside)
-        for name in _TAKING
-        if name in kinds
-    ]
+    parts = [_part(name, kinds[name], beside) for name in _TAKING if name in kinds]
     fitting = (data for data, classes in _CLASSES.items() if all(_takes(part, classes) for part in parts))
     return _DATA.get(kinds["problem"]) or next(fitting, "libsvm")
+
+
+def _part(table: str, kind: str, beside: Path | None) -> Any:
+    return catalog.build(rooms()[table], _guessed(table, kind, beside), table, beside)
 
 
 def _takes(part: Any, classes: int) -> bool:

@@ -30,23 +30,28 @@ def schema() -> dict[str, Any]:
         "additionalProperties": _reference(_OBSERVERS),
     }
     tables = {table: _of_room(room) for table, room in rooms().items()}
+    for cls in (catalog.load(room, kind, "") for room in rooms().values() for kind in catalog.kinds(room)):
+        for key in keys(cls) if (down := catalog.handed_down(cls)) else ():
+            if key.table:
+                tables[_inner(key.table, down)] = _of_room(rooms()[key.table], down)
     fixed = {table: _of_table(cls) for table, cls in sections().items() if table}
     return {"$schema": _DIALECT, **plan, "title": f"A plan of mpirobust {__version__}", "$defs": tables | fixed}
 
 
-def _of_room(room: Room) -> dict[str, Any]:
-    """Return the schema of a table whose `kind` chooses its keys."""
+def _of_room(room: Room, given: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the schema of a table whose `kind` chooses its keys; none of `given` has to be in it."""
     kinds = [*catalog.kinds(room), *catalog.offered(room)]
     elsewhere = {"type": "object", "properties": {"kind": _ELSEWHERE}, "required": ["kind"]}
     short = [{"enum": kinds}, _ELSEWHERE] if room.short else []
-    return {"oneOf": [*(_of_kind(room, kind) for kind in kinds), elsewhere, *short]}
+    return {"oneOf": [*(_of_kind(room, kind, given=given) for kind in kinds), elsewhere, *short]}
 
 
-def _of_kind(room: Room, kind: str, named: bool = False) -> dict[str, Any]:
+def _of_kind(room: Room, kind: str, named: bool = False, given: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the schema of a table of this kind, which the name of the table says already if it is `named`."""
     found = _of_table(catalog.load(room, kind, ""))
     found["properties"] = {"kind": {"const": kind}, **found["properties"]}
-    found["required"] = [*(() if named else ("kind",)), *found["required"]]
+    required = (key for key in found["required"] if key not in given)
+    found["required"] = [*(() if named else ("kind",)), *required]
     return {"title": kind, **found}
 
 
@@ -56,16 +61,21 @@ def _of_table(cls: type) -> dict[str, Any]:
     return {
         "description": described(cls)[0],
         "type": "object",
-        "properties": {key.name: _of_key(key) for key in shown},
+        "properties": {key.name: _of_key(key, catalog.handed_down(cls)) for key in shown},
         "required": [key.name for key in shown if key.required],
         "additionalProperties": False,
         **({"allOf": [{"not": {"required": [*pair]}} for pair in sorted(pairs)]} if pairs else {}),
     }
 
 
-def _of_key(key: Key) -> dict[str, Any]:
-    values = _reference(key.table) if key.table else _of_hint(key.hint)
+def _of_key(key: Key, down: tuple[str, ...]) -> dict[str, Any]:
+    values = _reference(_inner(key.table, down)) if key.table else _of_hint(key.hint)
     return {"description": key.meaning, **values, **({} if key.default is None else {"default": key.default})}
+
+
+def _inner(table: str, down: tuple[str, ...]) -> str:
+    """Return the name of the schema of an inner table, which gets the keys `down` of the outer one."""
+    return "-".join((table, "without", *down)) if down else table
 
 
 def _reference(table: str) -> dict[str, Any]:

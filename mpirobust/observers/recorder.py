@@ -63,6 +63,7 @@ class Recorder(Watch):
         row["bytes_up"] = exchange.bytes_up
         row["bytes_down"] = exchange.bytes_down
         row["elapsed"] = self._before + perf_counter() - self._began
+        row["strength"] = exchange.strength
         row["norms"] = exchange.of_workers(exchange.answers.norms, np.inf)
         row["kept"] = exchange.of_workers(verdict.kept, False)
         row["absent"] = exchange.absent

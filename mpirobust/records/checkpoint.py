@@ -33,6 +33,7 @@ class Schema:
         plan_id: hash of the plan's identity.
         rule, attack: the classes of the memories of the aggregation rule and of an omniscient attacker; None if none.
         workers: m; None for any.
+        redundancy: r; a rule remembers m/r of what it has of each worker.
         rounds: of the algorithm, or of the trace if it has more; None for any.
         memories: the names of the memories of the feedback.
         byzantine: the workers whose memories may be of any content.
@@ -44,6 +45,7 @@ class Schema:
     rule: type | None = None
     attack: type | None = None
     workers: int | None = None
+    redundancy: int = 1
     rounds: int | None = None
     memories: Sequence[str] = ()
     byzantine: Collection[int] = ()
@@ -183,17 +185,20 @@ def load(path: Path, schema: Schema, dim: int | None = None, *, verify: bool = T
         if path != checkpoint_path(path.parent, round):
             raise SetupFault(f"{path}: is the checkpoint of round {round}")
         length = file["state/x"].size if dim is None else dim
-        state = read_fields(file, "state", schema.state, length)
+        tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
+        workers = int(file.attrs.get("workers", tail["rounds"]["norms"].shape[1]))
+        state = read_fields(file, "state", schema.state, length, workers)
         if not np.isfinite(state.x).all():
             raise ValueError("state/x is not finite")
         kinds = list(file["rule"]) if schema.rule is not None and "rule" in file else []
-        rule = {int(kind): read_fields(file, f"rule/{kind}", schema.rule, length) for kind in kinds}
+        rule = {
+            int(kind): read_fields(file, f"rule/{kind}", schema.rule, length, workers // schema.redundancy)
+            for kind in kinds
+        }
         attack = None
         if schema.attack is not None and "attack" in file:
-            attack = read_fields(file, "attack", schema.attack, length)
+            attack = read_fields(file, "attack", schema.attack, length, workers)
         held = _read_held(file, length) if schema.holds else {}
-        tail = {name: {column: rows[:] for column, rows in file[f"tail/{name}"].items()} for name in file["tail"]}
-        workers = int(file.attrs.get("workers", tail["rounds"]["norms"].shape[1]))
         _expect_tail(tail, round, workers, schema)
         for label in {*schema.memories, *file.get("memory", ())} if verify else ():
             _expect_memory(_memory(file, [label], length), workers, schema.byzantine)

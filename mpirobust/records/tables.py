@@ -22,13 +22,15 @@ LATER = {
     "absent": False,
     "reset": False,
     "outvoted": False,
+    "strength": nan,
 }
 
 
 def types(workers: int) -> dict[str, np.dtype[np.void]]:
     """Return the type of a row of each table, for so many workers."""
     phases = [(f"seconds_{phase}", "<f8") for phase in PHASES]
-    counted = [("round", "<i8"), ("escape", "?"), ("bytes_up", "<i8"), ("bytes_down", "<i8"), ("elapsed", "<f8")]
+    counted = [("round", "<i8"), ("escape", "?"), ("bytes_up", "<i8"), ("bytes_down", "<i8")]
+    timed = [("elapsed", "<f8"), *phases, ("strength", "<f8")]
     by_worker = [
         ("norms", "<f8", (workers,)),
         *((name, "?", (workers,)) for name in ("kept", "absent", "reset", "outvoted")),
@@ -36,7 +38,7 @@ def types(workers: int) -> dict[str, np.dtype[np.void]]:
     measured = ("test_loss", "balanced_accuracy", "auc")
     audited = ("loss", "gradient_norm", "distance", "test_accuracy", "lambda_min", *measured)
     return {
-        "rounds": np.dtype([*counted, *phases, *by_worker]),
+        "rounds": np.dtype([*counted, *timed, *by_worker]),
         "audits": np.dtype([("round", "<i8"), *((name, "<f8") for name in audited)]),
     }
 

@@ -78,7 +78,7 @@ class Memory:
         }
         return {name: np.array(array) for name, array in found.items()}
 
-    def restored(self, state: State, aggregator: Aggregator) -> Memory:
+    def restored(self, state: State, aggregator: Aggregator, workers: int) -> Memory:
         """Return the memory of which `state` has the arrays.
 
         Raises:
@@ -107,7 +107,7 @@ class Memory:
         of_rule = {name for name in unread if name.startswith("rule/")}
         if kept is not None and of_rule:
             try:
-                rule = read_fields(state, "rule", kept, downlink.start.size)
+                rule = read_fields(state, "rule", kept, downlink.start.size, workers)
             except (KeyError, ValueError) as error:
                 raise SetupFault(f"the state of the rule: {error}") from error
             unread -= of_rule

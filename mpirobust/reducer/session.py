@@ -51,7 +51,7 @@ class Session:
         judges = comm.is_root or _EXCHANGES[settings.mode].everywhere
         self.memory = Memory.fresh(self._wire, workers, judges, downlink)
         if state is not None:
-            self.memory = self.memory.restored(state, settings.aggregator)
+            self.memory = self.memory.restored(state, settings.aggregator, workers)
         self.kept: NDArray[np.bool_] | None = None
         self._shared, self._draws = (Streams(settings.seed, comm.number, of) for of in (Purpose.SHARED, Purpose.ENCODE))
         self._exchange: Exchange | None = None  # of the present ranks; None if they are others than in the last round

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from mpirobust import catalog
-from mpirobust.aggregators.base import Aggregator, AggregatorLike
+from mpirobust.aggregators.base import Aggregator, AggregatorLike, expect_alone
 from mpirobust.components import is_component
 from mpirobust.compressors.base import Compressor, CompressorLike
 from mpirobust.errors import PlanFault, inside
@@ -61,6 +61,7 @@ class Settings:
         rule, notes = catalog.given("aggregator", aggregator)
         with inside("aggregator"):
             rule.admit(workers, 0)
+            expect_alone(rule)
         if (kept := rule.memory()) is not None:
             expect_storable(kept)
         up, of_up = catalog.given("compressor", compressor)

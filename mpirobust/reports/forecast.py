@@ -21,6 +21,7 @@ from mpirobust.errors import in_file
 from mpirobust.numerics.exact_sum import LIMBS
 from mpirobust.outside import Origin
 from mpirobust.plan import Plan, load_plan
+from mpirobust.records.fields import nbytes_of
 from mpirobust.reports.audit_cost import audit_cost
 from mpirobust.reports.constants import Contraction, Start, contraction
 from mpirobust.reports.cubic_check import cubic_regime
@@ -112,7 +113,9 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
     )
     held = 0 if plan.downlink is None else plan.algorithm.vectors_down()
     trace = 9 * m * plan.algorithm.rounds  # a norm and a bit for each worker and round
-    weights = plan.weights(dealt)
+    weights, remembers = plan.weights(dealt), plan.aggregator.memory()
+    of_rule = 0 if remembers is None else 2 * nbytes_of(remembers, dim, groups)  # of the last round, and the next
+    received = m * wire.message_limit() + groups * at_center
     down, exact = _down(plan, layout)
     return Forecast(
         data=facts,
@@ -137,10 +140,7 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
         memory_of_thread=8
         * (LIMBS + 4 + held)
         * dim,  # an exact sum, four vectors of work space, those of the way down
-        memory_of_center=m * wire.message_limit()
-        + groups * at_center
-        + 10 * 8 * dim
-        + trace,  # and ten vectors of work space
+        memory_of_center=received + of_rule + 10 * 8 * dim + trace,  # ten vectors of work space
         memory_of_gradient=_kept(plan, dim, min(shards)),
         outside=plan.origins(),
     )

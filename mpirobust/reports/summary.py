@@ -38,7 +38,8 @@ def summary(path: Path) -> dict[str, Any]:
     from saddle points, the first of them after `first_hit` rounds. With redundancy, `outvoted` has for each worker that
     sent other bytes than most of its group the number of rounds in which it did, and `undecided` is the number of
     votes without a majority. `writer` says whether a process still holds
-    the lock of a run with status `running`; `host` was that of the center, and `written` is the time of the last write.
+    the lock of a run with status `running`; `strength` is the least, the median and the largest over the rounds of how
+    far an omniscient attacker went; `host` was that of the center, and `written` is the time of the last write.
 
     Raises:
         SetupFault: there is no readable trace.
@@ -96,6 +97,7 @@ def figures_of(file: Any, path: Path) -> dict[str, Any]:
         "byzantine": int(byzantine.size),
         "byzantine_kept_mean": _mean_kept(kept[:, byzantine]) if byzantine.size else None,
         "kept_mean": _mean_kept(kept),
+        "strength": _strength(rounds),
         "absent": int(rounds["absent"][-1].sum()) if "absent" in rounds and done else 0,
         "reset": int(rounds["reset"][:].any(axis=0).sum()) if "reset" in rounds else 0,
         "plan": tomllib.loads(file.attrs["plan"]),
@@ -122,6 +124,12 @@ def _votes(rounds: Any, size: int) -> dict[str, Any]:
         "outvoted": {str(worker): int(times[worker]) for worker in np.flatnonzero(times)},
         "undecided": int((outvoted.any(axis=1) & ~decided).sum()),
     }
+
+
+def _strength(rounds: Any) -> list[float] | None:
+    told = rounds["strength"][:] if "strength" in rounds else np.zeros(0)
+    told = told[np.isfinite(told)]
+    return [float(told.min()), float(np.median(told)), float(told.max())] if told.size else None
 
 
 def _threads(of_ranks: str) -> str:
@@ -191,6 +199,11 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
         lines.append(f"  {'outvoted':<16}{named('worker', liars)} {by}")
     if figures["undecided"]:
         lines.append(f"  {'no majority':<16}in {figures['undecided']} votes, and the group was as if absent")
+    if figures["strength"] is not None and figures["strength"][0] < figures["strength"][2]:
+        least, median, most = figures["strength"]
+        lines.append(
+            f"  {'attack strength':<16}{median:.3g} in the median of the rounds, from {least:.3g} to {most:.3g}"
+        )
     if figures["absent"]:
         lines.append(f"  {'workers absent':<16}{figures['absent']} of {figures['workers']} in the last round")
     if figures["reset"]:

@@ -289,7 +289,7 @@ def _oracle(setup: RunSetup, plan: Plan) -> Oracle | None:
     if not plan.center_rows:
         return None
     with closing(plan.data.open([Path(store) for store in setup.stores], plan.seed)) as dataset:
-        return Oracle(plan.problem, dataset.train(plan.rows_of_center(dataset.facts.rows)))
+        return Oracle(plan.problem, dataset.train(plan.rows_of_center(dataset.facts.rows)), plan.algorithm)
 
 
 def _schema(plan: Plan) -> checkpoint.Schema:
@@ -312,6 +312,7 @@ def _schema(plan: Plan) -> checkpoint.Schema:
         rule=plan.aggregator.memory(),
         attack=attack,
         workers=plan.workers,
+        redundancy=plan.redundancy,
         memories=[memory.name for memory in plan.feedback.memories()],
         byzantine=frozenset({*plan.byzantine().tolist(), *plan.groups.members(plan.lost()).tolist()}),
         holds=plan.downlink is not None,

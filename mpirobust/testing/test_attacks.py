@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from mpirobust.attacks.base import Attack, DataAttack, MessageAttack, Spy, UpdateAttack, WireAttack
 from mpirobust.attacks.garbage import Garbage
@@ -24,7 +26,7 @@ from mpirobust.compressors.topk import TopK
 from mpirobust.errors import PlanFault
 from mpirobust.streams import Purpose, stream
 from mpirobust.testing.examples import admits, components, fitting, one_of_each_kind, wire_formats
-from mpirobust.testing.support.attack_rounds import Round, byzantine, vectors
+from mpirobust.testing.support.attack_rounds import SEED, Round, byzantine, vectors
 from mpirobust.testing.support.shards import contents, made_shard
 from mpirobust.types import Message, Norm
 
@@ -188,6 +190,27 @@ def test_message_attack_at_the_ends_of_the_numbers(attack: MessageAttack, compre
         game = honest_round(attack, compressor, size=size)
         sent = sent_by_the_rules(game)
         assert (game.inbox(sent).norms >= 0).all()
+
+
+THEIR_OWN = {name: attack for name, attack in OMNISCIENT.items() if getattr(attack, "knowledge", None) == "own"}
+
+
+@pytest.mark.parametrize("attack", THEIR_OWN.values(), ids=THEIR_OWN.keys())
+def test_who_knows_only_its_own_answers_does_not_depend_on_others(attack: MessageAttack) -> None:
+    """But on its own; and who knows all depends on others."""
+    own, others = vectors(10, 9), vectors(10, 9, seed=1)
+    bad = byzantine(attack, 10, SEED)
+    mixed, changed = others.copy(), own.copy()
+    mixed[bad], changed[bad] = own[bad], others[bad]
+
+    def sent(answers: NDArray[np.float64], by: Attack = attack) -> list[bytes]:
+        messages = Round(by, answers).forged()
+        return [bytes(messages[worker]) for worker in bad]
+
+    assert sent(own) == sent(mixed) != sent(changed)
+    knowing: Any = attack
+    knowing = replace(knowing, knowledge="all")
+    assert sent(own, knowing) != sent(mixed, knowing)
 
 
 @component

@@ -14,7 +14,7 @@ from mpirobust.types import Vector
 from tests.support.plans import changed, fault
 
 
-def word_for_word(said: NDArray[np.float64], f: int) -> Vector:
+def word_for_word(said: NDArray[np.float64], f: float) -> Vector:
     """Alg. 2 of the paper, by singular values of the weighted, centered vectors."""
     c, best, smallest = np.ones(len(said)), said.mean(axis=0), np.inf
     while c.sum() > len(said) - 2 * f:

@@ -179,6 +179,16 @@ def test_check_says_what_the_command_says() -> None:
     assert seen.weights.sum() == pytest.approx(1)
 
 
+def test_the_memory_of_each_worker_that_a_rule_keeps_is_at_the_center() -> None:
+    """Two vectors of each for `safeguard`, once for the last round and once for the next."""
+    median, safeguard = (
+        mpirobust.check(mpirobust.load_plan({**TABLE, "aggregator": {"kind": kind}}, workers=10, data={"rows": 100}))
+        for kind in ("median", "safeguard")
+    )
+    more = safeguard.memory_of_center - median.memory_of_center
+    assert more == pytest.approx(2 * 2 * 8 * 10 * median.dim, rel=0.01)
+
+
 def test_check_takes_a_file_and_finds_the_data_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rows.svm").write_text("".join(f"{row % 2} 1:{row % 5} 2:1\n" for row in range(40)))
     tables = {"data": {"kind": "libsvm", "path": "rows.svm"}, "problem": {"kind": "logistic"}}

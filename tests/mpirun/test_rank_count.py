@@ -125,6 +125,9 @@ PLANS = {
     "topk-residual": _regression('kind = "topk"\nk = 5', "lying-scale", top=_RESIDUAL),
     "topk-under-cut": _regression('kind = "topk"\nk = 5', "under-cut", top=_RESIDUAL),
     "difference-collude": _regression('kind = "l1-qsgd"', "collude", top='feedback = "difference"'),
+    "randomk-tuned": _regression(
+        'kind = "randomk"\nk = 5', "tuned", 'kind = "caf"\nbeta = 0.3', top='feedback = "difference"'
+    ).replace('"tuned"', '"tuned"\ninner = { kind = "drift" }\nevaluations = 9'),
     "alie-mean": _regression('kind = "l1-qsgd"', "alie", _MEAN),
     "mimic-option-1": _classes(
         "logistic", '{ kind = "by-label" }', 'kind = "l1-qsgd"', "mimic", algorithm='option = "I"'

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpirobust.aggregators.base import Oracle
 from mpirobust.cluster.base import Audit
 from mpirobust.data.sources.base import Places
 from mpirobust.observers.base import Moment, Status, Watch
@@ -69,18 +70,20 @@ class A9a:
     def __init__(self, cache: Path) -> None:
         self._places = Places(CONFIGS, PATH.parent.parent, cache)
 
-    def local(self, *overrides: str) -> LocalRun:
-        """Workers of `configs/a9a-cubic.toml` with overrides."""
-        table, _ = with_overrides(read_table(CONFIGS / "a9a-cubic.toml"), overrides)
+    def local(self, *overrides: str, config: str = "a9a-cubic.toml") -> LocalRun:
+        """Workers of a plan in `configs` with overrides."""
+        table, _ = with_overrides(read_table(CONFIGS / config), overrides)
         plan = Plan.of(table)
         return LocalRun(plan, plan.data.prepare(self._places))
 
-    def run(self, *overrides: str, every: int = 10**9) -> Run:
+    def run(self, *overrides: str, every: int = 10**9, config: str = "a9a-cubic.toml") -> Run:
         """A whole run."""
-        local = self.local(*overrides)
+        local = self.local(*overrides, config=config)
         plan, witness = local.plan, _Witness(every)
         state = plan.algorithm.start(local.x0, local.cluster)
+        own = local.dataset.train(plan.rows_of_center(local.dataset.facts.rows))
+        oracle = Oracle(plan.problem, own, plan.algorithm) if plan.center_rows else None
         with np.errstate(over="ignore", invalid="ignore"):  # as in a run
-            rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [witness], state, 0, plan.seed)
+            rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [witness], state, 0, plan.seed, oracle=oracle)
         kept = sum(int(kept[local.byzantine].sum()) for kept in witness.kept)
         return Run(local, witness.iterates, witness.audits, kept)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mpirobust.aggregators.centered_clipping import Center
+from mpirobust.aggregators.safeguard import Sums
 from mpirobust.algorithms.base import Query
 from mpirobust.algorithms.first_order import Iterate
 from mpirobust.attacks.stale import Former
@@ -164,6 +165,23 @@ class TestMemories:
                 del file[name]
                 file[name] = wrong
             assert checkpoint.newest(tmp_path, self.schema)[0] is None
+
+    def test_of_each_worker_have_a_row_or_a_number_for_each(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        sums = Sums(rng.standard_normal((M, DIM)), rng.standard_normal((M, DIM)), np.ones(M), 3)
+        schema = replace(self.schema, rule=Sums, attack=None)
+
+        def saved() -> Path:
+            checkpoint.save(tmp_path, checkpoint.Snapshot(5, state(5), tail(5), {0: sums}), ID, {})
+            return checkpoint_path(tmp_path, 5)
+
+        found = checkpoint.load(saved(), schema, DIM).rule[0]
+        assert (found.A.tobytes(), found.B.tobytes(), found.rounds) == (sums.A.tobytes(), sums.B.tobytes(), 3)
+        for name, wrong in (("A", sums.A[1:]), ("B", sums.B[:, 1:]), ("good", np.ones(M + 1)), ("A", np.empty((0, 0)))):
+            with resealed(saved()) as file:
+                del file[f"rule/0/{name}"]
+                file[f"rule/0/{name}"] = wrong
+            assert checkpoint.newest(tmp_path, schema)[0] is None
 
     def test_are_none_where_none_were_saved(self, tmp_path: Path) -> None:
         """As in the first rounds, and in the files of the first version."""

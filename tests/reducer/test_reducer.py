@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from mpirobust.aggregators.base import Aggregator, Context, Verdict
 from mpirobust.aggregators.caf import CAF
 from mpirobust.aggregators.centered_clipping import CenteredClipping
+from mpirobust.aggregators.fltrust import FLTrust
 from mpirobust.aggregators.median import Median
 from mpirobust.aggregators.nnm import NNM
 from mpirobust.aggregators.norm_trim import NormTrim
+from mpirobust.aggregators.zeno import Zeno
 from mpirobust.algorithms.base import Query
 from mpirobust.answers import Answers
 from mpirobust.cluster.downlink import Downlink
@@ -95,12 +97,19 @@ def test_every_code_gives_the_bits_of_a_run_in_both_modes(compressor: str) -> No
 
 def test_every_rule_gives_the_bits_of_a_run_in_both_modes() -> None:
     code, fed = QSGD(levels=4), Residual()
-    for name, rule in one_of_each_kind(components("aggregator")).items():
+    alone = {name: rule for name, rule in components("aggregator").items() if not rule.asks_center()}
+    for name, rule in one_of_each_kind(alone).items():
         wanted = expected(code, rule, fed)
         for mode in MODES:
             of_rank = partial(aggregates, compressor=code, aggregator=rule, feedback=fed, mode=mode)
             for found in together(M, of_rank):
                 np.testing.assert_array_equal(found, wanted, err_msg=name)
+
+
+@pytest.mark.parametrize("rule", [FLTrust(), NNM(beta=0.0, rule=Zeno(beta=0.5))], ids=repr)
+def test_a_rule_that_asks_the_center_is_refused(rule: Aggregator) -> None:
+    with pytest.raises(SetupFault, match=r"aggregator\.kind: the rule judges by rows that the center of a plan keeps"):
+        together(2, partial(RobustReducer, aggregator=rule))
 
 
 def test_the_way_down_is_coded_as_that_of_a_run() -> None:

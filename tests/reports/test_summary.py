@@ -52,6 +52,27 @@ def test_bytes_are_told_both_ways_and_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("strengths", "said"),
+    [
+        ([0.5, nan, -2.0, 4.0], "  attack strength 0.5 in the median of the rounds, from -2 to 4\n"),
+        ([0.5, 0.5], ""),
+        ([nan, nan], ""),
+    ],
+    ids=["searched", "of the plan", "none"],
+)
+def test_the_strength_of_an_attacker_is_told_if_it_varies(strengths: list[float], said: str, tmp_path: Path) -> None:
+    trace = Trace(3, np.array([1]), {"plan": _PLAN})
+    for t, strength in enumerate(strengths, start=1):
+        row = trace.rounds.append()
+        row["round"], row["strength"] = t, strength
+    trace.write(tmp_path / "run.h5", "finished", len(strengths), np.zeros(2))
+    text = as_text(summary(tmp_path), tmp_path)
+    assert said in text
+    assert ("attack strength" in text) is bool(said)
+    json.loads(as_json(summary(tmp_path)))
+
+
+@pytest.mark.parametrize(
     ("gradient_norm", "lambda_min", "epsilon"),
     [
         (0.5, 0.1, 0.5),

@@ -27,8 +27,11 @@ CLIPPING = {"kind": "centered-clipping", "radius": 0.3, "start": "previous"}
 RULES: dict[str, dict[str, Any]] = {
     "clipping": CLIPPING,
     "nnm": {"kind": "nnm", "beta": 0.3, "rule": CLIPPING},
+    "safeguard": {"kind": "safeguard", "T0": 2, "T1": 5},
+    "arc": {"kind": "arc", "beta": 0.3, "rule": {"kind": "byzantine-sgd", "V": 1.0, "T_A": 1.0, "T_B": 2.0}},
     "twice": {"kind": "nnm", "beta": 0.3, "rule": {"kind": "nnm", "beta": 0.3, "rule": CLIPPING}},
 }
+ASKING = [{"kind": "fltrust", "own": 0.5}, {"kind": "zeno", "beta": 0.6}, {"kind": "monna", "beta": 0.4}]
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "first-order": {"kind": "first-order", "step": 0.3, "schedule": "inverse-sqrt", "batch": 4},
     "two rounds": {"kind": "cubic-newton", "M": 10.0, "two_rounds": True, "momentum": 0.3},
@@ -78,6 +81,34 @@ def test_what_a_rule_and_an_attacker_remember_outlives_the_run(rule: str, algori
     with h5py.File(checkpoint_path(whole, ROUNDS)) as file:
         assert set(file["rule"]) == ({"0", "1"} if algorithm == "two rounds" else {"0"})
         assert file["attack/mean"].shape == (8,)
+
+
+@pytest.mark.parametrize("rule", ASKING, ids=lambda rule: rule["kind"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_the_center_asks_its_own_rows_is_of_the_round(
+    rule: dict[str, Any], algorithm: str, tmp_path: Path
+) -> None:
+    """Also where an answer draws a batch."""
+    attack = {"kind": "sign-flip", "alpha": 0.29}
+    path = write_plan(tmp_path, aggregator=rule, attack=attack, algorithm=ALGORITHMS[algorithm], center_rows=10)
+    cut, whole = cut_and_whole(path)
+    assert differing(cut, whole) == []
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        {"kind": "tuned", "alpha": 0.29, "inner": {"kind": "drift"}, "evaluations": 9},
+        {"kind": "rop", "alpha": 0.29},
+        {"kind": "poisoned", "alpha": 0.29, "rounds": 3},
+        {"kind": "lone-support", "alpha": 0.29},
+    ],
+    ids=lambda attack: attack["kind"],
+)
+def test_what_an_attacker_remembers_outlives_the_run(attack: dict[str, Any], tmp_path: Path) -> None:
+    path = write_plan(tmp_path, aggregator=CLIPPING, attack=attack, feedback="difference")
+    cut, whole = cut_and_whole(path)
+    assert differing(cut, whole) == []
 
 
 @pytest.mark.parametrize("feedback", FEEDBACKS)

@@ -13,6 +13,7 @@ SAME = [
     "rounds/norms",
     "rounds/kept",
     "rounds/escape",
+    "rounds/strength",
     "rounds/bytes_up",
     "rounds/bytes_down",
     "audits/round",

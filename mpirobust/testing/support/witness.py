@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpirobust.aggregators.base import Oracle
 from mpirobust.cluster.worker import Worker
 from mpirobust.observers.base import Moment, Status, Watch
 from mpirobust.running import rounds
@@ -42,11 +43,12 @@ class Witness(Watch):
         return [moment.verdict.kept.tolist() for moment in self.moments[1:] if moment.verdict is not None]
 
 
-def ran(local: LocalRun, *watches: Watch) -> Witness:
+def ran(local: LocalRun, *watches: Watch, oracle: Oracle | None = None) -> Witness:
     witness = Witness()
     plan = local.plan
     state = plan.algorithm.start(local.x0, local.cluster)
-    status = rounds.loop(plan.algorithm, plan.aggregator, local.cluster, [witness, *watches], state, 0, plan.seed)
+    watching = [witness, *watches]
+    status = rounds.loop(plan.algorithm, plan.aggregator, local.cluster, watching, state, 0, plan.seed, oracle=oracle)
     assert witness.status is status
     return witness
 

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpirobust.aggregators._columns import coordinate_wise, mean_around_median, ordered
+from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, expect_minority, share
+from mpirobust.answers import Answers
+from mpirobust.components import component
+
+
+@component
+class MeaMed(Aggregator):
+    """Coordinate by coordinate, the mean of the n - f values nearest to the median, f = ⌈βm⌉ (Xie et al. 2018).
+
+    n is the number of sound messages. A value may lie beyond the honest ones, but no further from their median than
+    the farthest of them.
+
+    Attributes:
+        beta: β, the largest fraction of Byzantine workers that the rule is set for.
+    """
+
+    beta: Fraction
+
+    def admit(self, workers: int, byzantine: int) -> None:
+        expect_minority(self.beta, workers)
+
+    def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
+        f = share(self.beta, len(answers))
+
+        def nearest(block: NDArray[np.float64]) -> NDArray[np.float64]:
+            return mean_around_median(ordered(block), max(block.shape[0] - f, 1))
+
+        return coordinate_wise(answers, answers.sound, nearest)
+
+    def tolerates(self) -> float | None:
+        return self.beta
