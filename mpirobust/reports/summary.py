@@ -187,31 +187,40 @@ def as_text(figures: dict[str, Any], path: Path) -> str:
     lines.append(f"  {'seconds':<16}{phases}")
     if figures["threads"] != "1":
         lines.append(f"  {'threads':<16}{figures['threads']} a rank")
+    lines += _of_workers(figures)
+    lines.append(f"  {'files':<16}{path}")
+    return "\n".join(lines)
+
+
+def _of_workers(figures: dict[str, Any]) -> list[str]:
+    """Return lines on the workers whose messages were taken, and on those that lied or were lost."""
+    said = []
     if figures["kept_mean"] is not None:
-        kept = f"{figures['kept_mean']:.1f} of {figures['workers']} a round with {plan['aggregator']['kind']}"
+        kept = (
+            f"{figures['kept_mean']:.1f} of {figures['workers']} a round with {figures['plan']['aggregator']['kind']}"
+        )
         if figures["byzantine"]:
             kept += f"; {figures['byzantine_kept_mean']:.2f} of the {figures['byzantine']} Byzantine"
-        lines.append(f"  {'workers kept':<16}{kept}")
+        said.append(f"  {'workers kept':<16}{kept}")
     if figures["outvoted"]:
         liars, times = sorted(map(int, figures["outvoted"])), figures["outvoted"].values()
         often = f"{max(times)}" if min(times) == max(times) else f"{min(times)} to {max(times)}"
         by = f"by most of their group, in {often} of {figures['rounds']} rounds"
-        lines.append(f"  {'outvoted':<16}{named('worker', liars)} {by}")
+        said.append(f"  {'outvoted':<16}{named('worker', liars)} {by}")
     if figures["undecided"]:
-        lines.append(f"  {'no majority':<16}in {figures['undecided']} votes, and the group was as if absent")
+        said.append(f"  {'no majority':<16}in {figures['undecided']} votes, and the group was as if absent")
     if figures["strength"] is not None and figures["strength"][0] < figures["strength"][2]:
         least, median, most = figures["strength"]
-        lines.append(
+        said.append(
             f"  {'attack strength':<16}{median:.3g} in the median of the rounds, from {least:.3g} to {most:.3g}"
         )
     if figures["absent"]:
-        lines.append(f"  {'workers absent':<16}{figures['absent']} of {figures['workers']} in the last round")
+        said.append(f"  {'workers absent':<16}{figures['absent']} of {figures['workers']} in the last round")
     if figures["reset"]:
-        lines.append(
+        said.append(
             f"  {'memory lost':<16}of {figures['reset']} workers, with their ranks: feedback began again at zero"
         )
-    lines.append(f"  {'files':<16}{path}")
-    return "\n".join(lines)
+    return said
 
 
 def _kinds(plan: dict[str, Any]) -> str:
