@@ -116,6 +116,8 @@ WRONG: dict[str, tuple[str, object, str, str]] = {
         "aggregator.beta",
         "0.1 is below attack.alpha = 0.2; choose 0.2 <= beta",
     ),
+    "alpha-and-workers": ("attack.workers", [0], "attack.workers", "alpha chooses the Byzantine workers as well; give"),
+    "neither": ("attack", {"kind": "negative"}, "attack.alpha", "missing, and so is workers; give one of the two"),
     "alpha-one": ("attack.alpha", 1.0, "attack.alpha", "less than 1, not 1.0"),
     "alpha-negative": ("attack.alpha", -0.1, "attack.alpha", "at least 0 and less than 1, not -0.1"),
     "alpha-half": ("attack.alpha", 0.5, "aggregator.beta", "0.3 is below attack.alpha = 0.5; no beta below 1/2"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mpirobust.errors import SetupFault
-from mpirobust.running.ranks import RankFacts, expect_same_arguments, facts, with_threads
+from mpirobust.running.ranks import RankFacts, expect_same_arguments, expect_same_kernels, facts, with_threads
 from mpirobust.running.setup import RunRequest
 
 _REQUEST = RunRequest(Path("p.toml"), ("seed=1",), Path("out"))
@@ -90,3 +90,22 @@ def test_ranks_share_the_cores_of_their_machine(cores: list[str], expected: list
 def test_cores_are_those_that_the_launcher_has_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7, 3})
     assert told(0, _REQUEST).cores == [3, 7]
+
+
+@pytest.mark.parametrize(
+    ("blas", "refused"),
+    [
+        (["a Haswell"], False),
+        (["a Haswell", "a Zen", "a Zen"], False),  # the center hosts no worker
+        (["a Haswell", "a Haswell", "a Zen"], True),
+        (["a Haswell", "a Haswell", "b Haswell"], True),
+    ],
+)
+def test_redundant_workers_have_the_same_kernels(blas: list[str], refused: bool) -> None:
+    ranks = [replace(told(number, _REQUEST), blas=text) for number, text in enumerate(blas)]
+    if not refused:
+        return expect_same_kernels(ranks)
+    with pytest.raises(SetupFault, match="redundancy: the ranks use different kernels of BLAS") as fault:
+        expect_same_kernels(ranks)
+    assert f"rank 2: {blas[2]}; set OPENBLAS_CORETYPE" in str(fault.value)
+    return None

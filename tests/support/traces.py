@@ -12,6 +12,7 @@ SAME = [
     "rounds/round",
     "rounds/norms",
     "rounds/kept",
+    "rounds/outvoted",
     "rounds/escape",
     "rounds/strength",
     "rounds/bytes_up",
