@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import pytest
 
+from mpirobust.errors import Exit
 from mpirobust.numerics.blas import limit_threads, mixed
 from mpirobust.testing.support.clusters import regression_plan
 from tests.support.alone import command_alone
@@ -37,3 +38,12 @@ def test_ranks_on_other_processors_are_named_and_so_is_a_break(
     assert said.count(f"note: BLAS used {before}, and now uses ") == 1
     assert command_alone("resume", str(out), "--set", "algorithm.rounds=5") == 0
     assert "BLAS" not in capsys.readouterr().err
+
+
+def test_redundant_workers_are_refused_there(tmp_path: Path) -> None:
+    """Honest workers of a group would send other bytes."""
+    plan, out = tmp_path / "plan.toml", tmp_path / "out"
+    plan.write_text(regression_plan(redundancy=3).toml())
+    done = finish(start(*program("other_processor", "run", plan, "--out", out), ranks=3), 60)
+    assert done.returncode == Exit.SETUP
+    assert done.stderr.count("redundancy: the ranks use different kernels of BLAS, so honest workers of a group may") == 1

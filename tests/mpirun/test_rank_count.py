@@ -128,6 +128,16 @@ PLANS = {
     "randomk-tuned": _regression(
         'kind = "randomk"\nk = 5', "tuned", 'kind = "caf"\nbeta = 0.3', top='feedback = "difference"'
     ).replace('"tuned"', '"tuned"\ninner = { kind = "drift" }\nevaluations = 9'),
+    "redundant-residual": _regression(
+        'kind = "l1-qsgd"', "gaussian", top=f"redundancy = 4\n{_RESIDUAL}", algorithm="batch = 7"
+    ),
+    "redundant-by-label-collude": _classes(
+        "logistic",
+        '{ kind = "by-label" }',
+        'kind = "randomk"\nk = 5',
+        "collude",
+        top='redundancy = 5\nweigh = "rows"\nfeedback = "difference"',
+    ),
     "alie-mean": _regression('kind = "l1-qsgd"', "alie", _MEAN),
     "mimic-option-1": _classes(
         "logistic", '{ kind = "by-label" }', 'kind = "l1-qsgd"', "mimic", algorithm='option = "I"'

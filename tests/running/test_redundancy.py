@@ -125,15 +125,17 @@ def test_groups_have_the_bits_of_as_many_workers(feedback: str, compressor: dict
 def test_a_run_that_goes_on_has_the_bits_of_one_that_did_not(tmp_path: Path) -> None:
     """The workers' own half of a feedback is saved as well, because those that are outvoted are not where the center
     is. Two liars have a group, in which the honest worker is outvoted; `norm-trim` has to do without it."""
-    for feedback, attack in (("residual", "answer"), ("difference", "bytes"), ("difference", "omniscient")):
+    safeguard = {"kind": "safeguard", "T0": 2, "T1": 5}
+    for feedback, attack, rule in (
+        ("residual", "answer", {"kind": "norm-trim", "beta": 0.3}),
+        ("difference", "bytes", {"kind": "norm-trim", "beta": 0.3}),
+        ("difference", "answer", {"kind": "norm-trim", "beta": 0.3}),
+        ("none", "omniscient", safeguard),
+    ):
         folder = tmp_path / f"{feedback}-{attack}"
         folder.mkdir()
-        plan = write_plan(
-            folder,
-            feedback=feedback,
-            attack={**ATTACKS[attack], "workers": [0, 7, *LIARS[1:]]},
-            aggregator={"kind": "norm-trim", "beta": 0.3},
-        )
+        liars = [0, 7, *LIARS[1:]]
+        plan = write_plan(folder, feedback=feedback, attack={**ATTACKS[attack], "workers": liars}, aggregator=rule)
         whole, cut = run_alone(plan, folder / "whole"), run_alone(plan, folder / "cut", "algorithm.rounds=6")
         run_alone(plan, cut, resume=True)
         assert_same(whole, cut)
@@ -147,13 +149,15 @@ def _votes(plan: Plan) -> tuple[list[list[int]], list[list[bool]]]:
     return [np.flatnonzero(each.outvoted).tolist() for each in exchanges], kept
 
 
-def test_most_of_a_group_can_lie_for_it_and_the_rule_comes_after_the_vote() -> None:
+@pytest.mark.parametrize("attack", [{"kind": "gaussian", "variance": 1e6}, {"kind": "collude", "fraction": 5.0}])
+def test_most_of_a_group_can_lie_for_it_and_the_rule_comes_after_the_vote(attack: dict[str, Any]) -> None:
     """The Byzantine workers of a group draw the same lies: with two of three they have its message."""
     plan = regression_plan(
         workers=15,
         redundancy=3,
-        attack={"kind": "gaussian", "workers": [1, 6], "variance": 1e6},
+        attack={**attack, "workers": [1, 6]},
         aggregator={"kind": "norm-trim", "beta": 0.2},
+        compressor={"kind": "qsgd", "levels": 4},
     )
     outvoted, kept = _votes(plan)
     assert plan.lost().tolist() == [1]
