@@ -54,23 +54,30 @@ def figures(
 @click.command(epilog=examples("mpirun -n 21 mpirobust matrix configs/p1/robustness.toml --seeds 1"))
 @click.argument("path", type=PATH)
 @click.option("--seeds", type=click.IntRange(min=1), help="Use only so many seeds.")
-@click.option("--out", type=PATH, help="Folder for picture and table (default: figures/<name>).")
+@click.option("--tune", is_flag=True, help="First choose the values of each rule, by its own worst attack.")
+@click.option("--out", type=PATH, help="Folder for picture and tables (default: figures/<name>).")
 @click.option("--runs", type=PATH, default=Path("runs/studies"), show_default=True, help="Folder for the runs.")
 @SET
 @LIMIT
 def matrix(
-    path: Path, seeds: int | None, out: Path | None, runs: Path, overrides: tuple[str, ...], time_limit: Limit
+    path: Path,
+    seeds: int | None,
+    tune: bool,
+    out: Path | None,
+    runs: Path,
+    overrides: tuple[str, ...],
+    time_limit: Limit,
 ) -> int:
     """Run and draw every attack against every rule.
 
-    PATH is a file that names them, and the codes. Alone or under mpirun.
+    PATH is a file that names them, and the codes. Alone or under mpirun: runs go side by side, as in a sweep.
     """
     comm = job.processes()
     from mpirobust.studies import matrix as study
     from mpirobust.studies.campaign import StudyRequest
 
     request = StudyRequest(out or Path("figures") / path.stem, runs, seeds, overrides, *time_limit)
-    return told(study.matrix(path, request, comm))
+    return told(study.matrix(path, request, comm, tune))
 
 
 def told(code: int) -> int:

@@ -145,6 +145,32 @@ class Sampling:
 
 
 @component
+class Rule(Variant):
+    """A rule of a matrix.
+
+    Attributes:
+        tune: values that are tried for it, besides those of `Tuning.over`; for the same key, in place of them.
+    """
+
+    tune: Overrides = ()
+
+
+@component
+class Tuning:
+    """How each rule of a matrix is set: at the values at which its own worst attack does least.
+
+    Attributes:
+        over: keys and the values that are tried, as `sweep --over` takes them.
+        seed: of the runs that decide; better none of the matrix.
+        code: the code under which it is decided for all codes; by default under each by itself.
+    """
+
+    over: Overrides = ()
+    seed: int
+    code: str | None = None
+
+
+@component
 class Matrix:
     """Every attack against every rule under every code, over seeds; `plan` and `set` as in `Family`."""
 
@@ -154,13 +180,16 @@ class Matrix:
     seeds: Seeds
     set: Overrides = ()
     attacks: Annotated[tuple[Variant, ...], Field(min_length=1)]
-    rules: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     codes: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    tune: Tuning | None = None
 
     def __post_init__(self) -> None:
         _distinct("seeds", self.seeds)
         for axis, variants in {"attacks": self.attacks, "rules": self.rules, "codes": self.codes}.items():
             _distinct(axis, [variant.label for variant in variants])
+        if self.tune is not None and self.tune.code is not None:
+            _expect_known("tune names the code", [self.tune.code], [code.label for code in self.codes])
 
 
 def _expect_known(what: str, named: Sequence[str], known: Sequence[str]) -> None:
@@ -214,8 +243,10 @@ def load_matrix(path: Path) -> Matrix:
     with in_file(path):
         table = read_table(path)
         expect_document(table, "matrix")
-        axes = {axis: _each(Variant, table, axis) for axis in ("attacks", "rules", "codes")}
-        matrix: Matrix = catalog.validated(Matrix, {**table, **axes}, "")
+        kinds = {"attacks": Variant, "rules": Rule, "codes": Variant}
+        axes: dict[str, tuple[object, ...]] = {axis: _each(cls, table, axis) for axis, cls in kinds.items()}
+        tune = {"tune": catalog.validated(Tuning, table["tune"], "tune")} if "tune" in table else {}
+        matrix: Matrix = catalog.validated(Matrix, {**table, **axes, **tune}, "")
     return matrix
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,17 @@ from numpy.typing import NDArray
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit
-from mpirobust.files import write_table
+from mpirobust.files import write_table, write_text
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.heatmap import draw_heatmaps
-from mpirobust.studies.campaign import Job, Seeds, StudyRequest, carry_out, job
+from mpirobust.reports.summary import summary
+from mpirobust.studies import matrix_table, origin, tuning
+from mpirobust.studies.campaign import Job, Seeds, StudyRequest, job
+from mpirobust.studies.claims import counted
 from mpirobust.studies.family import Matrix, load_matrix
 from mpirobust.studies.outcome import Outcome, outcome
+from mpirobust.studies.side_by_side import carry_out_side_by_side
+from mpirobust.terminal import say, show
 
 WORST = "worst case"
 
@@ -37,11 +43,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A matrix and its runs; `name` is that of its file, without the suffix."""
+    """A matrix and its runs; `name` is that of its file, without the suffix.
+
+    Attributes:
+        chosen: the values at which each rule is measured, under each code; None if they are those of the file.
+    """
 
     name: str
     matrix: Matrix
     cells: tuple[Cell, ...]
+    chosen: tuning.Chosen | None = None
 
     @property
     def table(self) -> str:
@@ -60,7 +71,17 @@ class Grid:
                 if done(each.folder):
                     final = outcome([each.folder], metric).final[0]
                     named = {"code": cell.code, "rule": cell.rule, "attack": cell.attack, "seed": seed}
-                    yield named | {metric: final, "run": each.folder.name}
+                    yield named | {metric: final, **self._told(cell, each.folder), "run": each.folder.name}
+
+    def _told(self, cell: Cell, folder: Path) -> dict[str, object]:
+        """Return the columns that a tuned matrix has besides: the values of the rule, the attacker's strength."""
+        if self.chosen is None:
+            return {}
+        strength = summary(folder)["strength"]
+        return {
+            "strength": None if strength is None else strength[1],
+            "set": shlex.join(self.chosen[cell.code, cell.rule]),
+        }
 
     def write(self, out: Path) -> None:
         """Write the table into `out`; raise `Fault` of a run or the file."""
@@ -87,36 +108,75 @@ def with_worst(finals: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.vstack([finals.T, finals.max(axis=1)])
 
 
-def matrix(path: Path, request: StudyRequest, comm: Communicator) -> int:
-    """Run the missing runs on all ranks, then draw at the center; return the exit code.
+def matrix(path: Path, request: StudyRequest, comm: Communicator, tune: bool = False) -> int:
+    """Run the missing runs, side by side, then write and draw at the center; return the exit code.
 
     Args:
-        path: the matrix, a TOML file called `<name>.toml`. It becomes `<name>.png` and `.pdf`, and `<name>.csv` with
-            the final metric of every run.
+        path: the matrix, a TOML file called `<name>.toml`. It becomes `<name>.png` and `.pdf`, `<name>.csv` with the
+            final metric of every run, and `<name>.md` with the worst attack on each rule.
+        tune: first try the values of its `[tune]`, and measure each rule at those at which its own worst attack does
+            least; `<name>-tuning.csv` has all that were tried.
 
     Raises:
-        Fault: of the matrix, a plan, a run or a file.
+        Fault: of the matrix, a plan or a file.
     """
-    found: list[Grid] = []  # at the center
+    tried: list[tuning.Trial] = []  # at the center, as the grid
+    found: list[Grid] = []
 
-    def jobs() -> list[Job]:
-        found.append(planned(path, request.runs, request.chosen, request.overrides))
+    def first() -> list[Job]:
         expect_drawable(pictures(path.stem, request.out))
-        return [each for grid in found for each in grid.jobs()]
+        tried.extend(tuning.trials(path, request.runs, request.overrides))
+        return [each for trial in tried for each in trial.jobs.values()]
 
-    code = carry_out(jobs, comm, request.ends, request.limit)
-    if code == Exit.OK:
-        comm.on_root(lambda: report(found, request.out))
-    return code
+    def then() -> list[Job]:
+        expect_drawable(pictures(path.stem, request.out))
+        chosen = tuning.chosen(load_matrix(path), tried) if tune else None
+        found.append(planned(path, request.runs, request.chosen, request.overrides, chosen))
+        return list(found[0].jobs())
+
+    def end() -> bytes:
+        told = _written(found[0], tried, request.out)
+        found[0].draw(request.out)
+        for line in told:
+            show(line)
+        return b""
+
+    for jobs in (first, then) if tune else (then,):
+        code = _carried_out(jobs, request, comm)
+        if code != Exit.OK:
+            return code
+    comm.on_root(end)
+    return Exit.OK
 
 
-def report(grids: Sequence[Grid], out: Path) -> bytes:
-    """Write the tables of the runs, which are all finished, and then draw, at the center."""
-    for grid in grids:
-        grid.write(out)
-    for grid in grids:
-        grid.draw(out)
-    return b""
+def _carried_out(jobs: Callable[[], list[Job]], request: StudyRequest, comm: Communicator) -> int:
+    """Carry out the runs side by side; return the exit code, that of a run if one has failed."""
+    code, failed = carry_out_side_by_side(jobs, comm, None, request.ends, request.limit)
+    if code != Exit.OK:
+        return code
+
+    def worst() -> bytes:
+        if failed:
+            say(f"mpirobust: nothing is drawn: {counted(len(failed), 'run')} failed")
+        return bytes([max((each.code for each in failed.values()), default=Exit.OK)])
+
+    return int.from_bytes(comm.on_root(worst))
+
+
+def _written(grid: Grid, tried: Sequence[tuning.Trial], out: Path) -> list[str]:
+    """Write all tables of a matrix; return what is to be said once it is drawn."""
+    grid.write(out)
+    text = matrix_table.worst_attacks(list(grid.rows()), grid.matrix.metric, grid.matrix.title)
+    write_text(out / f"{grid.name}.md", text)
+    jobs = {"measured": list(grid.jobs())}
+    if tried:
+        write_table(out / f"{grid.name}-tuning.csv", list(tuning.rows(grid.matrix, tried)))
+        jobs = {"tuning": [each for trial in tried for each in trial.jobs.values()], **jobs}
+    origins = {name: list(origin.rows(name, each)) for name, each in jobs.items()}
+    write_table(out / f"{grid.name}-origin.csv", [row for rows in origins.values() for row in rows])
+    hours = {name: sum(float(str(row["hours"])) for row in rows) for name, rows in origins.items()}
+    told = [f"{name}: {counted(len(jobs[name]), 'run')}, {hours[name]:.2g} hours one after the other" for name in jobs]
+    return [*told, f"wrote {out / grid.name}.md, .csv, .png and .pdf"]
 
 
 def matrices(folder: Path) -> list[Path]:
@@ -124,19 +184,26 @@ def matrices(folder: Path) -> list[Path]:
     return sorted(folder.glob("robustness*.toml"))
 
 
-def planned(path: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) -> Grid:
-    """Return the matrix at `path` for the seeds that `seeds` chooses; raise `SetupFault` if it or a plan is wrong."""
+def planned(
+    path: Path, runs: Path, seeds: Seeds, overrides: Sequence[str], chosen: tuning.Chosen | None = None
+) -> Grid:
+    """Return the matrix at `path` for the seeds that `seeds` chooses; raise `SetupFault` if it or a plan is wrong.
+
+    Args:
+        chosen: values for each rule under each code, after those of the file.
+    """
     matrix = load_matrix(path)
-    plan, chosen = path.parent / matrix.plan, seeds(path.stem, matrix.seeds)
+    plan, own = path.parent / matrix.plan, seeds(path.stem, matrix.seeds)
     cells = []
     for code in matrix.codes:
         for rule in matrix.rules:
             for attack in matrix.attacks:
-                keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides]
+                point = () if chosen is None else chosen[code.label, rule.label]
+                keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides, *point]
                 name = ", ".join([path.stem, code.label, rule.label, attack.label])
-                jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs, name) for seed in chosen}
+                jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs, name) for seed in own}
                 cells.append(Cell(attack.label, rule.label, code.label, jobs))
-    return Grid(path.stem, matrix, tuple(cells))
+    return Grid(path.stem, matrix, tuple(cells), chosen)
 
 
 def pictures(name: str, out: Path) -> list[Path]:

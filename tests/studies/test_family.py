@@ -10,6 +10,8 @@ import pytest
 from mpirobust.errors import SetupFault
 from mpirobust.plan import load_plan
 from mpirobust.studies.family import Variant, load_family, load_matrix, locate
+from mpirobust.studies.matrix import planned
+from mpirobust.studies.tuning import trials
 from tests.support.launching import CONFIGS
 from tests.support.small_studies import FAMILY, MATRIX, lay_out
 
@@ -107,10 +109,11 @@ def test_the_plans_of_w8a_are_those_of_a9a_on_other_rows(name: str) -> None:
     assert load_plan(CONFIGS / f"a9a-{name}.toml", keys)[0] == load_plan(CONFIGS / f"w8a-{name}.toml", [])[0]
 
 
-@pytest.mark.parametrize("path", [CONFIGS / "p1" / "robustness.toml"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [CONFIGS / "p1" / "robustness.toml", *sorted(CONFIGS.glob("rules/*.toml"))], ids=lambda path: path.stem
+)
 def test_every_cell_of_the_matrix_is_a_sound_plan(path: Path) -> None:
-    matrix = load_matrix(path)
-    for code in matrix.codes:
-        for rule in matrix.rules:
-            for attack in matrix.attacks:
-                load_plan(path.parent / matrix.plan, [*matrix.set, *code.set, *rule.set, *attack.set])
+    grid = planned(path, Path("runs"), lambda _, seeds: seeds[:1], [])
+    assert len({job.folder for job in grid.jobs()}) == len(grid.cells)
+    if grid.matrix.tune is not None:
+        assert trials(path, Path("runs"), [])

@@ -184,7 +184,7 @@ def test_what_cannot_be_drawn_is_known_before_the_first_run(
     ("command", "tables"),
     [
         ("figures", ["claims.md", "origin.csv", "robustness.csv", "sampling-1.csv", "values.csv"]),
-        ("matrix", ["grid.csv"]),
+        ("matrix", ["grid-origin.csv", "grid.csv", "grid.md"]),
     ],
 )
 def test_the_tables_are_written_whether_or_not_it_can_be_drawn(

@@ -11,7 +11,7 @@ import pytest
 
 from mpirobust.studies import matrix
 from mpirobust.studies.campaign import Job
-from mpirobust.studies.family import Matrix, Variant
+from mpirobust.studies.family import Matrix, Rule, Variant
 from mpirobust.studies.matrix import WORST, Cell, Grid
 from mpirobust.studies.outcome import Outcome
 
@@ -40,7 +40,7 @@ def test_means_over_seeds_and_the_worst_over_attacks(monkeypatch: pytest.MonkeyP
         metric="distance",
         seeds=(1, 2),
         codes=axis("c", "d"),
-        rules=axis("r", "s", "t"),
+        rules=tuple(Rule(label=label) for label in "rst"),
         attacks=axis("a1", "a2"),
     )
     cells = tuple(
