@@ -46,4 +46,6 @@ def test_redundant_workers_are_refused_there(tmp_path: Path) -> None:
     plan.write_text(regression_plan(redundancy=3).toml())
     done = finish(start(*program("other_processor", "run", plan, "--out", out), ranks=3), 60)
     assert done.returncode == Exit.SETUP
-    assert done.stderr.count("redundancy: the ranks use different kernels of BLAS, so honest workers of a group may") == 1
+    assert (
+        done.stderr.count("redundancy: the ranks use different kernels of BLAS, so honest workers of a group may") == 1
+    )

@@ -122,7 +122,9 @@ def test_groups_have_the_bits_of_as_many_workers(feedback: str, compressor: dict
             np.testing.assert_array_equal(many[column][:], 3 * few[column][:])
 
 
-def test_a_run_that_goes_on_has_the_bits_of_one_that_did_not(tmp_path: Path) -> None:
+def test_a_run_that_goes_on_has_the_bits_of_one_that_did_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The workers' own half of a feedback is saved as well, because those that are outvoted are not where the center
     is. Two liars have a group, in which the honest worker is outvoted; `norm-trim` has to do without it."""
     safeguard = {"kind": "safeguard", "T0": 2, "T1": 5}
@@ -138,6 +140,7 @@ def test_a_run_that_goes_on_has_the_bits_of_one_that_did_not(tmp_path: Path) -> 
         plan = write_plan(folder, feedback=feedback, attack={**ATTACKS[attack], "workers": liars}, aggregator=rule)
         whole, cut = run_alone(plan, folder / "whole"), run_alone(plan, folder / "cut", "algorithm.rounds=6")
         run_alone(plan, cut, resume=True)
+        assert "passed over" not in capsys.readouterr().err
         assert_same(whole, cut)
 
 
