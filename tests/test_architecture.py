@@ -166,14 +166,8 @@ _OF_A_RANK = {
     *("commands", "commands.job", "commands.options", "commands.running"),
     *("observers.audit", "observers.checkpoint"),
     *("compressors.identity", "feedback.none", "data.partitions.iid"),  # defaults of a plan
-    *(
-        "cluster.connect",
-        "cluster.downlink",
-        "cluster.groups",
-        "cluster.placement",
-        "cluster.protocol",
-        "cluster.row_metrics",
-    ),
+    *("cluster.connect", "cluster.downlink", "cluster.groups", "cluster.placement"),
+    *("cluster.protocol", "cluster.row_metrics"),
     *("cluster.wire", "cluster.worker", "cluster.worker_group", "cluster.worker_loop"),
     *("records.plan_record", "records.provenance"),
     *("running.experiment", "running.ranks", "running.setup", "running.starting", "running.stop_signals"),

@@ -62,10 +62,8 @@ class Groups:
 
     def firsts(self, present: Iterable[int]) -> frozenset[int]:
         """Return the worker of lowest number of each group, among those present."""
-        lowest: dict[int, int] = {}
-        for worker in present:
-            lowest[self.of(worker)] = min(worker, lowest.get(self.of(worker), worker))
-        return frozenset(lowest.values())
+        descending = sorted(present, reverse=True)
+        return frozenset({self.of(worker): worker for worker in descending}.values())
 
     def lost(self, byzantine: Rows, present: NDArray[np.bool_] | None = None) -> Rows:
         """Return the groups in which the honest workers are no majority of those present, ascending.

@@ -98,7 +98,7 @@ def expect_same_arguments(ranks: Sequence[RankFacts]) -> None:
 
 def expect_same_kernels(ranks: Sequence[RankFacts]) -> None:
     """Raise `SetupFault` unless the ranks that host workers use the same BLAS: other kernels round sums differently."""
-    hosting = [rank.blas for rank in ranks if rank.number != ranks[0].number or len(ranks) == 1]
+    hosting = [rank.blas for rank in ranks[1:] or ranks]
     if len(set(hosting)) > 1:
         raise SetupFault(
             f"redundancy: the ranks use different kernels of BLAS, so honest workers of a group may send other bytes: "
