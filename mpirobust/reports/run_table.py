@@ -62,6 +62,8 @@ class RunRow:
         status = f"{self.status} ({self.figures['writer']})" if self.figures.get("writer") else self.status
         how = f"{status} after {self.rounds} of {asked} rounds" if asked is not None else status
         log = self.folder / _LOG
+        if self.status == NO_RUN and any(self.folder.glob(f"*/{TRACE}")):
+            return f"{self.folder}: no run, but runs in its folders: mpirobust report {self.folder}"
         return f"{self.folder}: {how}{f'; its log is {log}' if log.exists() else ''}"
 
 

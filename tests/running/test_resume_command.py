@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -77,9 +78,12 @@ def test_what_a_resume_meets_is_one_note(
             interrupted(out)
     capsys.readouterr()
     assert run(plan, out, *now) == code
-    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    said = capsys.readouterr().err.splitlines()
+    notes = [line for line in said if line.startswith("note: ")]
     assert len(notes) == (1 if note else 0), notes
     assert not note or note in notes[0]
+    goes_on = [line for line in said if re.fullmatch(r"goes on after round \d+ of \d+", line)]
+    assert len(goes_on) == (0 if note else 1), said
 
 
 def test_fewer_rounds_than_the_run_was_begun_with(
