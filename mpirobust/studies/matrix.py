@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit
 from mpirobust.files import write_table
+from mpirobust.meter import metered
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.heatmap import draw_heatmaps
 from mpirobust.studies.campaign import Job, Seeds, StudyRequest, carry_out, job
@@ -55,7 +57,7 @@ class Grid:
     def rows(self, done: Callable[[Path], bool] = lambda _: True) -> Iterator[dict[str, object]]:
         """Yield the row of each run that is `done`, by the names of the columns of the table."""
         metric = self.matrix.metric
-        for cell in self.cells:
+        for cell in metered(self.cells, "reading runs", " cells"):
             for seed, each in cell.jobs.items():
                 if done(each.folder):
                     final = outcome([each.folder], metric).final[0]
@@ -68,7 +70,8 @@ class Grid:
 
     def draw(self, out: Path) -> None:
         """Draw the picture into `out`; raise `Fault` of a run, and as `curves.canvas`."""
-        matrix, cells = self.matrix, [cell.outcome(self.matrix.metric) for cell in self.cells]
+        matrix, every = self.matrix, metered(self.cells, "reading runs", " cells")
+        cells = [cell.outcome(matrix.metric) for cell in every]
         means = np.array([each.final.mean() for each in cells])
         labels = [[each.label for each in axis] for axis in (matrix.codes, matrix.rules, matrix.attacks)]
         codes, rules, attacks = labels
@@ -129,13 +132,12 @@ def planned(path: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) -> G
     matrix = load_matrix(path)
     plan, chosen = path.parent / matrix.plan, seeds(path.stem, matrix.seeds)
     cells = []
-    for code in matrix.codes:
-        for rule in matrix.rules:
-            for attack in matrix.attacks:
-                keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides]
-                name = ", ".join([path.stem, code.label, rule.label, attack.label])
-                jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs, name) for seed in chosen}
-                cells.append(Cell(attack.label, rule.label, code.label, jobs))
+    every = list(product(matrix.codes, matrix.rules, matrix.attacks))
+    for code, rule, attack in metered(every, "reading plans", " cells"):
+        keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides]
+        name = ", ".join([path.stem, code.label, rule.label, attack.label])
+        jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs, name) for seed in chosen}
+        cells.append(Cell(attack.label, rule.label, code.label, jobs))
     return Grid(path.stem, matrix, tuple(cells))
 
 

@@ -6,11 +6,13 @@ import csv
 import shlex
 import shutil
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
+from mpirobust import meter
 from mpirobust.errors import Exit
 from mpirobust.studies import committed, comparison, figures, matrix, sampling
 from mpirobust.studies.campaign import job
@@ -79,6 +81,19 @@ def test_what_agrees_is_said_and_nothing_is_run(copied: Path, capsys: Captured) 
     """The other seeds of the family are neither committed nor missed."""
     assert checked(copied) == Exit.OK
     assert capsys.readouterr().out == f"{copied / 'out'} agrees with its 7 runs\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "more"),
+    [("--seeds=1", ["judging claims", "reading runs", "reading origins", "drawing", "reading runs"]), ("--check", [])],
+)
+def test_what_takes_long_tells_how_far_it_is(
+    option: str, more: list[str], copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(meter, "monotonic", map(float, range(0, 10**6, 3)).__next__)  # seconds between two looks at it
+    assert command_alone(*command(copied / "study", copied), option) == Exit.OK
+    told = [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()]
+    assert [what for what, _ in groupby(told)] == ["reading plans", "reading runs", *more]
 
 
 def test_every_data_set_has_its_own_verdicts(study: Path) -> None:
