@@ -22,6 +22,7 @@ from mpirobust.studies.matrix import Grid, matrices, pictures
 from mpirobust.studies.matrix import planned as planned_grid
 from mpirobust.studies.outcome import Outcome, facts, outcome
 from mpirobust.studies.sampling import Sampled, measured, samplings
+from mpirobust.terminal import show
 
 VALUES, CLAIMS, ORIGIN = "values.csv", "claims.md", "origin.csv"
 TITLE = f"# What was claimed and what was measured\n\n{claims.LEGEND}"
@@ -145,6 +146,8 @@ def _finish(figures: Sequence[Figure], samples: Sequence[Sampled], grids: Sequen
         each.draw(out)
     for grid in grids:
         grid.draw(out)
+    drawn = claims.counted(len(figures) + len(samples) + len(grids), "picture")
+    show(f"wrote {out}: {VALUES}, {CLAIMS}, {ORIGIN}, and {drawn} as .png and .pdf")
     return b""
 
 

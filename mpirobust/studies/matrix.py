@@ -19,6 +19,7 @@ from mpirobust.reports.heatmap import draw_heatmaps
 from mpirobust.studies.campaign import Job, Seeds, StudyRequest, carry_out, job
 from mpirobust.studies.family import Matrix, load_matrix
 from mpirobust.studies.outcome import Outcome, outcome
+from mpirobust.terminal import show
 
 WORST = "worst case"
 
@@ -119,6 +120,7 @@ def report(grids: Sequence[Grid], out: Path) -> bytes:
         grid.write(out)
     for grid in grids:
         grid.draw(out)
+        show("\n".join(f"wrote {path}" for path in [out / grid.table, *pictures(grid.name, out)]))
     return b""
 
 

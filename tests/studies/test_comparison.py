@@ -92,8 +92,11 @@ def test_what_takes_long_tells_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(meter, "monotonic", map(float, range(0, 10**6, 3)).__next__)  # seconds between two looks at it
     assert command_alone(*command(copied / "study", copied), option) == Exit.OK
-    told = [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()]
+    said = capsys.readouterr()
+    told = [line.partition(":")[0] for line in said.err.splitlines()]
     assert [what for what, _ in groupby(told)] == ["reading plans", "reading runs", *more]
+    written = f"wrote {copied / 'out'}: values.csv, claims.md, origin.csv, and 3 pictures as .png and .pdf\n"
+    assert said.out == (written if more else f"{copied / 'out'} agrees with its 7 runs\n")
 
 
 def test_every_data_set_has_its_own_verdicts(study: Path) -> None:
