@@ -154,14 +154,14 @@ def test_without_matplotlib_there_is_a_page_and_a_note(
 def test_what_takes_long_tells_how_far_it_is(
     runs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = [f"--out={tmp_path / name}" for name in ("page.html", "x.svg")]
-    assert command_alone("report", *runs, *out) == 0
-    assert "%" not in capsys.readouterr().err
-    # A second passes with every look at the clock.
-    monkeypatch.setattr(meter, "monotonic", map(float, count()).__next__)
-    assert command_alone("report", *runs, *out) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note: ")]
-    assert told == [
+    def told(seconds: float) -> list[str]:
+        """Return what is told if so much time passes between two looks at the clock."""
+        monkeypatch.setattr(meter, "monotonic", count(0.0, seconds).__next__)
+        assert command_alone("report", *runs, *(f"--out={tmp_path / name}" for name in ("page.html", "x.svg"))) == 0
+        return [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note: ")]
+
+    assert told(seconds=0.1) == []
+    assert told(seconds=1.0) == [
         "reading runs: 25 %, 00:06 left",
         "reading curves: 25 %, 00:06 left",
         "drawing figures for print: 50 %, 00:02 left",

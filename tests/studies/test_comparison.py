@@ -6,6 +6,7 @@ import csv
 import shlex
 import shutil
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -92,7 +93,7 @@ def test_what_agrees_is_said_and_nothing_is_run(copied: Path, capsys: Captured) 
 def test_what_takes_long_tells_how_far_it_is(
     option: str, told: str, copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    monkeypatch.setattr(meter, "monotonic", map(float, range(0, 10**6, 3)).__next__)  # seconds between two looks at it
+    monkeypatch.setattr(meter, "monotonic", count(0.0, 3.0).__next__)  # seconds between two looks at it
     assert command_alone(*command(copied / "study", copied), option) == Exit.OK
     said = capsys.readouterr()
     begun = [line.removesuffix(": 0 %") for line in said.err.splitlines() if line.endswith(": 0 %")]

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from mpirobust.components import Field, component
 from mpirobust.data.reading import Check
+from mpirobust.data.recognising import kind_of
 from mpirobust.data.sources.base import Dataset, Places, Source
 from mpirobust.data.store import Store, ensure_store, is_store, place_in_cache
 from mpirobust.data.table import RowFault, open_table
@@ -92,8 +93,6 @@ class FileSource(Source):
 
     def _other_kind(self, path: Path) -> str:
         """Return advice for a file that looks like one of another kind; else ''."""
-        from mpirobust.data.recognising import kind_of  # what is found here is needed for a message only
-
         with suppress(DataFault):
             kind = kind_of(path)
             if kind != type(self).__module__.rpartition(".")[2]:
