@@ -14,7 +14,7 @@ import mpirobust
 from mpirobust.comm.launch import let_rank_0_speak, speaks
 from mpirobust.commands import job
 from mpirobust.commands.options import TALK, examples
-from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, WorkerFault
+from mpirobust.errors import Exit, Fault, ReportedFault, WorkerFault
 from mpirobust.terminal import bearing_streams, say, show
 
 _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported when it is needed
@@ -108,9 +108,6 @@ def _outcome() -> int:
         code = fault.code
     except WorkerFault as fault:
         code = _leave(fault.code, f"mpirobust: {_label()}{fault}")
-    except PlanFault as fault:
-        code = fault.code
-        say(f"mpirobust: plan: {fault}")
     except Fault as fault:
         code = fault.code
         say(f"mpirobust: {fault}")

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
 from mpirobust.cli import cli
@@ -47,6 +48,9 @@ _WRONG: dict[str, str] = {
     "run plan.toml --set data.kind=libsvm --set data.path=absent.svm": "no file 'absent.svm'; looked for",
     "run plan.toml --set data.kind=libsvm --set data.path=broken.svm": "broken.svm, line 2",
     "run study/plan.toml --set data.kind=libsvm --set data.path=broken.svm": "it is in the working directory: give /",
+    "run plan.toml --set data.kind=libsvm --set data.path=rows.csv": 'of kind csv, say data.kind = "csv"',
+    "run plan.toml --set data.kind=libsvm --set data.path=rows.npz": 'of kind npz, say data.kind = "npz"',
+    "run plan.toml --set data.kind=npz --set data.path=rows.csv": 'of kind csv, say data.kind = "csv"',
     "run plan.toml --set start=absent": "plan.toml: start: ",
     "run plan.toml --out ''": "expected a path, not an empty text",
     "run plan.toml --out plan.toml": "plan.toml is a file or below one; give a folder",
@@ -69,13 +73,13 @@ _WRONG: dict[str, str] = {
     "check run/run.h5": "run/run.h5: not TOML",
     "check plan.toml --set problem.hidden=64,32 --set problem.kind=network": "problem.hidden: expected a list",
     "check plan.toml --out x": "No such option",
-    "list solvers": "solvers: no such table; choose one of: data, problem",
+    "list solvers": "mpirobust: solvers: no such table; choose one of: data, problem",
     "list data problem": "unexpected extra argument (problem)",
     "explain cubic-newton": "did you mean algorithm.cubic-newton?",
     "explain algorithm.first-order.stp": "did you mean algorithm.first-order.step",
     "schema plan.toml": "unexpected extra argument (plan.toml)",
     "new plan.toml": "unexpected extra argument (plan.toml)",
-    "new --problem logistik": "unknown kind 'logistik'; choose one of: ",
+    "new --problem logistik": "mpirobust: problem.kind: unknown kind 'logistik'; choose one of: ",
     "new --out plan.toml": "plan.toml exists already; choose another --out",
     "data frob": "no command and no plan 'frob'; the commands are: list, fetch, prepare, show",
     "data list frob": "frob",
@@ -84,6 +88,8 @@ _WRONG: dict[str, str] = {
     "data fetch": "Missing argument 'NAME...'",
     "data fetch frob": "frob",
     "data prepare absent.csv": "absent.csv",
+    "data prepare rows.csv": "rows.csv: data.label: missing; mpirobust explain data.label says what it is (--set data",
+    "data show rows.csv --set data.labl=y": "rows.csv: data.labl: unknown key",
     "data show absent": "absent",
     "data show broken.svm": "broken.svm",
     "watch": "Missing argument 'PATH'",
@@ -140,6 +146,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "empty").mkdir()
     lay_out(folder / "study")
     (folder / "broken.svm").write_text("1 1:0.5\nmany 1:0.5\n")
+    (folder / "rows.csv").write_text("y,x\n1,0.5\n")
+    np.savez(folder / "rows.npz", X=np.ones((2, 1)), y=np.ones(2))
     (folder / "cut.h5").write_bytes((folder / "run" / "run.h5").read_bytes()[:1000])
     return folder
 

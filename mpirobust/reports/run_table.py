@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mpirobust.errors import SetupFault
+from mpirobust.meter import metered
 from mpirobust.records.layout import TRACE
 from mpirobust.records.plan_record import flat
 from mpirobust.records.run_folder import holds_run
@@ -85,7 +86,7 @@ def folders(paths: Iterable[Path]) -> list[Path]:
 
 def rows(runs: Sequence[Path]) -> list[RunRow]:
     """Return a row for each of the folders `runs`, from its trace."""
-    return [_line(folder) for folder in runs]
+    return [_line(folder) for folder in metered(runs, "reading runs", " runs")]
 
 
 def table(found: Sequence[RunRow]) -> list[list[str]]:

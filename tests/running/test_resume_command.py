@@ -86,6 +86,17 @@ def test_what_a_resume_meets_is_one_note(
     assert len(goes_on) == (0 if note else 1), said
 
 
+def test_a_finished_run_stays_so_whatever_was_asked_in_between(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    run(plan, out, resume=False)
+    run(plan, out, "algorithm.rounds=5")
+    capsys.readouterr()
+    assert run(plan, out) == 0
+    assert "has finished already, after 10 rounds: nothing is left to do" in capsys.readouterr().err
+
+
 def test_fewer_rounds_than_the_run_was_begun_with(
     plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
