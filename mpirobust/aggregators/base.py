@@ -155,8 +155,8 @@ class Aggregator(ABC):
         """Return κ with which the rule is (f, κ)-robust, f = `byzantine`; None if none is known.
 
         Whatever f of the `workers` send, which `admit` has let through: with S the others, all sound and of equal
-        weight, `||F(x) - mean_S||² <= κ mean_{i in S} ||x_i - mean_S||²` (Allouah et al. 2023a, Def. 2). Each κ is
-        proved in docs/RULES.md. A rule that derives from another and judges otherwise defines it anew.
+        weight, `||F(x) - mean_S||² <= κ mean_{i in S} ||x_i - mean_S||²` (Allouah et al. 2023a). Those of
+        this package are proved in docs/RULES.md. A rule that derives from another and judges otherwise defines it anew.
         """
         return None
 

@@ -17,7 +17,7 @@ _ROUNDS = 8  # after the start, at which heterogeneity is measured
 
 @dataclass(frozen=True)
 class Dissimilarity:
-    """G² and B² with `mean_i ||∇F_i - ∇F||² <= G² + B² ||∇F||²` at some points (Allouah et al. 2023b, Def. 2).
+    """G² and B² with `mean_i ||∇F_i - ∇F||² <= G² + B² ||∇F||²` at some points (Allouah et al. 2023b).
 
     i runs over honest workers, and ∇F is the mean of theirs.
     """
@@ -90,20 +90,25 @@ def _heterogeneous(start: Start, kappa: float | None, alpha: float) -> list[str]
 def _converges(found: Dissimilarity, kappa: float) -> str:
     floor, product = found.floor(kappa), kappa * found.B2
     if floor is None:
-        return f": κB² = {product:.3g}, so no descent is proved"
-    return f": κB² = {product:.3g}, so ||∇F||² falls to {floor:.3g} without compression"
+        return f": with these κB² = {product:.3g}, and no descent is proved"
+    return f": with these κB² = {product:.3g}, and ||∇F||² falls to {floor:.3g} without compression"
 
 
 def spread(start: Start) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return `mean_i ||∇F_i - ∇F||²` and `||∇F||²` at the start and where some rounds of all honest workers lead."""
-    plan = start.plan
+    """Return `mean_i ||∇F_i - ∇F||²` and `||∇F||²` at the start and where some rounds of all honest workers lead.
+
+    Of a part of the workers, they are estimates without the bias that the mean of few is longer than that of all.
+    """
+    plan, few, honest = start.plan, len(start.honest), start.plan.workers - start.plan.byzantine().size
     gamma = plan.algorithm.query(plan.algorithm.start(start.x, start)).scale
     variances, squares, x = np.zeros(_ROUNDS + 1), np.zeros(_ROUNDS + 1), start.x
     for t in range(_ROUNDS + 1):
         own = (start.gradients[at] if t == 0 else plan.problem.gradient(x, start.shards[at]) for at in start.honest)
-        honest = np.array(list(own), dtype=np.float64)
-        mean = honest.mean(axis=0)
-        variances[t], squares[t] = ((honest - mean) ** 2).sum() / len(honest), mean @ mean
+        table = np.array(list(own), dtype=np.float64)
+        mean = table.mean(axis=0)
+        sample = ((table - mean) ** 2).sum() / (few - 1)
+        variances[t] = (1 - 1 / honest) * sample
+        squares[t] = max(mean @ mean - (1 / few - 1 / honest) * sample, 0.0)
         x = x - gamma * mean
     return variances, squares
 

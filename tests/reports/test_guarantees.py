@@ -10,6 +10,7 @@ import pytest
 from scipy.optimize import linprog
 
 from mpirobust.plan import Plan
+from mpirobust.reports import constants
 from mpirobust.reports.constants import Start
 from mpirobust.reports.forecast import forecast
 from mpirobust.reports.guarantees import Dissimilarity, covering, guarantees, least_kappa, spread
@@ -73,7 +74,7 @@ def test_the_measured_pair_is_in_the_sentences() -> None:
     _, seen, limit = guarantees(start)
     assert seen == (
         f"G² = {found.G2:.3g}, B² = {found.B2:.3g} cover the honest gradients of the first rounds (16 of 20 workers): "
-        f"κB² = {0.6 * found.B2:.3g}, so ||∇F||² falls to {floor:.3g} without compression"
+        f"with these κB² = {0.6 * found.B2:.3g}, and ||∇F||² falls to {floor:.3g} without compression"
     )
     assert limit == f"no rule has a guarantee from f/n = 1/(2 + B²) = {1 / (2 + found.B2):.3g} on; here it is 0.2"
 
@@ -81,7 +82,7 @@ def test_the_measured_pair_is_in_the_sentences() -> None:
 def test_no_descent_is_proved_where_shards_differ_by_more() -> None:
     """Ten rows for ten features: gradients differ by more than the rule bears."""
     seen = guarantees(start_of(data={**TABLE["data"], "rows": 200}, **MEDIAN))[1]
-    assert seen.endswith("so no descent is proved")
+    assert seen.endswith("and no descent is proved")
 
 
 def test_gradients_that_are_not_finite_are_not_told() -> None:
@@ -102,6 +103,18 @@ def test_the_spread_is_of_honest_gradients_along_their_own_descent() -> None:
         x = x - 0.5 * honest.mean(axis=0)
     assert len(variances) == 9
     assert squares[-1] < squares[0]
+
+
+def test_the_spread_of_a_few_workers_estimates_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean of eight is twice as long as that of 180: taken as it is, the ratio would be 4 instead of 11."""
+    data = {"kind": "regression", "rows": 400, "features": 20}
+    many = {"seed": 2, "workers": 200, "data": data, "attack": {"kind": "gaussian", "alpha": 0.1}}
+    whole = spread(start_of(**many))
+    monkeypatch.setattr(constants, "_WORK", 0)
+    few = start_of(**many)
+    assert len(few.honest) == 8
+    all_of_them, estimated = (variances[0] / squares[0] for variances, squares in (whole, spread(few)))
+    assert estimated == pytest.approx(all_of_them, rel=0.1)
 
 
 @pytest.mark.parametrize(
