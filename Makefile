@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine:
 #   make quickstart   sets up an environment and runs the main job on 21 ranks
-#   make test         sets up the same environment and passes the tests of units and of MPI
+#   make test         adds what the tests need, and passes the tests of units and of MPI
 # The longer tests: make test-all, or one tier of them (test-system, test-paper); make soak takes hours, make breaks one.
 # make site writes the documentation as a site, build/site/index.html.
 # make bench measures the loops, the start and a round, and writes docs/PERFORMANCE.md: a quarter of an hour.
@@ -12,7 +12,7 @@ OUT ?= runs/quickstart
 SETS ?=
 TORCH ?= torch
 
-quickstart: $(VENV)/ready
+quickstart: $(VENV)/runs
 	PATH="$(abspath $(VENV))/bin:$$PATH" jobs/mpirun-local -n 21 mpirobust run configs/quickstart.toml --out $(OUT) --overwrite $(SETS)
 
 test: test-unit test-mpi
@@ -62,10 +62,15 @@ lint: $(VENV)/ready
 	$(VENV)/bin/mypy
 	$(VENV)/bin/shellcheck jobs/* .ci/*
 
-$(VENV)/ready: pyproject.toml
+# What a run needs; the rest, several times as much, is for the tests. The second pip finds the package installed and builds nothing.
+$(VENV)/runs: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --editable '.[dev]'
+	$(VENV)/bin/pip install --quiet --editable '.[mpi,plot]'
 	$(VENV)/bin/python -m compileall -q mpirobust
+	touch $@
+
+$(VENV)/ready: $(VENV)/runs
+	$(VENV)/bin/pip install --quiet 'mpirobust[dev]'
 	touch $@
 
 .NOTPARALLEL:

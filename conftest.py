@@ -11,6 +11,7 @@ Tiers, each of which `make` runs by name (test-unit, test-mpi, ...):
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -75,6 +76,7 @@ _TIERS = {
             "mpirun/test_kill_and_resume.py::test_what_is_remembered_goes_on_on_other_ranks[difference-ranks0]",
             "mpirun/test_kill_and_resume.py::test_what_is_remembered_goes_on_on_other_ranks[none-ranks2]",
             "mpirun/test_outside_package.py::test_passes_the_contract_tests",
+            "mpirun/test_outside_package.py::test_the_contract_tests_pass_as_the_page_calls_them",
             "mpirun/test_resources.py::test_a_disk_that_fills_up_keeps_the_checkpoints[3]",
             "studies/test_figures.py::test_runs_draws_and_judges[3]",
             "mpirun/test_kill_and_resume.py::test_killed_again_and_again",
@@ -100,12 +102,20 @@ _TIERS = {
     "paper": "paper",
 }
 _NAMES = ("unit", "mpi", "system", "paper", "soak")
+_ROOT = Path(__file__).parent
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test the mark of its tier; a test without one, or with two, ends the session."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every test of the checkout the mark of its tier; one without a tier, or with two, ends the session.
+
+    A user who tries a kind with `mpirobust.testing` comes here, too, if the environment is in the checkout or editable.
+    """
+    if config.rootpath != _ROOT:
+        return
     for item in items:
+        if not item.nodeid.startswith(("tests/", "mpirobust/testing/")):
+            continue
         marked = {mark.name for mark in item.iter_markers()} & set(_NAMES)
         if not marked and (tier := _tier_of(item.nodeid.removeprefix("tests/"))):
             marked = {tier}

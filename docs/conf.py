@@ -40,6 +40,8 @@ autodoc_type_aliases = {name: name for name in (*_TYPES, "Rows", "Tree", "Vector
 
 html_theme = "furo"
 html_title = f"mpirobust {release}"
+html_static_path = ["_static"]
+html_css_files = ["print.css"]
 html_copy_source = False
 html_favicon = "favicon.svg"
 html_show_copyright = False

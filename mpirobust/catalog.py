@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -248,8 +248,8 @@ def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
     values = current(cls, values, where)
     for key in values:
         if key not in names:
-            choices = ", ".join(names) or "none"
-            raise PlanFault(_dotted(where, key), f"unknown key; the keys here are: {choices}{_close(key, names)}")
+            choices, meant = ", ".join(names) or "none", _further_in(values, key, where) or _close(key, names)
+            raise PlanFault(_dotted(where, key), f"unknown key; the keys here are: {choices}{meant}")
     for each in fields(cls):
         if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
             name = _dotted(where, each.name)
@@ -377,6 +377,13 @@ def _dotted(where: str, key: str) -> str:
 
 def _without(room: Room, kind: object) -> str:
     return f"{room.without}; " if kind == "none" and room.without else ""
+
+
+def _further_in(values: Mapping[str, Any], key: str, where: str) -> str:
+    """Return a hint at the tables among `values` that have this key: `rounds` is one of `algorithm`."""
+    tables = [name for name, value in values.items() if is_dataclass(value) and key in (f.name for f in fields(value))]
+    meant = " or ".join(repr(_dotted(where, f"{name}.{key}")) for name in tables)
+    return f" (did you mean {meant}?)" if meant else ""
 
 
 def _close(word: object, choices: list[str]) -> str:

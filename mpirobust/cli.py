@@ -14,7 +14,7 @@ import mpirobust
 from mpirobust.comm.launch import let_rank_0_speak, speaks
 from mpirobust.commands import job
 from mpirobust.commands.options import TALK, examples
-from mpirobust.errors import Exit, Fault, PlanFault, ReportedFault, WorkerFault
+from mpirobust.errors import Exit, Fault, ReportedFault, WorkerFault
 from mpirobust.terminal import bearing_streams, say, show
 
 _COMMANDS = {  # and the place of each in mpirobust.commands, which is imported when it is needed
@@ -40,6 +40,13 @@ _FOR_MANY = ("run", "resume", "figures", "matrix", "sweep", "doctor")  # those t
 _COMPLETE = "_MPIROBUST_COMPLETE"  # set by a shell that asks how a command line may go on
 
 
+def _meant(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name[:40], _COMMANDS, 1)
+    return f"; did you mean {near[0]!r}?" if near else "; mpirobust --help lists the commands"
+
+
 class _Commands(click.Group):
     """The commands, in the order in which a user meets them."""
 
@@ -48,6 +55,8 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
+            if not ctx.resilient_parsing:  # a shell that completes gets no fault
+                ctx.fail(f"No such command {cmd_name!r}{_meant(cmd_name)}")
             return None
         module, name = _COMMANDS[cmd_name].split(".")
         command: click.Command = getattr(import_module(f"mpirobust.commands.{module}"), name)
@@ -94,14 +103,11 @@ def _outcome() -> int:
     try:
         code = int(cli.main(standalone_mode=False) or Exit.OK)
     except click.ClickException as error:
-        code = _say_once(f"{error.format_message()}{_as_key(error)}")
+        code = _say_once(f"{error.format_message()}{_as_key(error)}{_how(error)}")
     except ReportedFault as fault:
         code = fault.code
     except WorkerFault as fault:
         code = _leave(fault.code, f"mpirobust: {_label()}{fault}")
-    except PlanFault as fault:
-        code = fault.code
-        say(f"mpirobust: plan: {fault}")
     except Fault as fault:
         code = fault.code
         say(f"mpirobust: {fault}")
@@ -125,6 +131,13 @@ def _as_key(error: click.ClickException) -> str:
 
     found = keys_called(error.option_name.lstrip("-"))
     return f" A key of the plan is changed by --set {found[0]}=..." if found else ""
+
+
+def _how(error: click.ClickException) -> str:
+    """Return where to read what a command takes, if something is missing; else ''."""
+    if not isinstance(error, click.MissingParameter) or error.ctx is None:
+        return ""
+    return f" {error.ctx.command_path} --help says more"
 
 
 def _label() -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from math import ceil
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from mpirobust.terminal import plain, tell, watched
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _FIRST = 2.0  # seconds without a word: what takes less is over before one has read it
 _EVERY = 10.0  # seconds between two lines
+
+T = TypeVar("T")
 
 
 class Meter:
@@ -83,3 +86,11 @@ class Meter:
 
     def __exit__(self, kind: type[BaseException] | None, it: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def metered(items: Collection[T], what: str, unit: str) -> Iterator[T]:
+    """Yield the items, and tell how many are done; `what` and `unit` as of `Meter`."""
+    with Meter(what, len(items), unit) as meter:
+        for done, item in enumerate(items):
+            meter.at(done)
+            yield item

@@ -36,7 +36,7 @@ _RAISED: dict[str, tuple[BaseException, Exit, str]] = {
     "exit of a kind": (SystemExit(0), Exit.INTERNAL, "internal error\nTraceback"),
     "usage": (click.UsageError("no such option"), Exit.SETUP, "no such option"),
     "set-up": (SetupFault("no plan"), Exit.SETUP, "no plan"),
-    "plan": (PlanFault("a.b", "missing"), Exit.SETUP, "plan: a.b: missing"),
+    "plan": (PlanFault("a.b", "missing"), Exit.SETUP, "mpirobust: a.b: missing"),
     "data": (DataFault("no rows"), Exit.SETUP, "no rows"),
     "worker": (WorkerFault(3, "failed"), Exit.WORKER, "worker 3 failed"),
     "storage": (StorageFault("cannot write"), Exit.STORAGE, "cannot write"),

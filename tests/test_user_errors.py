@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
 from mpirobust.cli import cli
@@ -18,11 +19,11 @@ from tests.support.small_studies import PLAN, lay_out
 
 # A command line in the folder below, and what is said. The code is SETUP; others are in `_CODES`.
 _WRONG: dict[str, str] = {
-    "frobnicate": "No such command 'frobnicate'",
-    "rum plan.toml": "No such command 'rum'",
+    "frobnicate": "No such command 'frobnicate'; mpirobust --help lists the commands",
+    "rum plan.toml": "No such command 'rum'; did you mean 'run'?",
     "--frob": "No such option",
     "--log no/log check plan.toml": "no/log: No such file or directory",
-    "run": "Missing argument 'PLAN'",
+    "run": "Missing argument 'PLAN'. mpirobust run --help says more",
     "run absent.toml": "absent.toml: no such plan",
     "run plan.toml more": "unexpected extra argument (more)",
     "run run": "run is a run and no plan; mpirobust resume run continues it",
@@ -36,6 +37,8 @@ _WRONG: dict[str, str] = {
     "run plan.toml --set workers": "--set workers: expected key=value",
     "run plan.toml --set workers=many": "plan.toml: workers: expected a whole number greater than 0",
     "run plan.toml --set wrkers=9": "wrkers: unknown key; the keys here are: seed, workers,",
+    "run plan.toml --set rounds=9": "records, observers (did you mean 'algorithm.rounds'?)",
+    "run plan.toml --set beta=0.3": "(did you mean 'aggregator.beta'?)",
     "run plan.toml --set attack.kind=none": "for honest workers leave out [attack], or set alpha to 0",
     "run plan.toml --set aggregator.kind=centered-clipping": "radius: missing; mpirobust explain aggregator.radius",
     "run plan.toml --set aggregator.beta=0.1": "0.1 is below attack.alpha = 0.2; choose 0.2 <= beta < 1/2",
@@ -52,6 +55,10 @@ _WRONG: dict[str, str] = {
     "run plan.toml --set problem.kind=logistic": "plan.toml: problem",
     "run plan.toml --set data.kind=libsvm --set data.path=absent.svm": "no file 'absent.svm'; looked for",
     "run plan.toml --set data.kind=libsvm --set data.path=broken.svm": "broken.svm, line 2",
+    "run study/plan.toml --set data.kind=libsvm --set data.path=broken.svm": "it is in the working directory: give /",
+    "run plan.toml --set data.kind=libsvm --set data.path=rows.csv": 'of kind csv, say data.kind = "csv"',
+    "run plan.toml --set data.kind=libsvm --set data.path=rows.npz": 'of kind npz, say data.kind = "npz"',
+    "run plan.toml --set data.kind=npz --set data.path=rows.csv": 'of kind csv, say data.kind = "csv"',
     "run plan.toml --set start=absent": "plan.toml: start: ",
     "run plan.toml --out ''": "expected a path, not an empty text",
     "run plan.toml --out plan.toml": "plan.toml is a file or below one; give a folder",
@@ -74,13 +81,13 @@ _WRONG: dict[str, str] = {
     "check run/run.h5": "run/run.h5: not TOML",
     "check plan.toml --set problem.hidden=64,32 --set problem.kind=network": "problem.hidden: expected a list",
     "check plan.toml --out x": "No such option",
-    "list solvers": "solvers: no such table; choose one of: data, problem",
+    "list solvers": "mpirobust: solvers: no such table; choose one of: data, problem",
     "list data problem": "unexpected extra argument (problem)",
     "explain cubic-newton": "did you mean algorithm.cubic-newton?",
     "explain algorithm.first-order.stp": "did you mean algorithm.first-order.step",
     "schema plan.toml": "unexpected extra argument (plan.toml)",
     "new plan.toml": "unexpected extra argument (plan.toml)",
-    "new --problem logistik": "unknown kind 'logistik'; choose one of: ",
+    "new --problem logistik": "mpirobust: problem.kind: unknown kind 'logistik'; choose one of: ",
     "new --out plan.toml": "plan.toml exists already; choose another --out",
     "data frob": "no command and no plan 'frob'; the commands are: list, fetch, prepare, show",
     "data list frob": "frob",
@@ -89,6 +96,8 @@ _WRONG: dict[str, str] = {
     "data fetch": "Missing argument 'NAME...'",
     "data fetch frob": "frob",
     "data prepare absent.csv": "absent.csv",
+    "data prepare rows.csv": "rows.csv: data.label: missing; mpirobust explain data.label says what it is (--set data",
+    "data show rows.csv --set data.labl=y": "rows.csv: data.labl: unknown key",
     "data show absent": "absent",
     "data show broken.svm": "broken.svm",
     "watch": "Missing argument 'PATH'",
@@ -112,6 +121,7 @@ _WRONG: dict[str, str] = {
     "report run --out plan.toml/x.csv": "cannot write plan.toml/x.csv",
     "sweep": "Missing argument 'PLAN'",
     "sweep plan.toml": "Missing option '--over'",
+    "sweep plan.toml --over alpha=0.1,0.2": "(did you mean 'attack.alpha'?)",
     "sweep plan.toml --over algorithm.stp=1,2": "algorithm.stp: unknown key",
     "sweep plan.toml --over seed=0..4 --set seed=1": "seed",
     "scaling": "Missing argument 'PATHS...'",
@@ -144,6 +154,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "empty").mkdir()
     lay_out(folder / "study")
     (folder / "broken.svm").write_text("1 1:0.5\nmany 1:0.5\n")
+    (folder / "rows.csv").write_text("y,x\n1,0.5\n")
+    np.savez(folder / "rows.npz", X=np.ones((2, 1)), y=np.ones(2))
     (folder / "cut.h5").write_bytes((folder / "run" / "run.h5").read_bytes()[:1000])
     return folder
 

@@ -105,6 +105,16 @@ def krum_order(nearest: NDArray[np.float64], f: int) -> NDArray[np.intp]:
     return np.lexsort((nearest.sum(axis=1), nearest[:, 1 : near + 1].sum(axis=1)))
 
 
+def krum_bounds(workers: int, f: int) -> tuple[float, float]:
+    """Return bounds, in units of the honest variance, from which κ of Krum follows (docs/RULES.md).
+
+    A message with a score among the best has a = n - 2f - 1 honest ones near it. First the mean of its squared
+    distances to those, then the squared distance of their mean from that of all honest ones.
+    """
+    honest, near = workers - f, workers - 2 * f - 1
+    return 2 * honest * (honest - 2) / ((honest - 1) * near), (f + 1) / near
+
+
 def geometric_median(
     gram: NDArray[np.float64], iterations: int, tolerance: float, counts: NDArray[np.float64] | None = None
 ) -> Weights:

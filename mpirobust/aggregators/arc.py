@@ -35,3 +35,8 @@ class ARC(Around):
         n, f = ascending.size, min(share(self.beta, len(answers)), ascending.size)
         longest = float(ascending[n - 1 - 2 * f * (n - f) // n]) if n else 0.0
         return self.rule.judge(Clipped(answers, longest), memory, context)
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        f = share(self.beta, workers)
+        inner = self.rule.kappa(workers, f)
+        return None if inner is None or byzantine > f else inner + 2 * f / (workers - 2 * f)

@@ -151,6 +151,15 @@ class Aggregator(ABC):
         """Return how many of `workers` the rule drops by norm before it averages the rest; None for another rule."""
         return None
 
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        """Return κ with which the rule is (f, κ)-robust, f = `byzantine`; None if none is known.
+
+        Whatever f of the `workers` send, which `admit` has let through: with S the others, all sound and of equal
+        weight, `||F(x) - mean_S||² <= κ mean_{i in S} ||x_i - mean_S||²` (Allouah et al. 2023a). Those of
+        this package are proved in docs/RULES.md. A rule that derives from another and judges otherwise defines it anew.
+        """
+        return None
+
     def __call__(self, vectors: ArrayLike) -> NDArray[np.float64]:
         """Return the aggregate of `vectors`, shape (m, d), as in the first round of a run; shape (d,).
 

@@ -36,3 +36,7 @@ class GeometricMedian(Weighing):
 
     def tolerates(self) -> float | None:
         return 0.5
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        honest = workers - byzantine
+        return 4 * (honest / (honest - byzantine)) ** 2 if byzantine < honest else None

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from mpirobust.aggregators._geometry import expect_krum, krum_order, measured, squared_distances
+from mpirobust.aggregators._geometry import expect_krum, krum_bounds, krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
@@ -35,3 +36,8 @@ class Krum(Aggregator):
 
     def tolerates(self) -> float | None:
         return self.beta
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        f = share(self.beta, workers)
+        score, strays = krum_bounds(workers, f)
+        return (sqrt(score) + sqrt(strays)) ** 2 if byzantine <= f else None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._subsets import expect_few, tightest_mean
-from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing
+from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
 
@@ -33,6 +33,10 @@ class MDA(Weighing):
 
     def tolerates(self) -> float | None:
         return self.beta
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        f = share(self.beta, workers)
+        return 8 * f**2 / (workers - f) if byzantine <= f else None
 
 
 def _diameter(grams: NDArray[np.float64]) -> NDArray[np.float64]:

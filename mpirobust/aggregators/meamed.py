@@ -37,3 +37,8 @@ class MeaMed(Aggregator):
 
     def tolerates(self) -> float | None:
         return self.beta
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        f, half = share(self.beta, workers), (workers - 1) // 2
+        of_median = half / (workers - f - half)
+        return 4 * f / (workers - f) * (1 + of_median) if byzantine <= f else None

@@ -18,5 +18,8 @@ class Mean(Weighing):
     def tolerates(self) -> float | None:
         return None
 
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        return None if byzantine else 0.0
+
     def trims(self, workers: int) -> int | None:
         return 0  # norm-trim with β = 0

@@ -29,3 +29,7 @@ class Median(Weighing):
 
     def tolerates(self) -> float | None:
         return 0.5
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        f = (workers - 1) // 2  # of the trimmed mean that the median is
+        return f / (workers - byzantine - f) if byzantine <= f else None

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from mpirobust.aggregators._geometry import expect_krum, krum_order, measured, squared_distances
+from mpirobust.aggregators._geometry import expect_krum, krum_bounds, krum_order, measured, squared_distances
 from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import Count, component
@@ -42,3 +43,12 @@ class MultiKrum(Weighing):
 
     def tolerates(self) -> float | None:
         return self.beta
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        f = share(self.beta, workers)
+        score, strays = krum_bounds(workers, f)
+        part = f / (workers - f)  # of the kept that may be Byzantine
+        off = sqrt(part * score) + part * sqrt(strays) + sqrt(part)
+        if self.keep is not None:
+            off = sqrt(score) + sqrt(strays)  # as Krum
+        return off**2 if byzantine <= f else None

@@ -49,3 +49,8 @@ class NNM(Around):
 
     def tolerates(self) -> float | None:
         return self.beta
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        f = share(self.beta, workers)
+        inner = self.rule.kappa(workers, f)
+        return None if inner is None or byzantine > f else 8 * f / (workers - f) * (inner + 1)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._subsets import expect_few, tightest_mean
-from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing
+from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
 
@@ -35,6 +35,10 @@ class SMEA(Weighing):
 
     def tolerates(self) -> float | None:
         return self.beta
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        f = share(self.beta, workers)
+        return 4 * f / (workers - 2 * f) if byzantine <= f else None
 
 
 def _largest_eigenvalue(grams: NDArray[np.float64]) -> NDArray[np.float64]:

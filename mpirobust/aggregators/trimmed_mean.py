@@ -49,3 +49,7 @@ class TrimmedMean(Weighing):
 
     def tolerates(self) -> float | None:
         return self.beta
+
+    def kappa(self, workers: int, byzantine: int) -> float | None:
+        f = share(self.beta, workers)
+        return f / (workers - byzantine - f) if byzantine <= f else None

@@ -59,8 +59,8 @@ class Audit:
     """The state of the honest objective at a point: `Σ w_i F_i / Σ w_i` over the workers' shards as they were dealt.
 
     The weights are all 1, or with `weigh = "rows"` the rows of the shards. The sums are over all workers that are not
-    absent; the shard of a group counts once. Byzantine workers count as well, so that runs under different attacks are measured by the same function.
-    `test_accuracy` is NaN if the loss or the data have none. `ahead` is the part of the audit's time, in seconds of the
+    absent; the shard of a group counts once. Byzantine workers count as well, so that runs under different attacks are
+    measured by the same function. `test_accuracy` is NaN if the loss or the data have none. `ahead` is the part of the audit's time, in seconds of the
     slowest rank, that a query at the same point saves: the gradients that are its answers.
     """
 

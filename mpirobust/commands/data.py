@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mpirobust.commands.options import PATH, PLAN, SET, examples
-from mpirobust.errors import Exit
+from mpirobust.errors import DataFault, Exit
 from mpirobust.terminal import show
 
 _OF_PLAN = "PLAN"  # the name of the command that a plan in its place stands for
@@ -66,9 +66,16 @@ def fetch(names: tuple[str, ...], mirror: str | None, overwrite: bool) -> int:
     from mpirobust.data.sources.base import Places
 
     places = Places.for_plan(Path())
+    faults = []
     for wanted in [fetching.data_set(name) for name in names]:
-        fetching.fetch(wanted, places, mirror, overwrite)
-        show(lines_of_plan(wanted.table()))
+        try:
+            fetching.fetch(wanted, places, mirror, overwrite)
+        except DataFault as fault:  # the others may be had, and are
+            faults.append(str(fault))
+        else:
+            show(lines_of_plan(wanted.table()))
+    if faults:
+        raise DataFault("\n".join(faults))
     return Exit.OK
 
 

@@ -95,7 +95,7 @@ def _carried_out(
 
         show(as_text(summary(folder), folder / TRACE))
         if code == Exit.INTERRUPTED:
-            say("interrupted: --resume continues")
+            say(f"interrupted: --resume continues, or mpirobust resume {folder}")
         if code == Exit.LOST:
             say("too many workers are lost: --resume continues with all of them")
     return code

@@ -83,6 +83,6 @@ def matrix(
 def told(code: int) -> int:
     """Say once how a study goes on that has not come to its end; return its exit code."""
     if code in (Exit.INTERRUPTED, Exit.LOST) and job.processes().is_root:
-        why = "interrupted" if code == Exit.INTERRUPTED else "too many workers are lost"
+        why = "interrupted" if code == Exit.INTERRUPTED else "too many ranks or workers are lost"
         say(f"{why}: the same command goes on")
     return code

@@ -170,6 +170,11 @@ def with_file(name: str) -> str | None:
     return next((each.name for each in _ALL if name in {f"{each.folder}/{file.name}" for file in each.files}), None)
 
 
+def files_of(name: str) -> list[str]:
+    """Return the files of a data set as a plan calls them, as in `libsvm/a9a`; none if it is not in the catalogue."""
+    return [f"{each.folder}/{file.name}" for each in _ALL if each.name == name for file in each.files]
+
+
 def lines_of_plan(table: Mapping[str, Any]) -> str:
     """Return the table `[data]` as the lines of a plan."""
     import tomli_w

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from mpirobust.records.trace import Trace
 
+_BAR = "{desc}{percentage:3.0f}% |{bar:5}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"  # figures need the room
+
 
 @component
 class Progress(Observer):
@@ -52,7 +54,7 @@ class ProgressWatch(Watch):
             self._bar = tqdm(
                 total=self._rounds,
                 initial=moment.round,
-                unit="round",
+                bar_format=_BAR,
                 dynamic_ncols=True,
                 desc=self._label.strip() or None,
                 leave=not self._label,  # of a run that is one of many
@@ -76,5 +78,6 @@ class ProgressWatch(Watch):
         kept = self._trace.rounds.rows["kept"][-1]
         audit = self._trace.audits.rows[-1]
         shown = {"loss": "loss", "gradient_norm": "|grad|", "distance": "|w-w*|", "test_accuracy": "test"}
-        figures = [f"{label} {audit[name]:.4g}" for name, label in shown.items() if not isnan(audit[name])]
-        return "  ".join([*figures, f"kept {kept.sum()}/{kept.size}"])
+        figures = [f"{label} {audit[name]:.3g}" for name, label in shown.items() if not isnan(audit[name])]
+        figures.insert(1, f"kept {kept.sum()}/{kept.size}")  # a narrow terminal cuts the last ones off
+        return "  ".join(figures)

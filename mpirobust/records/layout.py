@@ -28,6 +28,11 @@ def checkpoint_path(folder: Path, round: int) -> Path:
     return folder / f"checkpoint-{round:09d}.h5"
 
 
+def round_of(checkpoint: Path) -> int:
+    """Return how many rounds were done when `checkpoint` was written, by its name."""
+    return int(checkpoint.stem.rpartition("-")[2])
+
+
 def checkpoints(folder: Path) -> dict[int, Path]:
     """Return what is named as a checkpoint in `folder`, by round, ascending. A user's copy has another name."""
     named = ((_NUMBERED.fullmatch(path.name), path) for path in folder.glob(CHECKPOINTS))

@@ -16,7 +16,7 @@ from mpirobust.data.fetching import data_set, places_of
 from mpirobust.data.recognising import recognised
 from mpirobust.data.sources.base import Places, Source
 from mpirobust.data.store import Store
-from mpirobust.errors import PlanFault
+from mpirobust.errors import PlanFault, in_file
 from mpirobust.plan import load_plan, with_overrides
 from mpirobust.reports.forecast import sizes
 from mpirobust.reports.run_table import aligned
@@ -95,7 +95,7 @@ def _source_of(path: Path, kind: str | None, overrides: Sequence[str], places: P
 
     Raises:
         DataFault: it cannot be read, or is of no kind that is known.
-        PlanFault: a key is wrong or missing.
+        SetupFault: a key is wrong or missing.
     """
     folders = [folder.absolute() for folder in (places.plan, places.data, places.cache) if folder]
     found = next((folder / path for folder in folders if (folder / path).is_dir()), None)
@@ -110,10 +110,13 @@ def _source_of(path: Path, kind: str | None, overrides: Sequence[str], places: P
     table = tables.pop("data")
     for other in tables:
         raise PlanFault(other, "only the keys of [data] can be set here, as in data.split=0.8")
-    try:
-        return table, catalog.build(catalog.ROOMS["data"], table, "data", Path())
-    except PlanFault as fault:
-        raise PlanFault(fault.where, f"{fault.reason} (--set {fault.where}=VALUE)") from fault
+    with in_file(found):
+        try:
+            return table, catalog.build(catalog.ROOMS["data"], table, "data", Path())
+        except PlanFault as fault:
+            given = fault.where.removeprefix("data.") in table
+            how = "" if given else f" (--set {fault.where}=VALUE)"
+            raise PlanFault(fault.where, f"{fault.reason}{how}") from fault
 
 
 def contents(path: Path, kind: str | None, overrides: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from mpirobust.records.fields import nbytes_of
 from mpirobust.reports.audit_cost import audit_cost
 from mpirobust.reports.constants import Contraction, Start, contraction
 from mpirobust.reports.cubic_check import cubic_regime
+from mpirobust.reports.guarantees import guarantees
 from mpirobust.reports.rate_check import rates
 from mpirobust.reports.theorem_check import regime
 from mpirobust.running import starting
@@ -48,6 +49,7 @@ class Forecast:
         exact_up, exact_down: whether every round has so many.
         delta: of the compressor, measured at the start and proved.
         theory: what the theorems of the papers say of the plan, sentence by sentence.
+        guarantees: what is proved of the rule, and of any rule among such shards, sentence by sentence.
         audit: what an audit costs.
         kernels: the compiled loops that are in use.
         memory_of_worker, memory_of_thread, memory_of_center: about so much.
@@ -71,6 +73,7 @@ class Forecast:
     exact_down: bool
     delta: Contraction
     theory: tuple[str, ...]
+    guarantees: tuple[str, ...]
     audit: str
     kernels: str
     memory_of_worker: float
@@ -134,6 +137,7 @@ def _foreseen(plan: Plan, dataset: Dataset) -> Forecast:
         exact_down=exact,
         delta=delta,
         theory=tuple(cubic_regime(start, dealt, delta) or [*regime(plan, dealt, delta), *rates(start, dealt, delta)]),
+        guarantees=tuple(guarantees(start)),
         audit=audit_cost(start, dataset, dealt),
         kernels=kernels.in_use(),
         memory_of_worker=facts.nbytes / groups + at_worker,
@@ -170,6 +174,7 @@ def _as_text(path: Path, plan: Plan, notes: Sequence[str], seen: Forecast) -> st
         f"  delta       {seen.delta}",
         *(f"  outside     {table}: {each.kind} from {each.file}" for table, each in seen.outside.items()),
         *(f"  theory      {sentence}" for sentence in seen.theory),
+        *(f"  guarantee   {sentence}" for sentence in seen.guarantees),
         f"  audit       {seen.audit}",
         f"  kernels     {seen.kernels}",
         f"  memory      about {', '.join(memory)}, {_mib(seen.memory_of_center)} at the center",

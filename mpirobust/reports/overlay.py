@@ -9,6 +9,7 @@ import numpy as np
 
 from mpirobust.errors import SetupFault
 from mpirobust.files import printable
+from mpirobust.meter import metered
 from mpirobust.reports.bands import Band, Frame, draw_bands
 from mpirobust.reports.groups import Group, aligned, equal, measured
 from mpirobust.reports.metrics import SHARES
@@ -44,7 +45,8 @@ def bands_of(groups: Sequence[Group], metric: str, against: str) -> dict[str, Ba
     Raises:
         SetupFault: no group has it, or a trace cannot be read.
     """
-    found = {group.label: each for group in groups if (each := _band(group, metric, against)) is not None}
+    every = metered(groups, "reading curves", " curves")
+    found = {group.label: each for group in every if (each := _band(group, metric, against)) is not None}
     if not found:
         raise SetupFault(f"none of these runs has {metric}")
     for group in groups:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mpirobust.errors import SetupFault
+from mpirobust.meter import metered
 from mpirobust.records.layout import TRACE
 from mpirobust.records.plan_record import flat
 from mpirobust.records.run_folder import holds_run
@@ -62,6 +63,8 @@ class RunRow:
         status = f"{self.status} ({self.figures['writer']})" if self.figures.get("writer") else self.status
         how = f"{status} after {self.rounds} of {asked} rounds" if asked is not None else status
         log = self.folder / _LOG
+        if self.status == NO_RUN and any(self.folder.glob(f"*/{TRACE}")):
+            return f"{self.folder}: no run, but runs in its folders: mpirobust report {self.folder}"
         return f"{self.folder}: {how}{f'; its log is {log}' if log.exists() else ''}"
 
 
@@ -83,7 +86,7 @@ def folders(paths: Iterable[Path]) -> list[Path]:
 
 def rows(runs: Sequence[Path]) -> list[RunRow]:
     """Return a row for each of the folders `runs`, from its trace."""
-    return [_line(folder) for folder in runs]
+    return [_line(folder) for folder in metered(runs, "reading runs", " runs")]
 
 
 def table(found: Sequence[RunRow]) -> list[list[str]]:

@@ -66,7 +66,7 @@ def note_on(folder: Path, former: Former, plan: PlanRecord, at_checkpoint: bool)
         return f"{folder} has no checkpoint: the run begins at round 0 again"
     if former.status == Status.DIVERGED:
         return f"the run in {folder} has diverged after {former.rounds} rounds: its last rounds are repeated"
-    if former.status in _ENDED and asked <= begun and _stop(former.plan) == _stop(plan.table):
+    if former.status in _ENDED and asked <= max(begun, former.rounds) and _stop(former.plan) == _stop(plan.table):
         return f"the run in {folder} has {former.status} already, after {former.rounds} rounds: nothing is left to do"
     if asked < begun:
         return f"the run in {folder} was begun with {begun} rounds, and now ends after {asked}"

@@ -21,7 +21,7 @@ from mpirobust.observers.base import RunContext, Status, Watch
 from mpirobust.plan import Plan, load_plan
 from mpirobust.records import checkpoint, run_folder
 from mpirobust.records.fields import expect_storable
-from mpirobust.records.layout import TRACE, open_record
+from mpirobust.records.layout import TRACE, open_record, round_of
 from mpirobust.records.provenance import provenance
 from mpirobust.records.tables import open_trace
 from mpirobust.records.trace import Trace
@@ -85,6 +85,8 @@ def prepare(request: RunRequest, size: int, check: Callable[[], None] = lambda: 
         for why in damaged:
             say(f"note: passed over {why}")
         notes.append(resuming.note_on(folder, former, plan.record(), at_checkpoint=found is not None))
+        if found and not notes[-1] and not request.label:
+            tell(f"goes on after round {round_of(found)} of {plan.algorithm.rounds}")
     elif request.resume and not request.label:  # a study asks always
         notes.append(f"{folder} holds no run to resume: a new one begins")
     for each in filter(None, notes):

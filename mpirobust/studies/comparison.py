@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
+from mpirobust.meter import metered
 from mpirobust.studies.campaign import Job, StudyRequest, carry_out, is_done
 from mpirobust.studies.claims import counted
 from mpirobust.studies.committed import Claims, Row, Table
@@ -140,7 +141,7 @@ class Comparison:
         table = self.tables[VALUES]
         yield from table.faults
         every: list[Row] = []
-        for figure in self.figures:
+        for figure in metered(self.figures, "reading runs", " figures"):
             found = _as_text(row for panel in figure.panels for row in values(figure, panel, is_done))
             every += found
             own = [row for row in table.rows if row.get("figure") == figure.name]

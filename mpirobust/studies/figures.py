@@ -10,6 +10,7 @@ from pathlib import Path
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit, SetupFault
 from mpirobust.files import write_table, write_text
+from mpirobust.meter import metered
 from mpirobust.reports.bands import Frame, draw_bands
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.metrics import Metric
@@ -21,6 +22,7 @@ from mpirobust.studies.matrix import Grid, matrices, pictures
 from mpirobust.studies.matrix import planned as planned_grid
 from mpirobust.studies.outcome import Outcome, facts, outcome
 from mpirobust.studies.sampling import Sampled, measured, samplings
+from mpirobust.terminal import show
 
 VALUES, CLAIMS, ORIGIN = "values.csv", "claims.md", "origin.csv"
 TITLE = f"# What was claimed and what was measured\n\n{claims.LEGEND}"
@@ -91,7 +93,7 @@ def planned(folder: Path, runs: Path, seeds: Seeds, overrides: Sequence[str]) ->
     if not paths:
         raise SetupFault(f"there are no figure-*.toml in {folder}")
     found = []
-    for path in paths:
+    for path in metered(paths, "reading plans", " figures"):
         family = load_family(path)
         chosen = tuple(seeds(path.stem, family.seeds))
         panels = tuple(
@@ -122,10 +124,12 @@ def _write_tables(figures: Sequence[Figure], samples: Sequence[Sampled], out: Pa
 
     A fault in a claim leaves the tables that come before it.
     """
-    write_table(out / VALUES, [row for figure in figures for panel in figure.panels for row in values(figure, panel)])
+    every = metered(figures, "reading runs", " figures")
+    write_table(out / VALUES, [row for figure in every for panel in figure.panels for row in values(figure, panel)])
     for each in samples:
         write_table(out / each.table, list(each.rows()))
-    sections = [*(section(figure) for figure in figures), *(each.section() for each in samples)]
+    every = metered(figures, "judging claims", " figures")
+    sections = [*(section(figure) for figure in every), *(each.section() for each in samples)]
     write_text(out / CLAIMS, "\n".join([TITLE, *(line for each in sections for line in each)]) + "\n")
     return b""
 
@@ -136,12 +140,14 @@ def _finish(figures: Sequence[Figure], samples: Sequence[Sampled], grids: Sequen
         grid.write(out)
     studies: list[Figure | Grid] = [*figures, *grids]
     write_table(out / ORIGIN, [row for study in studies for row in origin.rows(study.name, study.jobs())])
-    for figure in figures:
+    for figure in metered(figures, "drawing", " figures"):
         _draw(figure, out)
     for each in samples:
         each.draw(out)
     for grid in grids:
         grid.draw(out)
+    drawn = claims.counted(len(figures) + len(samples) + len(grids), "picture")
+    show(f"wrote {out}: {VALUES}, {CLAIMS}, {ORIGIN}, and {drawn} as .png and .pdf")
     return b""
 
 

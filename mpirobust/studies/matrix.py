@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from mpirobust.comm.communicator import Communicator
 from mpirobust.errors import Exit
 from mpirobust.files import write_table, write_text
+from mpirobust.meter import metered
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.heatmap import draw_heatmaps
 from mpirobust.reports.summary import summary
@@ -66,7 +68,7 @@ class Grid:
     def rows(self, done: Callable[[Path], bool] = lambda _: True) -> Iterator[dict[str, object]]:
         """Yield the row of each run that is `done`, by the names of the columns of the table."""
         metric = self.matrix.metric
-        for cell in self.cells:
+        for cell in metered(self.cells, "reading runs", " cells"):
             for seed, each in cell.jobs.items():
                 if done(each.folder):
                     final = outcome([each.folder], metric).final[0]
@@ -89,7 +91,8 @@ class Grid:
 
     def draw(self, out: Path) -> None:
         """Draw the picture into `out`; raise `Fault` of a run, and as `curves.canvas`."""
-        matrix, cells = self.matrix, [cell.outcome(self.matrix.metric) for cell in self.cells]
+        matrix, every = self.matrix, metered(self.cells, "reading runs", " cells")
+        cells = [cell.outcome(matrix.metric) for cell in every]
         means = np.array([each.final.mean() for each in cells])
         labels = [[each.label for each in axis] for axis in (matrix.codes, matrix.rules, matrix.attacks)]
         codes, rules, attacks = labels
@@ -176,7 +179,10 @@ def _written(grid: Grid, tried: Sequence[tuning.Trial], out: Path) -> list[str]:
     write_table(out / f"{grid.name}-origin.csv", [row for rows in origins.values() for row in rows])
     hours = {name: sum(float(str(row["hours"])) for row in rows) for name, rows in origins.items()}
     told = [f"{name}: {counted(len(jobs[name]), 'run')}, {hours[name]:.2g} hours one after the other" for name in jobs]
-    return [*told, f"wrote {out / grid.name}.md, .csv, .png and .pdf"]
+    return [
+        *told,
+        *(f"wrote {path}" for path in (out / f"{grid.name}.md", out / grid.table, *pictures(grid.name, out))),
+    ]
 
 
 def matrices(folder: Path) -> list[Path]:
@@ -195,14 +201,13 @@ def planned(
     matrix = load_matrix(path)
     plan, own = path.parent / matrix.plan, seeds(path.stem, matrix.seeds)
     cells = []
-    for code in matrix.codes:
-        for rule in matrix.rules:
-            for attack in matrix.attacks:
-                point = () if chosen is None else chosen[code.label, rule.label]
-                keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides, *point]
-                name = ", ".join([path.stem, code.label, rule.label, attack.label])
-                jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs, name) for seed in own}
-                cells.append(Cell(attack.label, rule.label, code.label, jobs))
+    every = list(product(matrix.codes, matrix.rules, matrix.attacks))
+    for code, rule, attack in metered(every, "reading plans", " cells"):
+        point = () if chosen is None else chosen[code.label, rule.label]
+        keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides, *point]
+        name = ", ".join([path.stem, code.label, rule.label, attack.label])
+        jobs = {seed: job(plan, [*keys, f"seed={seed}"], runs, name) for seed in own}
+        cells.append(Cell(attack.label, rule.label, code.label, jobs))
     return Grid(path.stem, matrix, tuple(cells), chosen)
 
 

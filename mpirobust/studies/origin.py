@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mpirobust.meter import metered
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import open_trace
 from mpirobust.studies.campaign import Job
@@ -27,7 +28,8 @@ def rows(study: str, jobs: Iterable[Job]) -> Iterator[dict[str, object]]:
     in both. `ranks` and `threads` are those of the last session of a run, `threads` of its first rank.
     """
     seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
-    for folder in dict.fromkeys(each.folder for each in jobs):
+    folders = dict.fromkeys(each.folder for each in jobs)
+    for folder in metered(folders, "reading origins", " runs"):
         with open_trace(folder / TRACE) as file:
             elapsed = file["rounds/elapsed"][-1:]
             seconds[_origin(file.attrs)].append(float(elapsed.sum()))

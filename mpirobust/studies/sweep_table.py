@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mpirobust.files import write_table
-from mpirobust.meter import Meter
+from mpirobust.meter import metered
 from mpirobust.observers.base import Status
 from mpirobust.reports.metrics import DERIVED
 from mpirobust.reports.run_table import aligned
@@ -131,11 +131,8 @@ class Table:
     def __init__(self, swept: Swept, metric: str, failed: Mapping[Path, str]) -> None:
         self.swept = swept
         self.metric = metric
-        self.runs: list[Ended] = []
-        with Meter("reading runs", len(swept.runs), " runs") as meter:
-            for assignments, job in swept.runs.items():
-                self.runs.append(_ended(assignments, job, metric, failed))
-                meter.at(len(self.runs))
+        every = metered(swept.runs.items(), "reading runs", " runs")
+        self.runs = [_ended(assignments, job, metric, failed) for assignments, job in every]
         points: dict[tuple[str, ...], list[Ended]] = {}
         for run in self.runs:
             points.setdefault(tuple(each for each in run.assignments if not _is_seed(each)), []).append(run)

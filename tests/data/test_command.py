@@ -128,6 +128,24 @@ def test_fetched_prepared_and_trained(
     assert "  rows      30\n" in told(capsys, "show", "tiny/rows.svm")
 
 
+@pytest.mark.usefixtures("here")
+def test_one_that_cannot_be_fetched_keeps_none_of_the_others_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network one call names all files that are to be copied."""
+    with serving() as web:
+        web.pages["/there"] = Page(b"1 1:1\n")
+        for name in ("absent", "there", "gone"):
+            one = DataSet(name, "tiny", (Remote(name),), 1, 0, 1, 1, "none", "", (web.url,))
+            monkeypatch.setitem(CATALOGUE, name, one)
+        monkeypatch.setattr(DataSet, "kind", "libsvm")
+        assert command_alone("data", "fetch", "absent", "there", "gone") == 2
+    said = capsys.readouterr()
+    assert 'path = "tiny/there"' in said.out
+    for name in ("absent", "gone"):
+        assert re.search(rf"^(mpirobust: )?{name} cannot be fetched$", said.err, re.MULTILINE)
+
+
 # Of each kind: the arguments, and what the lines of a plan have besides kind and path.
 FILES: dict[str, tuple[str, dict[str, object]]] = {
     "libsvm": ("rows.svm", {}),
@@ -184,6 +202,7 @@ def test_a_file_below_the_folder_of_data_has_its_short_name(here: Path, capsys: 
 
 REFUSED = {
     "absent": (["absent.svm"], r"PATH: no file 'absent.svm'; looked for /"),
+    "a data set": (["a9a"], r"; the files of this data set are libsvm/a9a, libsvm/a9a.t$"),
     "in the catalogue": (["libsvm/ijcnn1.bz2"], r"; mpirobust data fetch ijcnn1 gets it$"),
     "unknown content": (["prose"], r"prose: no kind of data file is known by its first lines"),
     "unknown kind": (["rows.svm", "--kind", "parquet"], r"data.kind: unknown kind 'parquet'; choose one of"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import tomllib
 from pathlib import Path
 
 import h5py
 import pytest
 
+from mpirobust.errors import Exit
+from tests.support.alone import command_alone, run_alone
 from tests.support.deaths import ULFM, program
 from tests.support.instants import codes_on_leaving
 from tests.support.launching import finish, mpirobust, start
@@ -54,7 +57,7 @@ def test_in_a_run(study: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("beta = 0.45", "beta = 0.2", "too many workers are lost: the same command goes on"),
+        ("beta = 0.45", "beta = 0.2", "too many ranks or workers are lost: the same command goes on"),
         (
             "workers = 10",
             'workers = 10\non_failure = "stop"',
@@ -100,6 +103,34 @@ def test_a_crew_that_loses_a_rank_between_two_runs_ends_and_the_other_goes_on(st
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("rank 4 died outside of a round") == 1
     assert traces(tmp_path / "runs").keys() == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "code"), [(ULFM, Exit.LOST), ((), 128 + signal.SIGKILL)], ids=["survived", "not survived"]
+)
+def test_a_crew_that_loses_its_center_costs_no_run_that_is_finished(
+    options: tuple[str, ...], code: int, study: Path, tmp_path: Path
+) -> None:
+    """Rank 3 is the center of the second of two crews, in seed 2; the first crew has finished seed 1 by then.
+
+    Alone holds that no rank waits for the center of a crew that has died, and that the same command then carries out
+    what is missing and nothing else. Ten seconds each, for a start of MPI.
+    """
+    sweep = ("sweep", str(study / "plan.toml"), "--over", "seed=1..4", *places(tmp_path))
+    command = (*program("doomed_study", tmp_path, "as center", 3), *sweep, "--ranks-per-run", "3")
+    done = finish(start(*command, ranks=6, options=options), timeout=90)
+    assert done.returncode == code, done.stderr
+    before = traces(tmp_path / "runs")
+    assert before.keys() & {1, 2} == {1}
+    if options:
+        assert before.keys() == {1, 3, 4}
+        assert "too many ranks or workers are lost: the same command goes on" in done.stderr
+    written = {seed: (folder / "run.h5").stat().st_mtime_ns for seed, folder in before.items()}
+    assert command_alone(*sweep) == Exit.OK
+    after = traces(tmp_path / "runs")
+    assert after.keys() == {1, 2, 3, 4}
+    assert written == {seed: (after[seed] / "run.h5").stat().st_mtime_ns for seed in before}
+    assert_same(run_alone(study / "plan.toml", tmp_path / "alone", "seed=2"), after[2])
 
 
 def command(study: Path, folder: Path, instant: str, rank: int) -> tuple[str, ...]:

@@ -89,6 +89,7 @@ def test_ranks_that_do_not_fit_are_refused_with_the_numbers(tmp_path: Path) -> N
     done = mpirobust("run", _QUICK, "--out", str(tmp_path), "--set", "workers=2", ranks=4)
     assert done.returncode == 2
     assert done.stderr.count("4 ranks for 2 workers: at most 3 fit") == 1
+    assert "prterun detected that one or more processes exited with non-zero status" in done.stderr  # RUNNING.md
 
 
 def test_a_wrong_command_line_is_one_message_and_exit_2() -> None:

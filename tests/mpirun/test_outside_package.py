@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 import h5py
 import pytest
 
+from tests.docs.pages import complete_blocks, steps
 from tests.support.launching import REPOSITORY, finish, kill_group, mpirobust, start, until
 from tests.support.traces import assert_same
 
@@ -150,5 +152,19 @@ def test_passes_the_contract_tests(kind: str, installed: Mapping[str, str]) -> N
     chosen = ["--kind", f"outside_kinds.{kind}", *(["--keys", _KINDS[kind]] if _KINDS[kind] else [])]
     process = start(*command, "-p", "no:cacheprovider", *chosen, ranks=None, env=installed)
     done = finish(process, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize("page", ["ADDING.md", "OWN_LOSS.md"])
+def test_the_contract_tests_pass_as_the_page_calls_them(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone runs the printed command, beside the files of the page and not in the checkout."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in complete_blocks(page).items():
+        Path(name).write_text(content)
+    (command,) = (line for what, line in steps(page) if what == "do" and line.startswith("pytest "))
+    done = finish(start("-m", *shlex.split(command), ranks=None), timeout=120)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout

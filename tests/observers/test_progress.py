@@ -29,7 +29,7 @@ def printed(folder: Path, capsys: pytest.CaptureFixture[str], every_seconds: flo
 def test_a_line_for_every_round_where_no_time_has_to_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(tmp_path, capsys, 0.0)
     assert [line.split("  ")[0] for line in lines] == [f"round {t}/4" for t in (1, 2, 3, 4)]
-    assert all("|w-w*| " in line and line.endswith("kept 6/6") for line in lines)
+    assert all("|w-w*| " in line and "  kept 6/6  " in line for line in lines)
 
 
 def test_no_line_before_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,9 +40,12 @@ def test_a_bar_on_a_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    said = "\n".join(printed(tmp_path, capsys, 0.0))
-    assert "4/4" in said
-    assert "round 4/4  loss" not in said
+    monkeypatch.setenv("COLUMNS", "80")
+    last = printed(tmp_path, capsys, 0.0)[-1]
+    assert len(last) < 80
+    assert last.startswith("100% |█████| 4/4 ")
+    for figure in ("loss ", "kept 6/6", "|grad| ", "|w-w*| "):
+        assert figure in last
 
 
 def test_a_run_that_is_one_of_many_shows_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

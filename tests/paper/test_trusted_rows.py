@@ -26,7 +26,8 @@ def honest(a9a: A9a) -> Run:
 @pytest.mark.parametrize("attack", ["sign-flip", "collude"])
 def test_a_byzantine_majority_costs_less_than_a_tenth(attack: str, a9a: A9a, honest: Run) -> None:
     """12 of 20 workers. What other rules do under a majority is not asked: a plan with them is refused."""
-    run = a9a.run(*TRUST, f"attack.kind={attack}", "algorithm.step=0.15", config="a9a-robust.toml")
+    steps = ("algorithm.step=1.0", "algorithm.schedule=inverse-sqrt")
+    run = a9a.run(*TRUST, f"attack.kind={attack}", *steps, config="a9a-robust.toml")
     assert run.local.byzantine.sum() == 12
     assert run.last.loss <= 1.1 * honest.last.loss
 

@@ -6,12 +6,14 @@ import csv
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mpirobust import meter
 from mpirobust.reports import bands
 from mpirobust.reports.curves import figure
 from tests.support.alone import command_alone
@@ -147,3 +149,21 @@ def test_without_matplotlib_there_is_a_page_and_a_note(
     assert "note: no figures for print: figures need matplotlib" in capsys.readouterr().err
     assert "For print" not in out.read_text()
     assert command_alone("report", *runs, f"--out={tmp_path / 'x.png'}") == 2
+
+
+def test_what_takes_long_tells_how_far_it_is(
+    runs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(seconds: float) -> list[str]:
+        """Return what is told if so much time passes between two looks at the clock."""
+        monkeypatch.setattr(meter, "monotonic", count(0.0, seconds).__next__)
+        assert command_alone("report", *runs, *(f"--out={tmp_path / name}" for name in ("page.html", "x.svg"))) == 0
+        return [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note: ")]
+
+    assert told(seconds=0.1) == []
+    assert told(seconds=1.0) == [
+        "reading runs: 25 %, 00:06 left",
+        "reading curves: 25 %, 00:06 left",
+        "drawing figures for print: 50 %, 00:02 left",
+        "reading curves: 25 %, 00:06 left",
+    ]

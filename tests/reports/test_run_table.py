@@ -59,6 +59,16 @@ def test_what_is_not_done_stands_out(tmp_path: Path) -> None:
     assert text.endswith(f"not done: {never}: no run; its log is {never / 'slurm.log'}")
 
 
+def test_a_folder_of_runs_among_runs_is_told_apart_from_one_that_has_none(tmp_path: Path) -> None:
+    """An array and a job below one `--out`."""
+    run(tmp_path / "job", 1)
+    run(tmp_path / "seeds" / "seed-1", 1)
+    seeds = tmp_path / "seeds"
+    assert f"not done: {seeds}: no run, but runs in its folders: mpirobust report {seeds}" in as_text(
+        rows(folders([tmp_path]))
+    )
+
+
 def test_keys_that_differ_are_columns_and_empty_columns_are_not_shown(tmp_path: Path) -> None:
     found = rows([run(tmp_path / "a", 1, loss=1.23456789), run(tmp_path / "b", 22)])
     lines = table(found)

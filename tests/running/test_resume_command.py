@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -77,9 +78,23 @@ def test_what_a_resume_meets_is_one_note(
             interrupted(out)
     capsys.readouterr()
     assert run(plan, out, *now) == code
-    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    said = capsys.readouterr().err.splitlines()
+    notes = [line for line in said if line.startswith("note: ")]
     assert len(notes) == (1 if note else 0), notes
     assert not note or note in notes[0]
+    goes_on = [line for line in said if re.fullmatch(r"goes on after round \d+ of \d+", line)]
+    assert len(goes_on) == (0 if note else 1), said
+
+
+def test_a_finished_run_stays_so_whatever_was_asked_in_between(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    run(plan, out, resume=False)
+    run(plan, out, "algorithm.rounds=5")
+    capsys.readouterr()
+    assert run(plan, out) == 0
+    assert "has finished already, after 10 rounds: nothing is left to do" in capsys.readouterr().err
 
 
 def test_fewer_rounds_than_the_run_was_begun_with(

@@ -6,11 +6,13 @@ import csv
 import shlex
 import shutil
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
+from mpirobust import meter
 from mpirobust.errors import Exit
 from mpirobust.studies import committed, comparison, figures, matrix, sampling
 from mpirobust.studies.campaign import job
@@ -79,6 +81,25 @@ def test_what_agrees_is_said_and_nothing_is_run(copied: Path, capsys: Captured) 
     """The other seeds of the family are neither committed nor missed."""
     assert checked(copied) == Exit.OK
     assert capsys.readouterr().out == f"{copied / 'out'} agrees with its 7 runs\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--seeds=1", "plans plans runs claims runs origins origins drawing runs"),
+        ("--check", "plans plans runs runs"),
+    ],
+)
+def test_what_takes_long_tells_how_far_it_is(
+    option: str, told: str, copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(meter, "monotonic", count(0.0, 3.0).__next__)  # seconds between two looks at it
+    assert command_alone(*command(copied / "study", copied), option) == Exit.OK
+    said = capsys.readouterr()
+    begun = [line.removesuffix(": 0 %") for line in said.err.splitlines() if line.endswith(": 0 %")]
+    assert " ".join(what.rpartition(" ")[2] for what in begun) == told  # of a figure and of a matrix
+    written = f"wrote {copied / 'out'}: values.csv, claims.md, origin.csv, and 3 pictures as .png and .pdf\n"
+    assert said.out == (f"{copied / 'out'} agrees with its 7 runs\n" if option == "--check" else written)
 
 
 def test_every_data_set_has_its_own_verdicts(study: Path) -> None:

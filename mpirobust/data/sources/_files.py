@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from mpirobust.components import Field, component
 from mpirobust.data.reading import Check
+from mpirobust.data.recognising import kind_of
 from mpirobust.data.sources.base import Dataset, Places, Source
 from mpirobust.data.store import Store, ensure_store, is_store, place_in_cache
 from mpirobust.data.table import RowFault, open_table
@@ -79,8 +80,9 @@ class FileSource(Source):
         def build() -> None:
             try:
                 self._write_store(store, files, width, places.check)
-            except RowFault as fault:
-                raise self._named(fault, path) from fault
+            except DataFault as fault:
+                named = self._named(fault, path) if isinstance(fault, RowFault) else fault
+                raise DataFault(f"{named}{self._other_kind(path)}") from fault
 
         return ensure_store(store, build)
 
@@ -88,6 +90,14 @@ class FileSource(Source):
         """Return the fault with the place in the user's file."""
         place = f"row {fault.row + 1}" if is_store(path) else self._place(path, fault.row)
         return DataFault(f"{path}, {place}: {fault.reason}")
+
+    def _other_kind(self, path: Path) -> str:
+        """Return advice for a file that looks like one of another kind; else ''."""
+        with suppress(DataFault):
+            kind = kind_of(path)
+            if kind != type(self).__module__.rpartition(".")[2]:
+                return f'; if the file is of kind {kind}, say data.kind = "{kind}"'
+        return ""
 
     @abstractmethod
     def _reading(self, width: int) -> str:

@@ -75,15 +75,21 @@ class Places:
                     if (path := (folder / expanded(each)).absolute()).is_file():
                         return path
             tried = dict.fromkeys((folder / expanded(name)).absolute() for folder in folders)
+            here = Path(expanded(name)).absolute()
+            is_here = here.is_file()
         except ValueError as error:
             raise DataFault(f"{key}: {error}") from error
         except OSError as error:
             raise DataFault(f"{key}: {error.filename or name} cannot be read ({error.strerror})") from error
-        from mpirobust.data.catalogue import with_file
+        from mpirobust.data.catalogue import files_of, with_file
 
         hint = "" if self.data else " ($MPIROBUST_DATA is not set)"
         if public := with_file(name):
             hint += f"; mpirobust data fetch {public} gets it"
+        if files := files_of(name):
+            hint += f"; the files of this data set are {', '.join(files)}"
+        if is_here:
+            hint += f"; it is in the working directory: give {here}"
         raise DataFault(f"{key}: no file {name!r}; looked for " + ", ".join(map(str, tried)) + hint)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.meter import metered
 from mpirobust.observers.base import Status
 from mpirobust.records.layout import TRACE
 from mpirobust.records.tables import open_trace
@@ -87,10 +88,10 @@ def read(groups: Sequence[Group]) -> list[Curve]:
     every = [run for group in groups for run in group.runs]
     names = dict(zip([id(run) for run in every], folder_names([run.folder for run in every]), strict=True))
     with_map = {id(run) for run in every[:_MAPS]}
-    return [
-        _curve(group.label, [_shown(run, names[id(run)], id(run) in with_map) for run in group.runs])
-        for group in groups
-    ]
+    shown = {
+        id(run): _shown(run, names[id(run)], id(run) in with_map) for run in metered(every, "reading curves", " runs")
+    }
+    return [_curve(group.label, [shown[id(run)] for run in group.runs]) for group in groups]
 
 
 def _shown(run: RunRow, name: str, with_map: bool) -> Shown:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mpirobust.errors import SetupFault
 from mpirobust.files import expect_writable, write_whole
+from mpirobust.meter import metered
 from mpirobust.reports import overlay
 from mpirobust.reports.curves import expect_drawable
 from mpirobust.reports.groups import Group
@@ -30,7 +31,7 @@ def write(
     curves = read(groups)
     prints = {metric: [out.with_name(f"{out.stem}-{metric}.{kind}") for kind in kinds] for metric in metrics_of(curves)}
     prints = prints if _can_draw([path for paths in prints.values() for path in paths]) else {}
-    for metric, paths in prints.items():
+    for metric, paths in metered(prints.items(), "drawing figures for print", " figures"):
         bands = {curve.label: curve.band(metric, against) for curve in curves if metric in curve.values}
         overlay.draw(bands, paths, metric, against, title)
     written = [path for paths in prints.values() for path in paths]
