@@ -60,8 +60,9 @@ class Audit:
 
     The weights are all 1, or with `weigh = "rows"` the rows of the shards. The sums are over all workers that are not
     absent; the shard of a group counts once. Byzantine workers count as well, so that runs under different attacks are
-    measured by the same function. `test_accuracy` is NaN if the loss or the data have none. `ahead` is the part of the audit's time, in seconds of the
-    slowest rank, that a query at the same point saves: the gradients that are its answers.
+    measured by the same function. `test_accuracy` is NaN if the loss or the data have none. `ahead` is the part of the
+    audit's time, in seconds of the slowest rank, that a query at the same point saves: the gradients that are its
+    answers.
     """
 
     loss: float
