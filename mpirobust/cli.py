@@ -124,8 +124,12 @@ def _outcome() -> int:
 
 
 def _as_key(error: click.ClickException) -> str:
-    """Return how to write an option that does not exist, if it is a key of a plan; else ''."""
-    if not isinstance(error, click.NoSuchOption) or not error.option_name.startswith("--"):
+    """Return how to write an option that does not exist, if it is a key of a plan or one of mpirun; else ''."""
+    if not isinstance(error, click.NoSuchOption):
+        return ""
+    if error.option_name in ("-n", "-np"):
+        return " The ranks are started by mpirun -n N mpirobust ..."
+    if not error.option_name.startswith("--"):
         return ""
     from mpirobust.guide.pages import keys_called
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mpirobust import catalog
@@ -28,7 +28,7 @@ _MOST = 5  # suggestions
 def explain(name: str | None) -> str:
     """Return the page of a name, as `--set` spells it: a table, `table.kind`, `table.key` or `table.kind.key`.
 
-    Without a name, that of the plan itself.
+    Without a name, that of the plan itself. A kind or a key may stand alone, if only one is called so.
 
     Raises:
         SetupFault: nothing is called so; with what is called nearly so.
@@ -43,6 +43,8 @@ def explain(name: str | None) -> str:
         cls = sections()[table]
         found = _of_key({table: cls}, rest) if rest else [_of_class(f"[{table}]", cls)]
     if not found:
+        if len(called := _called(name, names())) == 1:
+            return explain(called[0])
         raise SetupFault(f"nothing in a plan is called {name!r}{_suggested(name)}")
     return "\n\n".join(found)
 
@@ -141,7 +143,14 @@ def _facts(key: Key) -> str:
     return "; ".join(filter(None, [values, default, "may change when a run is resumed" if key.free else ""]))
 
 
+def _called(last: str, every: Sequence[str]) -> list[str]:
+    return [each for each in every if each.rpartition(".")[2] == last]
+
+
 def _suggested(name: str) -> str:
-    last = name.rpartition(".")[2]
-    alike = [each for each in names() if each.rpartition(".")[2] == last] or difflib.get_close_matches(name, names())
+    every = names()
+    alike = _called(name.rpartition(".")[2], every) or difflib.get_close_matches(name, every)
+    if not alike:
+        nearest = difflib.get_close_matches(name, {each.rpartition(".")[2] for each in every}, 1)
+        alike = _called(nearest[0], every) if nearest else []
     return f"; did you mean {', '.join(alike[:_MOST])}?" if alike else "; mpirobust explain lists the tables"

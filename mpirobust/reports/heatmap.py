@@ -27,8 +27,8 @@ def draw_heatmaps(
 ) -> None:
     """Draw the tables (rows, columns), one below the other, a page wide, on one logarithmic scale up to `start`.
 
-    Values above `start` are black, and zeros as light as the smallest positive value. The last row, the worst case of
-    the others, is separated from them.
+    Values above `start` are black, and zeros as light as the smallest positive value. Tables that have a name are of
+    attacks: the last row, the worst case of the others, is separated from them.
 
     Raises:
         Fault: as `curves.canvas`.
@@ -48,7 +48,8 @@ def draw_heatmaps(
             panel.set_title(name)
             panel.set_xticks(range(len(columns)), columns if panel is panels[-1] else [""] * len(columns), rotation=90)
             panel.set_yticks(range(len(rows)), rows)
-            panel.axhline(len(rows) - 1.5, color="white", linewidth=3)
+            if name:
+                panel.axhline(len(rows) - 1.5, color="white", linewidth=3)
             shares = scale(shown).filled(np.inf)  # infinity is masked
             for (row, column), value in np.ndenumerate(table):
                 colour = "white" if shares[row, column] > _DARK else "black"

@@ -137,7 +137,8 @@ def sparkline(values: NDArray[np.float64]) -> str:
 
 def _left(figures: dict[str, Any], recent: _Recent) -> str:
     rounds = figures["plan"]["algorithm"].get("rounds", 0) - figures["rounds"]
-    if figures["status"] != Status.RUNNING or rounds <= 0 or recent.seconds is None:
+    alive = figures["status"] == Status.RUNNING and figures["writer"] in (None, Writer.ALIVE)
+    if not alive or rounds <= 0 or recent.seconds is None:
         return ""
     minutes, seconds = divmod(round(rounds * recent.seconds), 60)
     hours, minutes = divmod(minutes, 60)

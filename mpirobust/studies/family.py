@@ -172,7 +172,12 @@ class Tuning:
 
 @component
 class Matrix:
-    """Every attack against every rule under every code, over seeds; `plan` and `set` as in `Family`."""
+    """Every attack against every rule under every code, over seeds; `plan` and `set` as in `Family`.
+
+    Attributes:
+        picture: a panel for each code, of the attacks and the worst case of them, or one of the worst cases alone.
+        codes: codes, or other settings, under which everything runs.
+    """
 
     title: str
     plan: str
@@ -183,6 +188,7 @@ class Matrix:
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     codes: Annotated[tuple[Variant, ...], Field(min_length=1)]
     tune: Tuning | None = None
+    picture: Literal["attacks", "worst"] = "attacks"
 
     def __post_init__(self) -> None:
         _distinct("seeds", self.seeds)

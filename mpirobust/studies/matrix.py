@@ -96,10 +96,14 @@ class Grid:
         means = np.array([each.final.mean() for each in cells])
         labels = [[each.label for each in axis] for axis in (matrix.codes, matrix.rules, matrix.attacks)]
         codes, rules, attacks = labels
-        tables = dict(zip(codes, map(with_worst, means.reshape([len(axis) for axis in labels])), strict=True))
+        finals = means.reshape([len(axis) for axis in labels])
         start = float(np.median([each.values[:, 0] for each in cells]))
         shown = pictures(self.name, out)
-        draw_heatmaps(tables, [*attacks, WORST], rules, shown, matrix.title, matrix.metric, start)
+        if matrix.picture == "worst":
+            tables, rows = {"": finals.max(axis=2)}, codes
+        else:
+            tables, rows = dict(zip(codes, map(with_worst, finals), strict=True)), [*attacks, WORST]
+        draw_heatmaps(tables, rows, rules, shown, matrix.title, matrix.metric, start)
 
 
 def with_worst(finals: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -207,6 +207,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "by-label": [{}],
         "contiguous": [{}],
         "dirichlet": [{}, {"concentration": 0.01}, {"concentration": 1000.0}],
+        "gamma-similarity": [{}, {"gamma": 0.0}, {"gamma": 0.3}, {"gamma": 1.0}],
         "iid": [{}],
     },
     "algorithm.solver": {

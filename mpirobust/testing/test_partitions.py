@@ -14,6 +14,7 @@ from mpirobust.data.partitions.base import Partition
 from mpirobust.data.partitions.by_label import ByLabel
 from mpirobust.data.partitions.contiguous import Contiguous
 from mpirobust.data.partitions.dirichlet import Dirichlet
+from mpirobust.data.partitions.gamma_similarity import GammaSimilarity
 from mpirobust.data.partitions.iid import IID
 from mpirobust.errors import PlanFault
 from mpirobust.streams import CENTER, Purpose, stream
@@ -21,8 +22,8 @@ from mpirobust.testing.examples import components
 from mpirobust.types import Rows
 
 ALL: dict[str, Partition] = components("partition")
-EVEN = (ByLabel, Contiguous, IID)
-NEED_CLASSES = (ByLabel, Dirichlet)
+EVEN = (ByLabel, Contiguous, GammaSimilarity, IID)
+NEED_CLASSES = (ByLabel, Dirichlet, GammaSimilarity)
 
 each = pytest.mark.parametrize("partition", ALL.values(), ids=ALL.keys())
 
@@ -98,6 +99,22 @@ def test_by_label_goes_through_the_classes_in_order() -> None:
 def test_by_label_shuffles_inside_a_class() -> None:
     dealt = deal(ByLabel(), np.zeros(100, dtype=np.int64), 2)
     assert not np.array_equal(dealt[0], np.arange(50))
+
+
+@pytest.mark.parametrize(("gamma", "limit"), [(0.0, ByLabel()), (1.0, IID())])
+def test_gamma_similarity_goes_from_by_label_to_iid(gamma: float, limit: Partition) -> None:
+    labels = np.random.default_rng(0).integers(3, size=101)
+    for ours, theirs in zip(deal(GammaSimilarity(gamma=gamma), labels, 7), deal(limit, labels, 7), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("gamma", [0.25, 0.5])
+def test_gamma_similarity_mixes_its_share_of_the_rows_of_each_worker(gamma: float) -> None:
+    """Of two classes, a worker has the other one in half of what is mixed, give or take the luck of the draw."""
+    labels = np.arange(8000) % 2
+    counts = [np.bincount(labels[rows], minlength=2) for rows in deal(GammaSimilarity(gamma=gamma), labels, 4)]
+    np.testing.assert_allclose([count.min() for count in counts], 2000 * gamma / 2, rtol=0.15)
+    assert [int(count.argmax()) for count in counts] == [0, 0, 1, 1]
 
 
 def _unevenness(concentration: float) -> float:

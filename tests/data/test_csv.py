@@ -72,6 +72,11 @@ def test_what_is_found_out(form: str, piece: int, places: Places, monkeypatch: p
         np.testing.assert_array_equal(data.train(np.array([1])).X, [[-2, 0]])
 
 
+def test_the_first_name_of_a_header_that_numpy_writes(places: Places) -> None:
+    np.savetxt(places.plan / "rows.csv", [[3, 1], [7, 2]], delimiter=",", header="class,a")
+    assert dataset(CSV(path="rows.csv", label="class"), places).facts.features == 1
+
+
 def test_what_is_given(places: Places) -> None:
     write(places, "0:1:2\n3:4:5\n")
     source = CSV(path="rows.csv", label="1", header=True, delimiter=":", targets="real")

@@ -443,6 +443,10 @@ class TestPlaces:
             (folder / "rows").touch()
             assert places.find("rows", "data.path") == folder / "rows"
 
+    def test_says_that_the_folder_of_data_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(DataFault, match=r"\(\$MPIROBUST_DATA is .*/data, and there is no such folder\)"):
+            LibSVM(path="rows").prepare(Places(tmp_path / "plan", tmp_path / "data", tmp_path / "cache"))
+
     def test_says_where_it_looked(self, tmp_path: Path) -> None:
         places = Places(tmp_path / "plan", None, tmp_path / "cache")
         with pytest.raises(DataFault) as caught:

@@ -46,7 +46,7 @@ _PRODUCED = {
     "half of them or more": "check plan.toml --set workers=2",
     "goes with radius": "check plan.toml --set algorithm.around=start",
     "kind 'none'": "check plan.toml --set attack.kind=none",
-    "nothing in a plan": "explain cubic-newton",
+    "nothing in a plan": "explain cubic-newtn",
     "exists already": "new --out plan.toml",
     "at most one per row": "check plan.toml --set workers=121",
     "64 bits": "check plan.toml --set algorithm.rounds=10000000000000000000",

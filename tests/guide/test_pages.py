@@ -57,7 +57,8 @@ def test_a_page_says_more_than_its_keys() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     {
-        "cubic-newton": "did you mean algorithm.cubic-newton?",
+        "cubic-newtn": "did you mean algorithm.cubic-newton",
+        "step": "did you mean algorithm.step, ",
         "algoritm": "did you mean algorithm",
         "algorithm.first-order.stp": "did you mean algorithm.first-order.step",
         "feature": "did you mean data.features",
@@ -68,6 +69,14 @@ def test_a_page_says_more_than_its_keys() -> None:
 def test_what_has_no_page(name: str, said: str) -> None:
     with pytest.raises(SetupFault, match=re.escape(said)):
         explain(name)
+
+
+@pytest.mark.parametrize(
+    ("alone", "name"),
+    [("cubic-newton", "algorithm.cubic-newton"), ("dirichlet", "data.partition.dirichlet")],
+)
+def test_a_name_that_only_one_thing_has_may_stand_alone(alone: str, name: str) -> None:
+    assert explain(alone) == explain(name)
 
 
 def test_none_is_no_kind_of_attack() -> None:

@@ -10,12 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mpirobust.records.run_folder import lock
 from mpirobust.reports import watch as watching
+from mpirobust.reports.summary import summary
 from mpirobust.reports.watch import sparkline
 from tests.support.alone import command_alone
 from tests.support.launching import REPOSITORY
@@ -157,6 +160,15 @@ def test_a_run_that_was_killed_is_over(
     lock(run).close()
     assert watched(monkeypatch, run, never) == 0
     assert "not held" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("writer", "left"), [("alive", True), (None, True), ("not held", False), ("unknown", False)])
+def test_a_time_is_left_only_to_a_run_that_goes_on(writer: str | None, left: bool, tmp_path: Path) -> None:
+    figures = summary(write_trace(tmp_path / "run", [4.0, 2.0], status="running")) | {"writer": writer}
+    figures["plan"]["algorithm"]["rounds"] = 31
+    recent: Any = SimpleNamespace(seconds=2.0, kept=None, norms=np.ones(2))
+    for text in (watching.line(figures, recent), watching.lines(figures, recent, tmp_path)[1]):
+        assert text.endswith("1:00 left") or "1:00 left  " in text if left else "left" not in text
 
 
 def test_a_run_that_has_just_begun_is_waited_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,29 +30,45 @@ def axis(*labels: str) -> tuple[Variant, ...]:
     return tuple(Variant(label=label) for label in labels)
 
 
+ASKED = Matrix(
+    title="a matrix",
+    plan="plan.toml",
+    metric="distance",
+    seeds=(1, 2),
+    codes=axis("c", "d"),
+    rules=tuple(Rule(label=label) for label in "rst"),
+    attacks=axis("a1", "a2"),
+)
+
+
+def cells(codes: str) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(attack, rule, code, {seed: Job(Path(), (), 1, Path(code, rule, attack)) for seed in (1, 2)})
+        for code, rule, attack in product(codes, "rst", ("a1", "a2"))
+    )
+
+
 def test_means_over_seeds_and_the_worst_over_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
     finals = {**FINALS, **{("d", *key[1:]): [2 * value for value in values] for key, values in FINALS.items()}}
     drawn: list[Any] = []
     monkeypatch.setattr(matrix, "draw_heatmaps", lambda *arguments: drawn.extend(arguments))
     monkeypatch.setattr(matrix, "outcome", lambda folders, _: of(finals[tuple(folders[0].parts)]))
-    asked = Matrix(
-        title="a matrix",
-        plan="plan.toml",
-        metric="distance",
-        seeds=(1, 2),
-        codes=axis("c", "d"),
-        rules=tuple(Rule(label=label) for label in "rst"),
-        attacks=axis("a1", "a2"),
-    )
-    cells = tuple(
-        Cell(attack, rule, code, {seed: Job(Path(), (), 1, Path(code, rule, attack)) for seed in (1, 2)})
-        for code, rule, attack in product("cd", "rst", ("a1", "a2"))
-    )
-    Grid("grid", asked, cells).draw(Path("out"))
+    Grid("grid", ASKED, cells("cd")).draw(Path("out"))
     tables, rows, columns, *_, start = drawn
     assert (rows, columns, start) == (["a1", "a2", WORST], ["r", "s", "t"], 10.0)
     np.testing.assert_array_equal(tables["c"], [[2, 9, np.inf], [5, 4, 1], [5, 9, np.inf]])
     np.testing.assert_array_equal(tables["d"], 2 * tables["c"])
+
+
+def test_a_picture_of_the_worst_cases_has_a_row_for_each_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(matrix, "draw_heatmaps", lambda *arguments: drawn.extend(arguments))
+    monkeypatch.setattr(matrix, "outcome", lambda folders, _: of(FINALS[tuple(folders[0].parts)]))
+    asked = replace(ASKED, codes=axis("c"), picture="worst")
+    Grid("grid", asked, cells("c")).draw(Path("out"))
+    tables, rows, columns, *_ = drawn
+    assert (rows, columns) == (["c"], ["r", "s", "t"])
+    np.testing.assert_array_equal(tables[""], [[5, 9, np.inf]])
 
 
 def of(finals: list[float]) -> Outcome:

@@ -84,6 +84,8 @@ class Places:
         from mpirobust.data.catalogue import files_of, with_file
 
         hint = "" if self.data else " ($MPIROBUST_DATA is not set)"
+        if self.data and not self.data.is_dir():
+            hint = f" ($MPIROBUST_DATA is {self.data}, and there is no such folder)"
         if public := with_file(name):
             hint += f"; mpirobust data fetch {public} gets it"
         if files := files_of(name):

@@ -111,6 +111,8 @@ class CSV(FileSource):
         delimiter = self.delimiter or _likely_delimiter([line for _, line in lines[:2]])
         first = _fields(lines[0][1], delimiter)
         names = first if self.header or (self.header is None and not all(map(_is_number, first))) else []
+        if names:
+            names[0] = names[0].removeprefix("#").lstrip()  # as numpy.savetxt writes its header
         label = self.label
         if isinstance(label, str):
             if names.count(label) != 1:
