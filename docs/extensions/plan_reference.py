@@ -35,7 +35,7 @@ def keys_of(cls: type) -> str:
     rows = [_row(key) for key in keys(cls) if not key.table]
     if not rows:
         return "It has no keys.\n"
-    table = [("key", "value", "default", "meaning"), ("---",) * 4, *rows]
+    table = [("key", "meaning", "value", "default"), ("---",) * 4, *rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in table)
 
 
@@ -50,10 +50,10 @@ def _of_kind(kind: str, cls: type) -> str:
 
 
 def _row(key: Key) -> tuple[str, str, str, str]:
-    """Return key, allowed values, default and meaning."""
+    """Return key, meaning, allowed values and default: on a phone the first two are seen without scrolling."""
     default = "must be given" if key.required else "none" if key.default is None else f"`{as_toml(key.default)}`"
     allowed = _QUOTED.sub(r'`"\1"`', wanted(key.hint))
-    return f"`{key.name}`", allowed, default, key.meaning.replace("|", "\\|")
+    return f"`{key.name}`", key.meaning.replace("|", "\\|"), allowed, default
 
 
 class Kinds(SphinxDirective):

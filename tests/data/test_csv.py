@@ -99,7 +99,7 @@ def test_round_trip(places: Places, numbers: list[tuple[float, float, float]]) -
 MALFORMED = {
     "text": ("line 2: column 2 (b): 'x' is no finite number", "a,b,c\n1,x,2\n"),
     "text-without-head": ("line 2: column 2: 'x' is no finite number", "1,2,3\n1,x,2\n"),
-    "nothing": ("line 2: column 3 (c): nothing", "a,b,c\n1,2,\n3,4,5\n"),
+    "nothing": ("line 2: column 3 (c): the field is empty", "a,b,c\n1,2,\n3,4,5\n"),
     "not-available": ("line 2: column 1 (a): 'NA' is no finite number", "a,b,c\nNA,2,1\n"),
     "nan": ("line 2: column 1 (a): 'nan' is no finite number", "a,b,c\nnan,2,1\n"),
     "infinite": ("line 2: column 1 (a): '-inf' is no finite number", "a,b,c\n-inf,2,1\n"),

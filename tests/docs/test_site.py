@@ -66,13 +66,13 @@ class Tuned:
     table: dict[str, int] = Field(default_factory=dict)
 
 
-def test_a_key_has_its_values_its_default_and_its_meaning() -> None:
+def test_a_key_has_its_meaning_its_values_and_its_default() -> None:
     assert plan_reference.keys_of(Tuned).splitlines()[2:] == [
-        "| `level` | a finite number greater than 0 | must be given | how loud it is, or how quiet |",
-        '| `word` | `"loud"` or `"low"` | `"low"` | one \\| the other |',
-        "| `share` | a finite number | none |  |",
-        "| `often` | true or false | `false` |  |",
-        "| `table` | a table | none | how loud it is, or how quiet |",
+        "| `level` | how loud it is, or how quiet | a finite number greater than 0 | must be given |",
+        '| `word` | one \\| the other | `"loud"` or `"low"` | `"low"` |',
+        "| `share` |  | a finite number | none |",
+        "| `often` |  | true or false | `false` |",
+        "| `table` | how loud it is, or how quiet | a table | none |",
     ]
 
 

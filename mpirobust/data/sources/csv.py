@@ -192,6 +192,6 @@ def _reason(fields: Sequence[str], layout: _Layout) -> str:
     for at, field in enumerate(fields):
         if not (_is_number(field) and np.isfinite(float(field))):
             name = f" ({layout.names[at]})" if layout.names else ""
-            what = f"{field[:40]!r} is no finite number" if field else "nothing"
+            what = f"{field[:40]!r} is no finite number" if field else "the field is empty"
             return f"column {at + 1}{name}: {what}"
     return ""
