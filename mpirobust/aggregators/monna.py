@@ -7,7 +7,7 @@ import numpy as np
 from mpirobust.aggregators._geometry import nearest_to
 from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, expect_minority, share
 from mpirobust.answers import Answers
-from mpirobust.components import Field, component
+from mpirobust.components import MOST, Field, component
 from mpirobust.errors import PlanFault
 
 
@@ -25,7 +25,7 @@ class MoNNA(Weighing):
     """
 
     beta: Fraction
-    trusted: Annotated[int, Field(ge=0)] | None = None
+    trusted: Annotated[int, Field(ge=0, le=MOST)] | None = None
 
     def admit(self, workers: int, byzantine: int) -> None:
         expect_minority(self.beta, workers)
