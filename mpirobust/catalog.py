@@ -265,14 +265,16 @@ def validated(cls: type, values: Mapping[str, Any], where: str) -> Any:
 def table_of(component: Any) -> dict[str, Any]:
     """Return the table that `build` makes `component` from, without its kind; keys whose value is None are left out.
 
-    Inner tables have a kind, except those of a field that is declared as one class, such as [audit].
+    Inner tables have a kind, except those of a field that is declared as one class, such as [audit]. What they have
+    from the outer one (`handed_down`) is left out.
     """
     table: dict[str, Any] = {}
-    rooms = inner_rooms(type(component))
+    rooms, down = inner_rooms(type(component)), handed_down(type(component))
     for each in fields(component):
         value = getattr(component, each.name)
         if is_component(value):
             inner = with_kind(value) if each.name in rooms else table_of(value)
+            inner = {key: told for key, told in inner.items() if key not in down or told != getattr(component, key)}
             short = each.name in rooms and rooms[each.name].short and len(inner) == 1
             table[each.name] = inner["kind"] if short else inner
         elif isinstance(value, Function):

@@ -55,3 +55,8 @@ class Norm:
 
     q: float = 2.0
     claimed: bool = False
+
+
+def of_workers(hint: Any) -> bool:
+    """Return whether a field with this type has something of each worker: `WorkerVectors` or `WorkerNumbers`."""
+    return hint in (WorkerVectors, WorkerNumbers)

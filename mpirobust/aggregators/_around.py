@@ -35,6 +35,9 @@ class Around(Aggregator):
     def weighs(self) -> bool:
         return self.rule.weighs()
 
+    def knows_workers(self) -> bool:
+        return self.rule.knows_workers()
+
     def asks_center(self) -> bool:
         return self.rule.asks_center()
 

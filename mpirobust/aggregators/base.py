@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from math import ceil
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ from mpirobust.numerics.given import real
 from mpirobust.problems.base import Loss
 from mpirobust.shard import Shard
 from mpirobust.streams import CENTER, Purpose, stream
-from mpirobust.types import Given, Vector
+from mpirobust.types import Given, Vector, of_workers
 
 if TYPE_CHECKING:
     from mpirobust.algorithms.base import Algorithm, Query
@@ -143,6 +143,10 @@ class Aggregator(ABC):
         """Return whether each worker counts as often as `answers.weights` says; see `Weighing`."""
         return False
 
+    def knows_workers(self) -> bool:
+        """Return whether it matters which worker has sent what: the rule remembers each, or treats one otherwise."""
+        return remembers_workers(self)
+
     def asks_center(self) -> bool:
         """Return whether the rule judges by the center's own rows, so that `Context.oracle` may not be None."""
         return False
@@ -210,9 +214,7 @@ def expect_alone(rule: Aggregator) -> None:
 def remembers_workers(rule: Aggregator) -> bool:
     """Return whether the memory of the rule has something for each worker."""
     kept = rule.memory()
-    return kept is not None and any(
-        get_origin(hint) is Annotated for hint in get_type_hints(kept, include_extras=True).values()
-    )
+    return kept is not None and any(of_workers(hint) for hint in get_type_hints(kept, include_extras=True).values())
 
 
 Judge: TypeAlias = Callable[[Answers], Verdict]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mpirobust.aggregators._around import Around, Mixed
-from mpirobust.aggregators.base import Aggregator, Context, Verdict, bears, remembers_workers
+from mpirobust.aggregators.base import Aggregator, Context, Verdict, bears
 from mpirobust.answers import Answers
 from mpirobust.components import Count, component
 from mpirobust.errors import PlanFault
@@ -33,8 +33,9 @@ class Bucketing(Around):
         if not bears(self.rule.tolerates(), buckets, byzantine) or byzantine >= buckets:
             reason = f"{byzantine} Byzantine workers may be in as many of the {buckets} buckets"
             raise PlanFault("size", f"{reason}; choose a smaller one")
-        if remembers_workers(self.rule):
-            raise PlanFault("rule.kind", "it remembers each worker, and a bucket is of others in every round")
+        if self.rule.knows_workers():
+            reason = "it remembers each worker or trusts one, and a bucket is of others in every round"
+            raise PlanFault("rule.kind", reason)
         super().admit(buckets, byzantine)
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:

@@ -39,7 +39,7 @@ class FLTrust(Weighing):
         trust = np.maximum(cosines, 0.0) * answers.weights[workers]
         weights = np.zeros(len(answers))
         total = (trust.sum() + self.own) or 1.0
-        weights[workers] = trust / total * length / norms
+        weights[workers] = trust / total * (length if length < np.inf else 0.0) / norms
         step = answers.combine(weights)
         if self.own and weights.any():
             step = step + self.own / total * reference

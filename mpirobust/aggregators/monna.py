@@ -21,7 +21,7 @@ class MoNNA(Weighing):
 
     Attributes:
         beta: β, the largest fraction of Byzantine workers that the rule is set for.
-        trusted: number of the worker that is trusted (default: the center's own rows).
+        trusted: number of the worker that is trusted, with redundancy of its group (default: the center's own rows).
     """
 
     beta: Fraction
@@ -30,7 +30,7 @@ class MoNNA(Weighing):
     def admit(self, workers: int, byzantine: int) -> None:
         expect_minority(self.beta, workers)
         if self.trusted is not None and self.trusted >= workers:
-            raise PlanFault("trusted", f"there is no worker {self.trusted}; choose 0 to {workers - 1}")
+            raise PlanFault("trusted", f"{self.trusted} is no number of 0 to {workers - 1}")
         if byzantine > share(self.beta, workers):
             raise PlanFault("beta", f"{self.beta} of {workers} workers is less than {byzantine} Byzantine ones")
 
@@ -46,6 +46,9 @@ class MoNNA(Weighing):
 
     def tolerates(self) -> float | None:
         return None
+
+    def knows_workers(self) -> bool:
+        return self.trusted is not None
 
     def asks_center(self) -> bool:
         return self.trusted is None

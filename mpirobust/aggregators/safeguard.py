@@ -10,6 +10,7 @@ from mpirobust.aggregators._histories import added, center, distances, gram_of_s
 from mpirobust.aggregators.base import Context, Verdict, Weighing
 from mpirobust.answers import Answers
 from mpirobust.components import Count, Field, component
+from mpirobust.errors import PlanFault
 from mpirobust.types import Rows, Vector, WorkerNumbers, WorkerVectors
 
 
@@ -54,7 +55,7 @@ class Safeguard(Weighing):
 
     def __post_init__(self) -> None:
         if self.T1 < self.T0:
-            raise ValueError(f"T1 = {self.T1} is the longer window, and T0 = {self.T0}")
+            raise PlanFault("T1", f"{self.T1} rounds are fewer than T0 = {self.T0}; T1 is the longer window")
 
     def judge(self, answers: Answers, memory: Sums | None, context: Context) -> Verdict:
         m = len(answers)

@@ -47,7 +47,7 @@ class SignGuard(Weighing):
         kept[workers[chosen]] = True
         counts = np.where(chosen, answers.weights[workers], 0.0)
         weights = np.zeros(len(answers))
-        weights[workers] = counts / counts.sum() * np.minimum(1.0, middle / np.where(norms > 0, norms, 1.0))
+        weights[workers] = counts / (counts.sum() or 1.0) * np.minimum(1.0, middle / np.where(norms > 0, norms, 1.0))
         return Verdict(answers.combine(weights), kept)
 
     def tolerates(self) -> float | None:

@@ -17,6 +17,7 @@ from mpirobust.types import Vector
 @component
 class Perturbed(Tunable):
     """All send the honest mean plus γ times a direction; γ is the largest that the kind allows, before the code.
+
     Attributes:
         direction: p: minus the mean at length 1, minus the deviation, or minus the signs of the mean.
         gamma: γ (default: the largest that the kind allows).

@@ -18,10 +18,12 @@ from mpirobust.attacks.base import MessageAttack, Spy
 from mpirobust.cluster.base import Exchange
 from mpirobust.cluster.protocol import bytes_down
 from mpirobust.cluster.worker import WorkerConfig
+from mpirobust.comm.communicator import named
 from mpirobust.compressors.base import Codes
 from mpirobust.feedback.base import CenterMemory
 from mpirobust.round_times import RoundTimes
 from mpirobust.streams import Purpose, stream
+from mpirobust.terminal import say
 from mpirobust.types import Message, Rows, Vector
 
 
@@ -30,6 +32,7 @@ class RoundReceiver:
 
     Attributes:
         present: the workers that are not absent, shape (m,).
+        hosted: those that a rank has, shape (m,): queries go to them, also if they are absent for another reason.
         unreliable: in how many groups the honest workers are no majority of those present.
         forgotten: the workers whose memory was lost with their rank and is zero before the next round, shape (m,).
         memory: the center's half of the feedback, shape (m/r, d) for each name: a row for each group.
@@ -42,6 +45,7 @@ class RoundReceiver:
         self._config = config
         self._everyone = np.arange(workers)
         self.present = np.ones(workers, dtype=bool)
+        self.hosted = np.ones(workers, dtype=bool)
         self.unreliable = config.groups.lost(config.byzantine).size
         self.forgotten = np.zeros(workers, dtype=bool)
         self.memory: CenterMemory = config.wire.center_memory(len(config.groups))
@@ -70,7 +74,7 @@ class RoundReceiver:
         vote = config.groups.vote(messages, self.present)
         inbox = self._inbox(codes, vote.messages)
         answers = config.wire.feedback.receive(self.memory, inbox, query.scale, config.wire.coin(round))
-        down = bytes_down(int(self.present.sum()), self.crossing(query))
+        down = bytes_down(int(self.hosted.sum()), self.crossing(query))
         if self._told is not None:
             self._told.add(query.kind)
         self.downlink = self.downlink.after(query)
@@ -87,7 +91,7 @@ class RoundReceiver:
         The next query of each kind crosses whole.
         """
         self._told = set()
-        self.present[list(absent)] = False
+        self.present[list(absent)] = self.hosted[list(absent)] = False
         # The center knows what a worker kept if both ends keep it and no message of the worker was forged.
         of_workers = {half.name for half in self._config.saved if half.at_worker}
         differing = absent if of_workers - self.memory.keys() else np.intersect1d(absent, self._config.byzantine)
@@ -114,7 +118,9 @@ class RoundReceiver:
         The two ends differ from now on, and the center cannot say so to the workers.
         """
         if undecided.size and any(half.at_worker and half.at_center for half in self._config.wire.feedback.memories()):
-            self.forget(self._config.groups.members(undecided).tolist())
+            members = self._config.groups.members(undecided).tolist()
+            self.forget(members)
+            say(f"mpirobust: {named('worker', members)}: absent from now on, because their groups had no majority")
 
     def restore(self, name: str, rows: Iterable[Vector]) -> None:
         """Take the memory of this name from a checkpoint."""

@@ -13,7 +13,7 @@ class Finite(Observer):
     """Ends the run as diverged if the iterate is not finite or no message of a round is sound.
 
     Fewer than half of the workers are Byzantine. So if no message is sound, the honest answers are too large for the
-    wire format, and the iterate would never change again. With redundancy the run is lost if no group has a majority.
+    wire format, and the iterate would never change again. With redundancy there may also be no group with a majority.
     """
 
     def start(self, run: RunContext) -> FiniteWatch:
@@ -28,6 +28,4 @@ class FiniteWatch(Watch):
 
     def after_round(self, moment: Moment) -> Status | None:
         assert moment.exchange is not None
-        if (moment.exchange.absent | moment.exchange.outvoted).all():
-            return Status.LOST
         return self.before_first_round(moment) if moment.exchange.answers.sound.any() else Status.DIVERGED

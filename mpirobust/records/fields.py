@@ -9,6 +9,8 @@ from typing import Annotated, Any, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from mpirobust.types import of_workers
+
 _NUMBERS: dict[Any, tuple[tuple[str, ...], str]] = {int: ((), "i"), float: ((), "f"), bool: ((), "b")}
 _STORED = [np.dtype(each) for each in ("<f8", "<f4", "<i8", "?")]
 
@@ -26,8 +28,10 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def _declared_as(hint: Any) -> tuple[tuple[str, ...], str] | None:
     """Return the axes and the kind of dtype in which a field is stored; None if it cannot be."""
-    if get_origin(hint) is Annotated:  # WorkerVectors, WorkerNumbers
+    if of_workers(hint):
         return hint.__metadata__, "f"
+    if get_origin(hint) is Annotated:
+        return _declared_as(hint.__origin__)
     if (get_origin(hint) or hint) in (np.ndarray, NDArray):  # NDArray is an alias of its own since NumPy 2.5
         return ("dim",), "f"
     return _NUMBERS.get(hint)

@@ -42,7 +42,7 @@ def guarantees(start: Start) -> list[str]:
     kappa, name = kappa_of(plan), plan.table()["aggregator"]["kind"]
     if not f:
         return [_robust(plan, kappa)] if kappa else []
-    known = f"no (f, κ) is known for {name} (docs/RULES.md)" if kappa is None else _robust(plan, kappa)
+    known = _robust(plan, kappa) if kappa else f"no (f, κ) is known for {name}{_unlike(plan)} (docs/RULES.md)"
     return [known, *(_heterogeneous(start, kappa, f / m) if plan.weigh == "equal" else [])]
 
 
@@ -56,6 +56,14 @@ def kappa_of(plan: Plan) -> float | None:
     return plan.aggregator.kappa(len(plan.groups), plan.lost().size)
 
 
+def _unlike(plan: Plan) -> str:
+    """Return in what the plan differs from what (f, κ) is about; '' if in nothing."""
+    weighed = [' with weigh = "rows"'] if plan.weigh != "equal" else []
+    return " and".join(
+        [*weighed, *([" with these norms"] if plan.algorithm.norm() != Norm(2.0, claimed=False) else [])]
+    )
+
+
 def least_kappa(workers: int, byzantine: int, tolerated: int) -> float:
     """Return the smallest κ against `byzantine` of the workers that a rule can have which bears `tolerated` of them."""
     return tolerated / (workers - byzantine - tolerated)
@@ -63,7 +71,8 @@ def least_kappa(workers: int, byzantine: int, tolerated: int) -> float:
 
 def _robust(plan: Plan, kappa: float) -> str:
     f, m, beta = plan.lost().size, len(plan.groups), plan.aggregator.tolerates()
-    said = f"κ = {kappa:.3g} {f'whatever {f} of {m} send' if f else 'with all honest'} (docs/RULES.md)"
+    honest = "with all honest" if plan.redundancy == 1 else "with most of each group honest"
+    said = f"κ = {kappa:.3g} {f'whatever {f} of {m} send' if f else honest} (docs/RULES.md)"
     tolerated = f if beta is None else min(share(beta, m), (m - 1) // 2)
     if tolerated <= f:
         return said
@@ -80,7 +89,8 @@ def _heterogeneous(start: Start, kappa: float | None, alpha: float) -> list[str]
     if not np.isfinite([variances, squares]).all():
         return []
     found = covering(variances, squares)
-    seen = f"honest gradients of the first rounds ({len(start.honest)} of {len(start.plan.groups)} workers)"
+    who = "workers" if start.plan.redundancy == 1 else "groups"
+    seen = f"honest gradients of the first rounds ({len(start.honest)} of {len(start.plan.groups)} {who})"
     return [
         f"G² = {found.G2:.3g}, B² = {found.B2:.3g} cover the {seen}{'' if kappa is None else _converges(found, kappa)}",
         f"no rule has a guarantee from f/n = 1/(2 + B²) = {found.breakdown:.3g} on; here it is {alpha:.3g}",

@@ -208,7 +208,7 @@ def _of_workers(figures: dict[str, Any]) -> list[str]:
         by = f"by most of their group, in {often} of {figures['rounds']} rounds"
         said.append(f"  {'outvoted':<16}{named('worker', liars)} {by}")
     if figures["undecided"]:
-        said.append(f"  {'no majority':<16}in {figures['undecided']} votes, and the group was as if absent")
+        said.append(f"  {'no majority':<16}{figures['undecided']} times; the group counted as absent")
     if figures["strength"] is not None and figures["strength"][0] < figures["strength"][2]:
         least, median, most = figures["strength"]
         said.append(

@@ -211,13 +211,11 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
         note(f"{changed}: the bits may be others than those of a run without this break")
     found = checkpoint.load(Path(setup.checkpoint), _schema(plan), rank_setup.x0.size, verify=False)
     if found.lost:
-        fate = "begins at zero there: the bits are not those of an undisturbed run"
+        before = f"was lost with a rank before round {found.round + 1}"
+        fate = f"{before} and begins at zero there: the bits are not those of an undisturbed run"
         if plan.redundancy > 1:
-            fate = "is not had again: they are absent, because the others of their groups would outvote them"
-        say(
-            f"note: {named('worker', found.lost)}: what feedback had kept was lost with a rank before round "
-            f"{found.round + 1} and {fate}"
-        )
+            fate = f"{before}, or a group had no majority then: absent from now on"
+        say(f"note: {named('worker', found.lost)}: what feedback had kept {fate}")
     trace.restore(folder / TRACE, found.tail, found.round, verify=False)
     run_folder.prune(folder, after=found.round)  # the damaged ones, which `prepare` passed over
     return Start(lock, found, trace)

@@ -65,25 +65,24 @@ class Grid:
         for cell in self.cells:
             yield from cell.jobs.values()
 
-    def rows(self, done: Callable[[Path], bool] = lambda _: True) -> Iterator[dict[str, object]]:
-        """Yield the row of each run that is `done`, by the names of the columns of the table."""
+    def rows(self, done: Callable[[Path], bool] = lambda _: True, told: bool = False) -> Iterator[dict[str, object]]:
+        """Yield the row of each run that is `done`, by the names of the columns of the table.
+
+        Args:
+            told: whether to tell the attacker's strength, as the table of a tuned matrix does in any case.
+        """
         metric = self.matrix.metric
-        for cell in metered(self.cells, "reading runs", " cells"):
+        for cell in self.cells:
             for seed, each in cell.jobs.items():
                 if done(each.folder):
                     final = outcome([each.folder], metric).final[0]
-                    named = {"code": cell.code, "rule": cell.rule, "attack": cell.attack, "seed": seed}
-                    yield named | {metric: final, **self._told(cell, each.folder), "run": each.folder.name}
-
-    def _told(self, cell: Cell, folder: Path) -> dict[str, object]:
-        """Return the columns that a tuned matrix has besides: the values of the rule, the attacker's strength."""
-        if self.chosen is None:
-            return {}
-        strength = summary(folder)["strength"]
-        return {
-            "strength": None if strength is None else strength[1],
-            "set": shlex.join(self.chosen[cell.code, cell.rule]),
-        }
+                    row = {"code": cell.code, "rule": cell.rule, "attack": cell.attack, "seed": seed, metric: final}
+                    if told or self.chosen is not None:
+                        strength = summary(each.folder)["strength"]
+                        row["strength"] = None if strength is None else strength[1]
+                    if self.chosen is not None:
+                        row["set"] = shlex.join(self.chosen[cell.code, cell.rule])
+                    yield row | {"run": each.folder.name}
 
     def write(self, out: Path) -> None:
         """Write the table into `out`; raise `Fault` of a run or the file."""
@@ -127,17 +126,20 @@ def matrix(path: Path, request: StudyRequest, comm: Communicator, tune: bool = F
     Raises:
         Fault: of the matrix, a plan or a file.
     """
-    tried: list[tuning.Trial] = []  # at the center, as the grid
+    trials: list[tuning.Trial] = []  # at the center, as what follows
+    tried: list[tuning.Tried] = []
     found: list[Grid] = []
 
     def first() -> list[Job]:
         expect_drawable(pictures(path.stem, request.out))
-        tried.extend(tuning.trials(path, request.runs, request.overrides))
-        return [each for trial in tried for each in trial.jobs.values()]
+        trials.extend(tuning.trials(path, request.runs, request.overrides))
+        return [each for trial in trials for each in trial.jobs.values()]
 
     def then() -> list[Job]:
         expect_drawable(pictures(path.stem, request.out))
-        chosen = tuning.chosen(load_matrix(path), tried) if tune else None
+        matrix = load_matrix(path)
+        tried.extend(tuning.judged(trials, matrix.metric))
+        chosen = tuning.chosen(matrix, tried) if tune else None
         found.append(planned(path, request.runs, request.chosen, request.overrides, chosen))
         return list(found[0].jobs())
 
@@ -170,23 +172,21 @@ def _carried_out(jobs: Callable[[], list[Job]], request: StudyRequest, comm: Com
     return int.from_bytes(comm.on_root(worst))
 
 
-def _written(grid: Grid, tried: Sequence[tuning.Trial], out: Path) -> list[str]:
+def _written(grid: Grid, tried: Sequence[tuning.Tried], out: Path) -> list[str]:
     """Write all tables of a matrix; return what is to be said once it is drawn."""
+    tables = [out / grid.table, out / f"{grid.name}.md", out / f"{grid.name}-origin.csv"]
     grid.write(out)
-    text = matrix_table.worst_attacks(list(grid.rows()), grid.matrix.metric, grid.matrix.title)
-    write_text(out / f"{grid.name}.md", text)
+    write_text(tables[1], matrix_table.worst_attacks(list(grid.rows(told=True)), grid.matrix.metric, grid.matrix.title))
     jobs = {"measured": list(grid.jobs())}
-    if tried:
-        write_table(out / f"{grid.name}-tuning.csv", list(tuning.rows(grid.matrix, tried)))
-        jobs = {"tuning": [each for trial in tried for each in trial.jobs.values()], **jobs}
+    if grid.chosen is not None:
+        tables.append(out / f"{grid.name}-tuning.csv")
+        write_table(tables[-1], list(tuning.rows(grid.matrix.metric, tried, grid.chosen)))
+        jobs = {"tuning": [each for one in tried for each in one.trial.jobs.values()], **jobs}
     origins = {name: list(origin.rows(name, each)) for name, each in jobs.items()}
-    write_table(out / f"{grid.name}-origin.csv", [row for rows in origins.values() for row in rows])
+    write_table(tables[2], [row for rows in origins.values() for row in rows])
     hours = {name: sum(float(str(row["hours"])) for row in rows) for name, rows in origins.items()}
     told = [f"{name}: {counted(len(jobs[name]), 'run')}, {hours[name]:.2g} hours one after the other" for name in jobs]
-    return [
-        *told,
-        *(f"wrote {path}" for path in (out / f"{grid.name}.md", out / grid.table, *pictures(grid.name, out))),
-    ]
+    return [*told, *(f"wrote {path}" for path in (*tables, *pictures(grid.name, out)))]
 
 
 def matrices(folder: Path) -> list[Path]:

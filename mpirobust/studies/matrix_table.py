@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mpirobust.studies.claims import counted
+
 Row = Mapping[str, object]
 
 
@@ -41,7 +43,7 @@ def worst_attacks(rows: Sequence[Row], metric: str, title: str) -> str:
         rows: of all runs, as `Grid.rows` yields them.
     """
     seeds = len({row["seed"] for row in rows})
-    lines = [f"# {title}", "", f"The {metric} at the end, medians over {seeds} seeds and the range at worst."]
+    lines = [f"# {title}", "", f"The {metric} at the end, medians over {counted(seeds)} and the range at worst."]
     for code in dict.fromkeys(str(row["code"]) for row in rows):
         lines += ["", f"## {code}", "", *_table([row for row in rows if row["code"] == code], metric)]
     return "\n".join([*lines, ""])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from mpirobust.errors import SetupFault
+from mpirobust.meter import metered
 from mpirobust.studies.campaign import Job, job
 from mpirobust.studies.family import Matrix, Rule, load_matrix
 from mpirobust.studies.outcome import outcome
@@ -31,11 +32,14 @@ class Trial:
     point: tuple[str, ...]
     jobs: Mapping[str, Job]
 
-    def worst(self, metric: str) -> tuple[float, str]:
-        """Return the largest final value over the attacks, and the first attack that has it."""
-        finals = {attack: float(outcome([each.folder], metric).final[0]) for attack, each in self.jobs.items()}
-        attack = max(finals, key=finals.__getitem__)
-        return finals[attack], attack
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial whose runs are done, and the worst attack on it: the first with the largest final value."""
+
+    trial: Trial
+    attack: str
+    final: float
 
 
 def trials(path: Path, runs: Path, overrides: Sequence[str]) -> list[Trial]:
@@ -47,16 +51,17 @@ def trials(path: Path, runs: Path, overrides: Sequence[str]) -> list[Trial]:
     matrix = load_matrix(path)
     if matrix.tune is None:
         raise SetupFault(f"{path}: --tune needs a table [tune], which says what is tried (docs/STUDIES.md)")
-    plan, found = path.parent / matrix.plan, []
+    plan, asked, found = path.parent / matrix.plan, [], []
     for code in matrix.codes:
         for rule in matrix.rules if matrix.tune.code in (None, code.label) else ():
-            for point in points(_axes(path, matrix, rule, overrides)):
-                jobs = {}
-                for attack in matrix.attacks:
-                    name = ", ".join([path.stem, "tuning", code.label, rule.label, attack.label])
-                    keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides, *point]
-                    jobs[attack.label] = job(plan, [*keys, f"seed={matrix.tune.seed}"], runs, name)
-                found.append(Trial(code.label, rule.label, point, jobs))
+            asked += [(code, rule, point) for point in points(_axes(path, matrix, rule, overrides))]
+    for code, rule, point in metered(asked, "reading plans", " points"):
+        jobs = {}
+        for attack in matrix.attacks:
+            name = ", ".join([path.stem, "tuning", code.label, rule.label, attack.label])
+            keys = [*matrix.set, *code.set, *rule.set, *attack.set, *overrides, *point, f"seed={matrix.tune.seed}"]
+            jobs[attack.label] = job(plan, keys, runs, name)
+        found.append(Trial(code.label, rule.label, point, jobs))
     return found
 
 
@@ -77,29 +82,37 @@ def _key(assignment: str) -> str:
     return assignment.partition("=")[0].strip()
 
 
-def chosen(matrix: Matrix, found: Sequence[Trial]) -> Chosen:
-    """Return the best point for each code and rule, the first if several are as good; all runs are done."""
-    best: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}
-    for trial in found:
-        worst, _ = trial.worst(matrix.metric)
-        place = (trial.code, trial.rule)
-        if place not in best or worst < best[place][0]:
-            best[place] = (worst, trial.point)
+def judged(found: Sequence[Trial], metric: str) -> list[Tried]:
+    """Return the trials with their worst attacks; all runs are done."""
+    tried = []
+    for trial in metered(found, "reading runs", " points"):
+        finals = {attack: float(outcome([each.folder], metric).final[0]) for attack, each in trial.jobs.items()}
+        worst = max(finals, key=finals.__getitem__)
+        tried.append(Tried(trial, worst, finals[worst]))
+    return tried
+
+
+def chosen(matrix: Matrix, tried: Sequence[Tried]) -> Chosen:
+    """Return the point at which the worst attack does least, for each code and rule; the first of several."""
+    best: dict[tuple[str, str], Tried] = {}
+    for each in tried:
+        place = (each.trial.code, each.trial.rule)
+        if place not in best or each.final < best[place].final:
+            best[place] = each
     decided = matrix.tune.code if matrix.tune is not None else None
     places = [(code.label, rule.label) for code in matrix.codes for rule in matrix.rules]
-    return {(code, rule): best[decided or code, rule][1] for code, rule in places}
+    return {(code, rule): best[decided or code, rule].trial.point for code, rule in places}
 
 
-def rows(matrix: Matrix, found: Sequence[Trial]) -> Iterator[dict[str, object]]:
+def rows(metric: str, tried: Sequence[Tried], best: Chosen) -> Iterator[dict[str, object]]:
     """Yield a row for each trial: the values, the worst attack and what it does."""
-    best = chosen(matrix, found)
-    for trial in found:
-        worst, attack = trial.worst(matrix.metric)
+    for each in tried:
+        code, rule, point = each.trial.code, each.trial.rule, each.trial.point
         yield {
-            "code": trial.code,
-            "rule": trial.rule,
-            "set": shlex.join(trial.point),
-            "worst": attack,
-            matrix.metric: worst,
-            "chosen": int(best[trial.code, trial.rule] == trial.point),
+            "code": code,
+            "rule": rule,
+            "set": shlex.join(point),
+            "worst": each.attack,
+            metric: each.final,
+            "chosen": int(best[code, rule] == point),
         }

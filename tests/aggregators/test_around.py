@@ -18,6 +18,7 @@ from mpirobust.aggregators.clipping import Clipping
 from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.aggregators.mean import Mean
 from mpirobust.aggregators.median import Median
+from mpirobust.aggregators.monna import MoNNA
 from mpirobust.aggregators.nnm import NNM
 from mpirobust.aggregators.norm_trim import NormTrim
 from mpirobust.aggregators.safeguard import Safeguard
@@ -172,9 +173,11 @@ def test_every_byzantine_worker_may_be_in_another_bucket() -> None:
             Bucketing(size=size, rule=inner).admit(20, byzantine)
 
 
-def test_a_rule_that_remembers_workers_has_no_buckets() -> None:
-    with pytest.raises(PlanFault, match=r"^rule\.kind: it remembers each worker"):
-        Bucketing(size=2, rule=NNM(beta=0.1, rule=Safeguard())).admit(20, 0)
+@pytest.mark.parametrize("inner", [NNM(beta=0.1, rule=Safeguard()), MoNNA(beta=0.1, trusted=3)])
+def test_a_rule_that_knows_workers_has_no_buckets(inner: Aggregator) -> None:
+    """Who is number 3 of the buckets is drawn anew in every round."""
+    with pytest.raises(PlanFault, match=r"^rule\.kind: it remembers each worker or trusts one"):
+        Bucketing(size=2, rule=inner).admit(20, 0)
 
 
 @pytest.mark.parametrize("kind", [partial(ARC, beta=0.2), partial(Clipping, radius=1.0), partial(Bucketing, size=2)])

@@ -16,6 +16,7 @@ from mpirobust.aggregators.geometric_median import GeometricMedian
 from mpirobust.aggregators.safeguard import Safeguard
 from mpirobust.algorithms.base import Query
 from mpirobust.answers import ArrayAnswers
+from mpirobust.errors import PlanFault
 from mpirobust.testing.support.clusters import regression_plan
 from mpirobust.testing.support.judging import judged
 from mpirobust.testing.support.rule_rounds import a_round, vectors
@@ -102,7 +103,7 @@ def test_noise_is_of_the_round_and_in_units_of_the_step() -> None:
 
 
 def test_the_short_window_is_the_short_one() -> None:
-    with pytest.raises(ValueError, match="T1 = 3 is the longer window, and T0 = 4"):
+    with pytest.raises(PlanFault, match="T1: 3 rounds are fewer than T0 = 4"):
         Safeguard(T0=4, T1=3)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mpirobust.aggregators.base import Context
 from mpirobust.aggregators.signguard import SignGuard
 from mpirobust.answers import ArrayAnswers
 from mpirobust.compressors.base import Compressor
@@ -63,3 +64,9 @@ def test_takes_no_note_of_which_coordinate_has_which_sign() -> None:
 def test_the_same_signs_from_all_are_one_cluster(m: int) -> None:
     said = np.abs(leaning(m, 300)) * np.where(np.arange(300) % 7, 1.0, -1.0)
     assert judged(SignGuard(fraction=1.0), ArrayAnswers(said)).kept.all()
+
+
+def test_where_no_length_passes_there_is_no_step() -> None:
+    verdict = SignGuard(low=0.5, high=1.5).judge(ArrayAnswers(np.array([[1.0, 0.0], [100.0, 0.0]])), None, Context())
+    assert verdict.step.tolist() == [0.0, 0.0]
+    assert not verdict.kept.any()

@@ -85,6 +85,11 @@ def test_a_step_of_newton_is_trusted_by_that_of_the_center(algorithm: Algorithm[
         np.testing.assert_allclose(verdict.step, expected, rtol=1e-9)
 
 
+def test_without_a_length_at_the_center_there_is_no_step() -> None:
+    verdict = FLTrust().judge(ArrayAnswers(np.ones((4, 9))), None, context(scale=1e300))
+    assert verdict.step.tolist() == [0.0] * 9
+
+
 def loss_after(step: Vector) -> float:
     return LeastSquares().value(np.ones(9) - step, OWN)
 

@@ -203,6 +203,7 @@ def test_the_inner_attack_has_the_alpha_of_the_search() -> None:
     assert isinstance(plan.attack, Tuned)
     assert plan.attack.inner.alpha == 0.34
     assert Plan.of(plan.table()) == plan
+    assert plan.table()["attack"]["inner"] == {"kind": "alie"}  # so that --set attack.alpha=0.1 is of both
     assert tuned_plan(inner={"kind": "alie", "alpha": 0.34}) == plan
 
 

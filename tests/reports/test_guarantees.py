@@ -46,8 +46,8 @@ def start_of(**changes: Any) -> Start:
         (NOBODY, "κ = 0.429 with all honest", "set for 6 can have less than 0.429, one set for 0 may have 0"),
         ({"aggregator": {"kind": "norm-trim", "beta": 0.3}}, f"{NONE} norm-trim", None),
         ({"aggregator": {"kind": "mean"}}, f"{NONE} mean", None),
-        ({"algorithm": {**TABLE["algorithm"], "q": 1}}, f"{NONE} trimmed-mean", None),
-        ({"algorithm": {**TABLE["algorithm"], "option": "I"}}, f"{NONE} trimmed-mean", None),
+        ({"algorithm": {**TABLE["algorithm"], "q": 1}}, f"{NONE} trimmed-mean with these norms", None),
+        ({"algorithm": {**TABLE["algorithm"], "option": "I"}}, f"{NONE} trimmed-mean with these norms", None),
     ],
 )
 def test_kappa_of_the_plan_and_what_its_beta_costs(changes: dict[str, Any], kappa: str, cost: str | None) -> None:
@@ -63,7 +63,7 @@ def test_nothing_is_said_where_nothing_is_known_and_nobody_attacks(rule: dict[st
 def test_heterogeneity_is_said_of_gradient_descent_among_equals() -> None:
     assert len(guarantees(start_of())) == 3
     assert len(guarantees(start_of(algorithm={"kind": "newton", "rounds": 3}, **MEDIAN))) == 1
-    assert guarantees(start_of(weigh="rows", **MEDIAN)) == [f"{NONE} median (docs/RULES.md)"]
+    assert guarantees(start_of(weigh="rows", **MEDIAN)) == [f'{NONE} median with weigh = "rows" (docs/RULES.md)']
 
 
 def test_the_measured_pair_is_in_the_sentences() -> None:

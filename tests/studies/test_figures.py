@@ -149,9 +149,8 @@ def test_the_matrix_has_the_worst_case_last(tmp_path: Path) -> None:
     done = mpirobust(*command, ranks=3)
     assert done.returncode == 0, done.stderr
     assert "[16/16] grid, none, mean, noise: algorithm.rounds=6 compressor.kind=identity" in done.stderr
-    assert done.stdout.splitlines()[1:] == [
-        f"wrote {out / 'grid'}{suffix}" for suffix in (".md", ".csv", ".png", ".pdf")
-    ]
+    names = ("grid.csv", "grid.md", "grid-origin.csv", "grid.png", "grid.pdf")
+    assert done.stdout.splitlines()[1:] == [f"wrote {out / name}" for name in names]
     assert (out / "grid.png").read_bytes()[1:4] == b"PNG"
     with (out / "grid.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -12,7 +12,7 @@ from mpirobust.studies import tuning
 from mpirobust.studies.campaign import Job
 from mpirobust.studies.family import load_matrix
 from mpirobust.studies.matrix_table import worst_attacks
-from mpirobust.studies.tuning import Trial, chosen, trials
+from mpirobust.studies.tuning import Trial, Tried, chosen, judged, trials
 from tests.support.alone import command_alone
 from tests.support.small_studies import MATRIX, lay_out
 
@@ -57,14 +57,15 @@ FINALS = {  # over the attacks, by code, rule and value
     [("", "bada"), ('code = "one bit"\n', "baba"), ('code = "none"\n', "dada")],
     ids=["each by itself", "one bit", "none"],
 )
-def test_the_point_whose_worst_attack_does_least_the_first_of_equals(
-    code: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_point_whose_worst_attack_does_least_the_first_of_equals(code: str, expected: str, tmp_path: Path) -> None:
     matrix = load_matrix(laid_out(tmp_path / "study", TUNE + code))
-    monkeypatch.setattr(Trial, "worst", lambda self, _: (max(FINALS[self.code, self.rule][self.point[0]]), "noise"))
     decided = matrix.tune.code if matrix.tune else None
-    found = [Trial(*place, (point,), {}) for place, tried in FINALS.items() for point in tried]
-    found = [trial for trial in found if decided in (None, trial.code)]
+    found = [
+        Tried(Trial(*place, (point,), {}), "noise", max(finals))
+        for place, tried in FINALS.items()
+        for point, finals in tried.items()
+        if decided in (None, place[0])
+    ]
     assert chosen(matrix, found) == {place: (point,) for place, point in zip(FINALS, expected, strict=True)}
 
 
@@ -75,7 +76,8 @@ def test_the_worst_attack_is_that_of_the_largest_final(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(tuning, "outcome", lambda folders, _: Outcome(float(folders[0].name)))
     jobs = {attack: Job(Path(), (), 1, Path(value)) for attack, value in {"x": "1", "y": "inf", "z": "2"}.items()}
-    assert Trial("c", "r", (), jobs).worst("distance") == (float("inf"), "y")
+    trial = Trial("c", "r", (), jobs)
+    assert judged([trial], "distance") == [Tried(trial, "y", INF)]
 
 
 def test_a_tuned_matrix_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +97,10 @@ def test_a_tuned_matrix_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFi
     assert {row["seed"] for row in measured} == {"1"}
     text = (out / "grid.md").read_text()
     assert text.count("| trim | algorithm.step=0.1 aggregator.beta=0.3 | **") == text.count("\n## ") == 2
+    assert [line for line in said.splitlines() if line.startswith("wrote ")] == [
+        f"wrote {out / name}"
+        for name in ("grid.csv", "grid.md", "grid-origin.csv", "grid-tuning.csv", "grid.png", "grid.pdf")
+    ]
     assert command_alone(*command) == 0
     assert "[1/" not in capsys.readouterr().err  # nothing is run again
 
