@@ -72,7 +72,7 @@ class Grid:
             told: whether to tell the attacker's strength, as the table of a tuned matrix does in any case.
         """
         metric = self.matrix.metric
-        for cell in self.cells:
+        for cell in metered(self.cells, "reading runs", " cells"):
             for seed, each in cell.jobs.items():
                 if done(each.folder):
                     final = outcome([each.folder], metric).final[0]

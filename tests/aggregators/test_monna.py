@@ -51,7 +51,7 @@ def test_without_the_trusted_one_there_is_no_step() -> None:
     ("rule", "byzantine", "says"),
     [
         (MoNNA(beta=0.45), 0, "is no minority"),
-        (MoNNA(beta=0.2, trusted=8), 0, "there is no worker 8; choose 0 to 7"),
+        (MoNNA(beta=0.2, trusted=8), 0, "8 is no number of 0 to 7"),
         (MoNNA(beta=0.2), 3, "less than 3 Byzantine"),
     ],
 )
