@@ -1,4 +1,4 @@
-"""What rules that remember each worker have in common: sums of answers, and which are near most of the others."""
+"""The parts of rules that remember each worker: sums of answers, and those that are near most of the others."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._geometry import measured
-from mpirobust.aggregators.base import Verdict, expect_minority, share
+from mpirobust.aggregators.base import Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.errors import PlanFault
 from mpirobust.types import Rows
@@ -23,8 +23,7 @@ Spread = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def expect_few(beta: float, workers: int) -> None:
-    """Raise `PlanFault` unless ⌈βm⌉ is a minority, and there are at most `MOST` subsets of the others."""
-    expect_minority(beta, workers)
+    """Raise `PlanFault` unless there are at most `MOST` subsets without ⌈βm⌉ of the workers."""
     f = share(beta, workers)
     if comb(workers, f) > MOST:
         reason = f"{beta} of {workers} workers is f = {f}, and there are {comb(workers, f):,} subsets of the others"

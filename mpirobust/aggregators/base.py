@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpirobust.answers import Answers, ArrayAnswers
-from mpirobust.components import Field
+from mpirobust.components import Field, component
 from mpirobust.errors import PlanFault
 from mpirobust.numerics.given import real
 from mpirobust.problems.base import Loss
@@ -95,7 +95,7 @@ class Context:
 
     @cached_property
     def answer(self) -> Vector:
-        """What the center's own rows answer to the query, in the units of `Answers.blocks`, shape (d,).
+        """The answer of the center's own rows to the query, in the units of `Answers.blocks`, shape (d,).
 
         Raises:
             ValueError: there are no such rows, or no query.
@@ -233,6 +233,23 @@ class Weighing(Aggregator):
 
     def weighs(self) -> bool:
         return True
+
+
+@component
+class SetForBeta(Aggregator):
+    """A rule that is set for ⌈βm⌉ Byzantine workers, which are a minority unless `admit` says otherwise.
+
+    Attributes:
+        beta: β, the largest fraction of Byzantine workers that the rule is set for.
+    """
+
+    beta: Fraction
+
+    def admit(self, workers: int, byzantine: int) -> None:
+        expect_minority(self.beta, workers)
+
+    def tolerates(self) -> float | None:
+        return self.beta
 
 
 def share(beta: float, workers: int) -> int:

@@ -7,26 +7,21 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators._columns import coordinate_wise, mean_around_median, ordered
 from mpirobust.aggregators._geometry import krum_order, measured, squared_distances
-from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
 
 
 @component
-class Bulyan(Aggregator):
+class Bulyan(SetForBeta):
     """Bulyan of Krum, f = ⌈βm⌉ (El Mhamdi et al. 2018, §4).
 
     Krum chooses n - 2f of the n sound messages, one after the other, each among those that
     are left; then, coordinate by coordinate, the mean of the n - 4f values nearest to their
     median. If too few are sound, one at least is chosen. Ties are broken as by Krum,
     and between values to both sides of the median by the side that leaves as many out.
-
-    Attributes:
-        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
-
-    beta: Fraction
 
     def admit(self, workers: int, byzantine: int) -> None:
         f = share(self.beta, workers)
@@ -44,9 +39,6 @@ class Bulyan(Aggregator):
             return mean_around_median(ordered(block), max(block.shape[0] - 2 * f, 1))
 
         return coordinate_wise(answers, kept, nearest)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
 
 def _chosen(distances: NDArray[np.float64], f: int) -> list[int]:

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators._columns import relative
 from mpirobust.aggregators._geometry import Weights, measured, widest
-from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, expect_minority, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
 
 
 @component
-class CAF(Weighing):
+class CAF(SetForBeta, Weighing):
     """The covariance-bound-agnostic filter, f = ⌈βm⌉ (Allouah, Guerraoui, Stephan 2025, Alg. 2).
 
     The n sound messages begin with weight one. Again and again the direction is found in which they
@@ -23,15 +23,7 @@ class CAF(Weighing):
     Who moves the mean shows as spread along one direction, while that of honest shards of
     like data is divided over all of them. The verdict keeps what has weight left.
     With `weigh = "rows"` a message begins with the weight of its worker over the mean weight.
-
-    Attributes:
-        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
-
-    beta: Fraction
-
-    def admit(self, workers: int, byzantine: int) -> None:
-        expect_minority(self.beta, workers)
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
         workers, gram = measured(answers)
@@ -40,9 +32,6 @@ class CAF(Weighing):
             counts = relative(answers.weights[workers])
             weights[workers] = _filtered(gram, counts, share(self.beta, len(answers)))
         return Verdict(answers.combine(weights), weights > 0)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
 
 def _filtered(gram: NDArray[np.float64], counts: NDArray[np.float64], f: int) -> Weights:

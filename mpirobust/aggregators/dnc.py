@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._geometry import FAR, widest
-from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, expect_minority, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, Weighing, share
 from mpirobust.answers import Answers, gram_of
 from mpirobust.components import Count, Field, component
 from mpirobust.errors import PlanFault
@@ -16,7 +16,7 @@ from mpirobust.types import Rows
 
 
 @component
-class DnC(Weighing):
+class DnC(SetForBeta, Weighing):
     """Divide and conquer, f = ⌈βm⌉ (Shejwalkar, Houmansadr 2021, Alg. 2).
 
     Several times, `coordinates` of the d are drawn from the rule's stream, and the ⌈`remove` f⌉ of n sound messages go
@@ -24,19 +24,17 @@ class DnC(Weighing):
     messages that always stay, or else stay most often. What is in coordinates that are not drawn is not seen.
 
     Attributes:
-        beta: β, the largest fraction of Byzantine workers that the rule is set for.
         coordinates: coordinates that are drawn each time; all of them if the model has fewer.
         iterations: how many times coordinates are drawn.
         remove: messages dropped each time, as a multiple of f.
     """
 
-    beta: Fraction
     coordinates: Count = 10_000
     iterations: Count = 5
     remove: Annotated[float, Field(gt=0)] = 1.0
 
     def admit(self, workers: int, byzantine: int) -> None:
-        expect_minority(self.beta, workers)
+        super().admit(workers, byzantine)
         if self._gone(workers) >= workers:
             raise PlanFault(
                 "remove", f"{self.remove} times {share(self.beta, workers)} of {workers} workers leaves none"
@@ -57,9 +55,6 @@ class DnC(Weighing):
                 stayed[workers[least[: max(workers.size - self._gone(len(answers)), 1)]]] += 1
         kept = (stayed == stayed.max()) & (stayed > 0)
         return Verdict(answers.average(kept), kept)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
     def _gone(self, workers: int) -> int:
         return ceil(self.remove * share(self.beta, workers) - 1e-9)

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from mpirobust.aggregators._columns import relative
 from mpirobust.aggregators._geometry import Weights, measured, widest
-from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import Field, component
 from mpirobust.errors import PlanFault
 
 
 @component
-class IterativeFiltering(Weighing):
+class IterativeFiltering(SetForBeta, Weighing):
     """Spectral filtering (Diakonikolas et al. 2017, Su & Xu 2018; the third rule of Yin et al. 2019), f = ⌈βm⌉.
 
     Weights c_i start at 1. Along the direction in which the weighted answers vary most, τ_i is the squared
@@ -26,11 +26,9 @@ class IterativeFiltering(Weighing):
     With `weigh = "rows"`, c_i starts at the weight of the worker over the mean weight.
 
     Attributes:
-        beta: β, the largest fraction of Byzantine workers that the rule is set for.
         sigma: honest standard deviation along any direction, at which filtering ends early (default: never).
     """
 
-    beta: Fraction
     sigma: Annotated[float, Field(gt=0)] | None = None
 
     def admit(self, workers: int, byzantine: int) -> None:
@@ -47,9 +45,6 @@ class IterativeFiltering(Weighing):
             weights[workers] = left / left.sum()
             kept[workers] = left > 0
         return Verdict(answers.combine(weights), kept)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
 
 def _filtered(gram: NDArray[np.float64], c: NDArray[np.float64], budget: float, enough: float) -> Weights:

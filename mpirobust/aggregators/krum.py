@@ -6,22 +6,17 @@ from typing import Any
 import numpy as np
 
 from mpirobust.aggregators._geometry import expect_krum, krum_bounds, krum_order, measured, squared_distances
-from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
 
 
 @component
-class Krum(Aggregator):
+class Krum(SetForBeta):
     """The one message with the smallest squared distances to its n - f - 2 nearest, f = ⌈βm⌉ (Blanchard et al. 2017).
 
     n is the number of sound messages; ties are broken by the distances to all, then by worker number.
-
-    Attributes:
-        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
-
-    beta: Fraction
 
     def admit(self, workers: int, byzantine: int) -> None:
         expect_krum(self.beta, workers)
@@ -33,9 +28,6 @@ class Krum(Aggregator):
             nearest = np.sort(squared_distances(gram), axis=1)
             kept[workers[krum_order(nearest, share(self.beta, len(answers)))[0]]] = True
         return Verdict(answers.average(kept), kept)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
     def kappa(self, workers: int, byzantine: int) -> float | None:
         f = share(self.beta, workers)

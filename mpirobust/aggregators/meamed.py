@@ -6,26 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._columns import coordinate_wise, mean_around_median, ordered
-from mpirobust.aggregators.base import Aggregator, Context, Fraction, Verdict, expect_minority, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
 
 
 @component
-class MeaMed(Aggregator):
+class MeaMed(SetForBeta):
     """Coordinate by coordinate, the mean of the n - f values nearest to the median, f = ⌈βm⌉ (Xie et al. 2018).
 
     n is the number of sound messages. A value may lie beyond the honest ones, but no further from their median than
     the farthest of them.
-
-    Attributes:
-        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
-
-    beta: Fraction
-
-    def admit(self, workers: int, byzantine: int) -> None:
-        expect_minority(self.beta, workers)
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
         f = share(self.beta, len(answers))
@@ -34,9 +26,6 @@ class MeaMed(Aggregator):
             return mean_around_median(ordered(block), max(block.shape[0] - f, 1))
 
         return coordinate_wise(answers, answers.sound, nearest)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
     def kappa(self, workers: int, byzantine: int) -> float | None:
         f, half = share(self.beta, workers), (workers - 1) // 2

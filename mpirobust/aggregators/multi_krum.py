@@ -6,25 +6,23 @@ from typing import Any
 import numpy as np
 
 from mpirobust.aggregators._geometry import expect_krum, krum_bounds, krum_order, measured, squared_distances
-from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import Count, component
 from mpirobust.errors import PlanFault
 
 
 @component
-class MultiKrum(Weighing):
+class MultiKrum(SetForBeta, Weighing):
     """The mean of the `keep` messages with the best Krum scores, f = ⌈βm⌉ (Blanchard et al. 2017).
 
     Without `keep`, the n - f best of n sound ones; never more than that. Ties are broken
     by the distances to all, then by worker number. Weights go into the mean alone.
 
     Attributes:
-        beta: β, the largest fraction of Byzantine workers that the rule is set for.
         keep: messages that are averaged (default: n - f).
     """
 
-    beta: Fraction
     keep: Count | None = None
 
     def admit(self, workers: int, byzantine: int) -> None:
@@ -40,9 +38,6 @@ class MultiKrum(Weighing):
         kept = np.zeros(len(answers), dtype=bool)
         kept[workers[best[: most if self.keep is None else min(self.keep, most)]]] = True
         return Verdict(answers.average(kept), kept)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
     def kappa(self, workers: int, byzantine: int) -> float | None:
         f = share(self.beta, workers)

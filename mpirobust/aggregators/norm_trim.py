@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
 
 
 @component
-class NormTrim(Weighing):
+class NormTrim(SetForBeta, Weighing):
     """Drop the ⌈βm⌉ messages of largest norm, average the rest (P1 Alg. 1 l. 6, P2 Alg. 1 l. 6).
 
     Unsound messages count as infinitely long; ties are broken by worker number. Weights go
@@ -20,8 +20,6 @@ class NormTrim(Weighing):
     Attributes:
         beta: β, the fraction of messages that is dropped, at least that of the Byzantine workers.
     """
-
-    beta: Fraction
 
     def admit(self, workers: int, byzantine: int) -> None:
         if share(self.beta, workers) >= workers:
@@ -33,9 +31,6 @@ class NormTrim(Weighing):
         kept[np.argsort(answers.norms, kind="stable")[: m - share(self.beta, m)]] = True
         kept &= answers.sound
         return Verdict(answers.average(kept), kept)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
     def trims(self, workers: int) -> int | None:
         return share(self.beta, workers)

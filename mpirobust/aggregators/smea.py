@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._subsets import expect_few, tightest_mean
-from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
 
 
 @component
-class SMEA(Weighing):
+class SMEA(SetForBeta, Weighing):
     """Smallest-maximum-eigenvalue averaging (Allouah et al. 2023, *On the privacy-robustness-utility trilemma*).
 
     The mean of the n - f sound messages, f = ⌈βm⌉, whose covariance has the smallest largest eigenvalue. All subsets
@@ -20,21 +20,14 @@ class SMEA(Weighing):
     from the mean of the others is at most 4f / (n - 2f) times the largest eigenvalue of theirs: of k points with
     variance λ along a line, those left without f have a mean within √(λ f / (k - f)) of theirs, here on both sides.
     `caf` comes near it at the cost of at most n eigenvectors.
-
-    Attributes:
-        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
 
-    beta: Fraction
-
     def admit(self, workers: int, byzantine: int) -> None:
+        super().admit(workers, byzantine)
         expect_few(self.beta, workers)
 
     def judge(self, answers: Answers, memory: Any, context: Context) -> Verdict:
         return tightest_mean(answers, self.beta, _largest_eigenvalue)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
     def kappa(self, workers: int, byzantine: int) -> float | None:
         f = share(self.beta, workers)

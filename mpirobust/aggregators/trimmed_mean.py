@@ -6,24 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.aggregators._columns import coordinate_wise, equal, ordered
-from mpirobust.aggregators.base import Context, Fraction, Verdict, Weighing, share
+from mpirobust.aggregators.base import Context, SetForBeta, Verdict, Weighing, share
 from mpirobust.answers import Answers
 from mpirobust.components import component
 from mpirobust.errors import PlanFault
 
 
 @component
-class TrimmedMean(Weighing):
+class TrimmedMean(SetForBeta, Weighing):
     """Coordinate by coordinate, the mean of what is left without the ⌈βm⌉ largest and smallest (Yin et al. 2018).
 
     Unsound messages do not count as trimmed: they may be those of honest workers that are
     gone. If too few are sound, the middle one or two are left, which is the median. Weights go into the mean alone.
-
-    Attributes:
-        beta: β, the largest fraction of Byzantine workers that the rule is set for.
     """
-
-    beta: Fraction
 
     def admit(self, workers: int, byzantine: int) -> None:
         if 2 * share(self.beta, workers) >= workers:
@@ -46,9 +41,6 @@ class TrimmedMean(Weighing):
             return np.asarray(ordered(block)[:, cut : n - cut].mean(axis=1))
 
         return coordinate_wise(answers, sound, trimmed)
-
-    def tolerates(self) -> float | None:
-        return self.beta
 
     def kappa(self, workers: int, byzantine: int) -> float | None:
         f = share(self.beta, workers)

@@ -147,6 +147,11 @@ class Spy:
         return self.judge(sent) / self.scale if self.scale else np.zeros(self.answers.dim)
 
     @cached_property
+    def middle_norm(self) -> float:
+        """The median norm of the sound honest messages, as the center measures it; 0 if there is none."""
+        return float(np.median(self.answers.norms[self.sound])) if self.sound.size else 0.0
+
+    @cached_property
     def sound(self) -> Rows:
         """The honest workers whose messages are sound."""
         return self.honest[self.answers.sound[self.honest]]

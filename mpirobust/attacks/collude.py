@@ -30,7 +30,7 @@ class Collude(Tunable):
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         known = spy.known(self.knowledge)
         mean, _ = known.moments
-        norm = abs(self.fraction) * float(np.median(spy.answers.norms[known.sound])) if known.sound.size else 0.0
+        norm = abs(self.fraction) * known.middle_norm
         return spy.of_norm(norm, worker, -np.sign(self.fraction) * mean, rng)
 
     def strength_in(self, spy: Spy) -> float:

@@ -13,7 +13,7 @@ from mpirobust.types import Message, Vector
 
 @dataclass(frozen=True)
 class Drifted:
-    """How far the forged vectors are from the honest mean after the round before."""
+    """The offset of the forged vectors from the honest mean after the round before."""
 
     offset: Vector
 

@@ -44,7 +44,7 @@ class LoneSupport(Tunable):
 
     def forge(self, worker: int, spy: Spy, rng: np.random.Generator) -> bytes:
         known = spy.known(self.knowledge)
-        norm = abs(self.fraction) * float(np.median(spy.answers.norms[known.sound])) if known.sound.size else 0.0
+        norm = abs(self.fraction) * known.middle_norm
         return spy.of_norm(norm, worker, np.sign(self.fraction) * known.once(self.signs), rng)
 
     def signs(self, spy: Spy) -> Vector:

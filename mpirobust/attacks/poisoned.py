@@ -17,7 +17,7 @@ _LEAST_FACTOR = 0.5
 
 @dataclass(frozen=True)
 class Campaign:
-    """What the attackers know of all rounds so far; vectors are in units of the answer.
+    """The knowledge that attackers have of all rounds so far; vectors are in units of the answer.
 
     Attributes:
         signs: of the direction, chosen in the first round; +1 or -1.
@@ -97,5 +97,5 @@ class Poisoned(MessageAttack):
 
 
 def _more_than_chance(agreeing: int, of: int) -> bool:
-    """Whether fair coins agree so often in less than 1 % of the cases, by the normal distribution."""
+    """Return whether fair coins agree so often in less than 1 % of the cases, by the normal distribution."""
     return agreeing > of / 2 + _ONE_PERCENT * sqrt(of) / 2

@@ -14,7 +14,7 @@ from mpirobust.types import Message, Vector
 
 @dataclass(frozen=True)
 class Aggregated:
-    """What the rule made of the round before, in units of the answer."""
+    """The aggregate of the round before, in units of the answer."""
 
     aggregate: Vector
 

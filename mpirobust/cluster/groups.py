@@ -15,7 +15,7 @@ from mpirobust.types import Message, Rows
 
 @dataclass(frozen=True)
 class Vote:
-    """What came of the messages of one round.
+    """The result of one round of votes.
 
     Attributes:
         messages: one for each group, that of the majority; empty if there is none.

@@ -1,4 +1,4 @@
-"""What is proved of the rule of a plan, and of any rule among shards that differ as those of the plan."""
+"""Guarantees: those of the rule of a plan, and of any rule among shards that differ as those of the plan."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Scale:
 
     @property
     def options(self) -> dict[str, float]:
-        """What Matplotlib wants to know besides the name."""
+        """The arguments of Matplotlib besides the name."""
         return {"linthresh": self.threshold} if self.name == "symlog" else {}
 
 

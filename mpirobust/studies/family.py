@@ -157,7 +157,7 @@ class Rule(Variant):
 
 @component
 class Tuning:
-    """How each rule of a matrix is set: at the values at which its own worst attack does least.
+    """The choice of values for each rule of a matrix: those at which its own worst attack does least.
 
     Attributes:
         over: keys and the values that are tried, as `sweep --over` takes them.
