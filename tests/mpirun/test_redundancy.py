@@ -22,7 +22,8 @@ _ALIKE = ("model/x", "audits/loss", "audits/gradient_norm", "audits/test_accurac
 
 @pytest.mark.parametrize("ranks", [4, pytest.param(22, marks=pytest.mark.system)])
 def test_seven_liars_of_21_on_sorted_shards_change_no_bit(ranks: int, tmp_path: Path) -> None:
-    """The iterates of the plan with alpha = 0 on one process, and the liars by name, also after a break."""
+    """The iterates of the plan with alpha = 0 on one process, and the liars by name, also after a break. Alone holds it
+    across ranks, where the workers of a group are in different processes; four starts of mpirun."""
     plan = write_plan(tmp_path, data=BY_LABEL, attack=_ATTACK, feedback="residual")
     honest = run_alone(plan, tmp_path / "honest", "attack.alpha=0.0")
     alone = run_alone(plan, tmp_path / "alone")

@@ -81,6 +81,7 @@ def test_the_worst_attack_is_that_of_the_largest_final(monkeypatch: pytest.Monke
 
 
 def test_a_tuned_matrix_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alone holds that what is chosen is what is measured, in all tables; 24 runs and a picture, drawn twice."""
     tune = TUNE.replace(', "algorithm.rounds=2,6"', "")
     path, out = laid_out(tmp_path / "study", tune, 'tune = ["aggregator.beta=0.3"]'), tmp_path / "out"
     command = ["matrix", str(path), "--tune", "--seeds", "1", "--out", str(out), "--runs", str(tmp_path / "runs")]
@@ -103,6 +104,16 @@ def test_a_tuned_matrix_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFi
     ]
     assert command_alone(*command) == 0
     assert "[1/" not in capsys.readouterr().err  # nothing is run again
+
+
+def test_the_table_of_a_matrix_tells_the_strength_tuned_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpirobust.studies.matrix.draw_heatmaps", lambda *_: None)
+    path, out = laid_out(tmp_path / "study", ""), tmp_path / "out"
+    attack = "set = ['attack={kind=\"ipm\", alpha=0.2, epsilon=0.25}']"
+    path.write_text(path.read_text().replace('label = "noise"', f'label = "noise"\n{attack}'))
+    assert command_alone("matrix", str(path), "--seeds", "1", "--out", str(out), "--runs", str(tmp_path / "runs")) == 0
+    assert (out / "grid.md").read_text().count("noise, strength 0.25") >= 4
+    assert (out / "grid.csv").read_text().splitlines()[0] == "code,rule,attack,seed,distance,run"
 
 
 @pytest.mark.parametrize(
