@@ -33,6 +33,9 @@ def check(plan: Plan) -> None:
         raise PlanFault("weigh", f"{reason}: {', '.join(able)}, or another before one of them")
     if plan.feedback.applies_step() and not plan.algorithm.steps_every_round():
         raise PlanFault("feedback", "what workers send in a round without a step would be lost; choose another")
+    if plan.audit.replay is not None and any(half.at_worker for half in plan.feedback.memories()):
+        reason = "the center cannot know what feedback keeps at the workers, which is in their messages"
+        raise PlanFault("audit.replay", f'{reason}; omit it, or choose feedback = "none"')
     if plan.downlink is not None and not plan.algorithm.steps_every_round():
         kind = plan.table()["algorithm"]["kind"]
         raise PlanFault("downlink", f"{kind} jumps in rounds without a step, and its workers would lag; omit it")

@@ -19,7 +19,8 @@ class RoundTimes:
         gather: the wait of the center beyond those two.
         forge: the work of an omniscient attacker; no part of the algorithm.
         aggregate: the rule and the update.
-        audit, checkpoint: the work of these observers.
+        audit, checkpoint: the work of these observers; audit has that of replay as well, as far as it was not done
+            while the center waited.
     """
 
     broadcast: float = 0.0

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     COIN = 17
     CENTER_ROWS = 18
     DOWNLINK = 19
+    REPLAY = 20
 
 
 def stream(seed: int, worker: int, round: int, purpose: Purpose) -> np.random.Generator:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mpirobust.api import arguments
 from mpirobust.records import model
 from mpirobust.records.run_folder import plan_file_of
-from mpirobust.records.tables import LATER, open_trace, types
+from mpirobust.records.tables import COUNTED, LATER, open_trace, types
 from mpirobust.reports.summary import figures_of, trace_at
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Run:
         round: after which `x` was the iterate. It may be later than the last of `rounds` of a run that goes on or was
             killed, if a checkpoint is newer than run.h5.
         rounds: the columns of the table of rounds, one entry for each round, the first being round 1. `norms`, `kept`,
-            `absent`, `reset` and `outvoted` have shape (rounds, workers). docs/FORMAT.md describes the columns.
+            `absent`, `reset`, `outvoted`, `replayed` and `refuted` have shape (rounds, workers). docs/FORMAT.md
+            describes the columns.
         audits: the columns of the table of audits, one entry for each audit; `round` is that after which it was made.
         byzantine: the numbers of the Byzantine workers, int64, ascending.
     """
@@ -58,8 +59,8 @@ class Run:
         """Return one row for each round from 0, the starting point, as a data frame of pandas.
 
         It has the columns of `rounds`, in row 0 zero, and of `audits`, NaN in rounds without one. In place of those
-        with an entry for each worker there are the numbers of workers `kept`, `byzantine_kept`, `absent`, `reset`
-        and `outvoted`.
+        with an entry for each worker there are the numbers of workers `kept`, `byzantine_kept`, `absent`, `reset`,
+        `outvoted`, `replayed` and `refuted`.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
@@ -69,7 +70,7 @@ class Run:
         except ImportError as error:
             raise ModuleNotFoundError(f"table() needs pandas ({error}): pip install 'mpirobust[pandas]'") from error
         columns = {name: column for name, column in self.rounds.items() if column.ndim == 1}
-        columns |= {name: self.rounds[name].sum(axis=1) for name in ("kept", "absent", "reset", "outvoted")}
+        columns |= {name: self.rounds[name].sum(axis=1) for name in COUNTED}
         columns["byzantine_kept"] = self.rounds["kept"][:, self.byzantine].sum(axis=1)
         with_start = {name: np.concatenate([np.zeros(1, column.dtype), column]) for name, column in columns.items()}
         audits = pandas.DataFrame(dict(self.audits)).set_index("round")

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import nan
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from mpirobust.cluster.groups import Groups
 from mpirobust.cluster.row_metrics import RowMetrics
 from mpirobust.round_times import RoundTimes
 from mpirobust.types import Held, Vector
+
+if TYPE_CHECKING:
+    from mpirobust.cluster.replay import Replay
 
 T = TypeVar("T", bound=np.generic)
 
@@ -35,6 +38,8 @@ class Exchange:
         reset: the workers whose feedback began at zero in this round because its memory was lost, shape (m,).
         outvoted: the workers whose message is not that of a majority of their group, shape (m,): all that have answered
             if there is none, and the group counts as absent in this round.
+        replayed: the workers whose message the center has computed again, shape (m,).
+        refuted: those of them that have sent something else, shape (m,).
         groups: the workers of each answer; with `redundancy` = 1 each answer is that of one worker.
         strength: how far an omniscient attacker went; NaN without one, or if no number says so.
     """
@@ -46,6 +51,8 @@ class Exchange:
     absent: NDArray[np.bool_]
     reset: NDArray[np.bool_]
     outvoted: NDArray[np.bool_]
+    replayed: NDArray[np.bool_]
+    refuted: NDArray[np.bool_]
     groups: Groups
     strength: float = nan
 
@@ -123,6 +130,10 @@ class Cluster(ABC):
             ReportedFault: a worker failed on another rank, and the plan says the same.
             Depleted: too many workers are lost; the query has no effect.
         """
+
+    @abstractmethod
+    def check_by(self, replay: Replay) -> None:
+        """Compare some messages of every round with `replay`, which has to be the same at every start of the run."""
 
     @abstractmethod
     def audit(self, x: Vector) -> Audit:

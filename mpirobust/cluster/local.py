@@ -10,6 +10,7 @@ from mpirobust.aggregators.base import Judge
 from mpirobust.algorithms.base import Query
 from mpirobust.cluster.base import Audit, Cluster, Exchange
 from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.replay import Replay
 from mpirobust.cluster.row_metrics import RowMetrics, measure
 from mpirobust.cluster.worker_group import WorkerGroup, summarise
 from mpirobust.numerics.eigenvalues import power_iteration, smallest_eigenvalue
@@ -42,6 +43,9 @@ class LocalCluster(Cluster):
         waited = max(0.0, spent - batch.compute - batch.encode)
         times = RoundTimes(compute=batch.compute, encode=batch.encode, gather=waited)
         return self._receiver.exchange(round, query, judge, list(batch.messages), times)
+
+    def check_by(self, replay: Replay) -> None:
+        self._receiver.replay = replay
 
     def audit(self, x: Vector) -> Audit:
         scores, gradients = self._group.audit(x)

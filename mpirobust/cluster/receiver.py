@@ -17,6 +17,7 @@ from mpirobust.answers import Inbox
 from mpirobust.attacks.base import MessageAttack, Spy
 from mpirobust.cluster.base import Exchange
 from mpirobust.cluster.protocol import bytes_down
+from mpirobust.cluster.replay import Replay
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.comm.communicator import named
 from mpirobust.compressors.base import Codes
@@ -39,6 +40,7 @@ class RoundReceiver:
         attack_memory: of an omniscient attacker, after the last round; None if it has none.
         strength: of an omniscient attacker, in the last round; NaN if it has none.
         downlink: the center's end of the way down, after the last round.
+        replay: computes some messages again; None if the plan does not ask for it.
     """
 
     def __init__(self, config: WorkerConfig, workers: int) -> None:
@@ -52,6 +54,7 @@ class RoundReceiver:
         self.attack_memory: Any = None
         self.strength = nan
         self.downlink = config.downlink
+        self.replay: Replay | None = None
         self._told: set[int] | None = None  # the kinds of query asked since ranks may hold others; None: they do not
 
     def crossing(self, query: Query) -> Query:
@@ -64,13 +67,15 @@ class RoundReceiver:
         Args:
             judge: the rule bound to this round, for an omniscient attacker.
             messages: one per worker, in worker order; empty for an absent worker.
-            times: of the phases so far; forge is set here.
+            times: of the phases so far; forge is set here, and what replay takes is added to audit.
         """
         config, codes = self._config, self._config.wire.codes(round)
         began = perf_counter()
         if isinstance(config.attack, MessageAttack):
             messages = self.forged(config.attack, round, query.scale, judge, codes, messages)
         times.forge = perf_counter() - began
+        times.audit += self.replay_ahead(round, query)
+        replayed, refuted = self._compared(round, query, messages)
         vote = config.groups.vote(messages, self.present)
         inbox = self._inbox(codes, vote.messages)
         answers = config.wire.feedback.receive(self.memory, inbox, query.scale, config.wire.coin(round))
@@ -82,7 +87,36 @@ class RoundReceiver:
         self.forgotten &= ~self.present
         absent, up = ~self.present, sum(map(len, messages))
         self._part(vote.undecided)
-        return Exchange(answers, up, down, times, absent, reset, vote.outvoted, config.groups, self.strength)
+        return Exchange(
+            answers=answers,
+            bytes_up=up,
+            bytes_down=down,
+            times=times,
+            absent=absent,
+            reset=reset,
+            outvoted=vote.outvoted,
+            replayed=replayed,
+            refuted=refuted,
+            groups=config.groups,
+            strength=self.strength,
+        )
+
+    def replay_ahead(self, round: int, query: Query) -> float:
+        """Compute the messages of a round that are checked, unless they are known; return the seconds it took."""
+        began = perf_counter()
+        if self.replay is not None:
+            self.replay.messages(round, query)
+        return perf_counter() - began
+
+    def _compared(
+        self, round: int, query: Query, messages: Sequence[Message]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which messages were computed again, and which of these are others; both of shape (m,)."""
+        replayed, refuted = np.zeros((2, self._everyone.size), dtype=bool)
+        for worker, due in self.replay.messages(round, query).items() if self.replay is not None else ():
+            replayed[worker] = self.present[worker]
+            refuted[worker] = self.present[worker] and bytes(messages[worker]) != due
+        return replayed, refuted
 
     def lose(self, absent: Sequence[int], moved: Sequence[int]) -> None:
         """Mark workers absent; set memory to zero that is lost: of the workers that moved, as on their new rank.

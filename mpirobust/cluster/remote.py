@@ -17,6 +17,7 @@ from mpirobust.cluster.base import Audit, Cluster, Depleted, Exchange
 from mpirobust.cluster.placement import Placement, displaced, reassign
 from mpirobust.cluster.protocol import SECONDS, Channel, most_up
 from mpirobust.cluster.receiver import RoundReceiver
+from mpirobust.cluster.replay import Replay
 from mpirobust.cluster.row_metrics import SUMS, TOLD, RowMetrics, measure
 from mpirobust.cluster.worker import WorkerConfig
 from mpirobust.cluster.worker_group import SCORES, summarise
@@ -73,10 +74,12 @@ class RemoteCluster(Cluster):
         began = perf_counter()
         self._channel.ask(round, self._receiver.crossing(query))
         sent = perf_counter()
+        replayed = self._receiver.replay_ahead(round, query)  # the workers are at work meanwhile
         messages, compute, encode = self._collect()
         waited = perf_counter() - sent
-        gather = max(0.0, waited - compute - encode)
-        times = RoundTimes(broadcast=sent - began, compute=compute, encode=encode, gather=gather)
+        beyond = max(0.0, replayed - compute - encode)
+        gather = max(0.0, waited - compute - encode - beyond)
+        times = RoundTimes(broadcast=sent - began, compute=compute, encode=encode, gather=gather, audit=beyond)
         return self._receiver.exchange(round, query, judge, messages, times)
 
     def _collect(self) -> tuple[list[Message], float, float]:
@@ -131,6 +134,9 @@ class RemoteCluster(Cluster):
         silent[hosts] |= (self._lengths[at] == _MISSING) | (self._scores[at, -1] == _MISSING)
         silent[hosts] |= self._sums[at, -1] == _MISSING
         return [self._comm.numbers[rank] for rank in (1 + np.flatnonzero(silent)).tolist()]
+
+    def check_by(self, replay: Replay) -> None:
+        self._receiver.replay = replay
 
     def audit(self, x: Vector) -> Audit:
         return self._repeated(lambda: self._audit(x))

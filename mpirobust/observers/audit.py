@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite, isnan, nan
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
 from mpirobust.cluster.row_metrics import RowMetrics
-from mpirobust.components import Count, component
+from mpirobust.components import Count, Field, component
 from mpirobust.observers.base import Moment, Observer, RunContext, Status, Watch
 from mpirobust.stop_rules import StopRules
 from mpirobust.types import Vector
@@ -35,11 +35,14 @@ class Audits(Observer):
             of every (default: none).
         metrics: what is measured on the test rows beside the accuracy; the last two need all their scores at the
             center.
+        replay: the probability with which the center computes the message of a worker again, and names it in the trace
+            if it sent something else (default: none).
     """
 
     every: Count = 1
     curvature_every: Count | None = None
     metrics: tuple[Literal["test_loss", "balanced_accuracy", "auc"], ...] | None = None
+    replay: Annotated[float, Field(gt=0, le=1)] | None = None
 
     def __post_init__(self) -> None:
         if self.curvature_every is not None and self.curvature_every % self.every:
@@ -94,7 +97,7 @@ class Auditor(Watch):
         ahead = self._audit(moment)
         if ahead is None:
             return None
-        moment.times.audit = max(0.0, perf_counter() - began - ahead)
+        moment.times.audit += max(0.0, perf_counter() - began - ahead)
         moment.times.compute += ahead
         return self._judge()
 

@@ -69,6 +69,8 @@ class Recorder(Watch):
         row["absent"] = exchange.absent
         row["reset"] = exchange.reset
         row["outvoted"] = exchange.outvoted
+        row["replayed"] = exchange.replayed
+        row["refuted"] = exchange.refuted
         if perf_counter() - self._written > self._wait:
             self._write(moment)
         return None

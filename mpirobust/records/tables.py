@@ -22,8 +22,13 @@ LATER = {
     "absent": False,
     "reset": False,
     "outvoted": False,
+    "replayed": False,
+    "refuted": False,
     "strength": nan,
 }
+
+# Columns of the rounds that say of each worker whether something is so.
+COUNTED = ("kept", "absent", "reset", "outvoted", "replayed", "refuted")
 
 
 def types(workers: int) -> dict[str, np.dtype[np.void]]:
@@ -33,7 +38,7 @@ def types(workers: int) -> dict[str, np.dtype[np.void]]:
     timed = [("elapsed", "<f8"), *phases, ("strength", "<f8")]
     by_worker = [
         ("norms", "<f8", (workers,)),
-        *((name, "?", (workers,)) for name in ("kept", "absent", "reset", "outvoted")),
+        *((name, "?", (workers,)) for name in COUNTED),
     ]
     measured = ("test_loss", "balanced_accuracy", "auc")
     audited = ("loss", "gradient_norm", "distance", "test_accuracy", "lambda_min", *measured)

@@ -37,9 +37,11 @@ def summary(path: Path) -> dict[str, Any]:
     of which P1's theorems speak: `min_t ||∇F(w_t)||`. `escape_rounds` were spent on getting away
     from saddle points, the first of them after `first_hit` rounds. With redundancy, `outvoted` has for each worker that
     sent other bytes than most of its group the number of rounds in which it did, and `undecided` is the number of
-    votes without a majority. `writer` says whether a process still holds
-    the lock of a run with status `running`; `strength` is the least, the median and the largest over the rounds of how
-    far an omniscient attacker went; `host` was that of the center, and `written` is the time of the last write.
+    votes without a majority. With `audit.replay`, `replayed` is the number of messages that the center computed again,
+    and `refuted` has for each worker that sent something else how often it was found. `writer` says whether a process
+    still holds the lock of a run with status `running`; `strength` is the least, the median and the largest over the
+    rounds of how far an omniscient attacker went; `host` was that of the center, and `written` is the time of the last
+    write.
 
     Raises:
         SetupFault: there is no readable trace.
@@ -103,6 +105,7 @@ def figures_of(file: Any, path: Path) -> dict[str, Any]:
         "plan": tomllib.loads(file.attrs["plan"]),
     }
     figures |= _votes(rounds, figures["plan"].get("redundancy", 1))
+    figures |= _replays(rounds)
     others = {key: figures[key] for key in figures.keys() - objective.keys()}
     json.dumps([others, figures["plan"]["aggregator"]["kind"]], allow_nan=False)  # raise if it cannot be printed
     if figures["plan"].get("workers", figures["workers"]) != figures["workers"]:
@@ -124,6 +127,15 @@ def _votes(rounds: Any, size: int) -> dict[str, Any]:
         "outvoted": {str(worker): int(times[worker]) for worker in np.flatnonzero(times)},
         "undecided": int((outvoted.any(axis=1) & ~decided).sum()),
     }
+
+
+def _replays(rounds: Any) -> dict[str, Any]:
+    """Return how many messages the center computed again, and how often those of a worker were others."""
+    if "replayed" not in rounds:
+        return {"replayed": 0, "refuted": {}}
+    times = rounds["refuted"][:].sum(axis=0)
+    refuted = {str(worker): int(times[worker]) for worker in np.flatnonzero(times)}
+    return {"replayed": int(rounds["replayed"][:].sum()), "refuted": refuted}
 
 
 def _strength(rounds: Any) -> list[float] | None:
@@ -209,6 +221,10 @@ def _of_workers(figures: dict[str, Any]) -> list[str]:
         said.append(f"  {'outvoted':<16}{named('worker', liars)} {by}")
     if figures["undecided"]:
         said.append(f"  {'no majority':<16}{figures['undecided']} times; the group counted as absent")
+    if figures["replayed"]:
+        liars = sorted(map(int, figures["refuted"]))
+        found = f"{named('worker', liars)} sent something else" if liars else "all were what honest workers send"
+        said.append(f"  {'replayed':<16}{figures['replayed']} messages; {found}")
     if figures["strength"] is not None and figures["strength"][0] < figures["strength"][2]:
         least, median, most = figures["strength"]
         said.append(

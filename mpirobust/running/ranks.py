@@ -96,12 +96,19 @@ def expect_same_arguments(ranks: Sequence[RankFacts]) -> None:
         )
 
 
-def expect_same_kernels(ranks: Sequence[RankFacts]) -> None:
-    """Raise `SetupFault` unless the ranks that host workers use the same BLAS: other kernels round sums differently."""
-    hosting = [rank.blas for rank in ranks[1:] or ranks]
-    if len(set(hosting)) > 1:
+def expect_same_kernels(ranks: Sequence[RankFacts], *, replay: bool = False) -> None:
+    """Raise `SetupFault` unless the ranks that host workers use the same BLAS: other kernels round sums differently.
+
+    Args:
+        replay: whether the center computes messages as well.
+    """
+    computing = ranks if replay else ranks[1:] or ranks
+    if len({rank.blas for rank in computing}) > 1:
+        key, so = "redundancy", "honest workers of a group may send other bytes"
+        if replay:
+            key, so = "audit.replay", "the center may compute other bytes than honest workers send"
         raise SetupFault(
-            f"redundancy: the ranks use different kernels of BLAS, so honest workers of a group may send other bytes: "
+            f"{key}: the ranks use different kernels of BLAS, so {so}: "
             f"{by_rank([rank.blas for rank in ranks])}; set OPENBLAS_CORETYPE to the oldest of their processors"
         )
 

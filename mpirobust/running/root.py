@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -13,6 +13,8 @@ from mpirobust.aggregators.base import Oracle
 from mpirobust.attacks.base import MessageAttack
 from mpirobust.cluster.base import Cluster
 from mpirobust.cluster.placement import assign_workers
+from mpirobust.cluster.replay import Replay
+from mpirobust.cluster.worker import Worker, WorkerConfig
 from mpirobust.comm.communicator import by_rank, named
 from mpirobust.data.sources.base import Places
 from mpirobust.errors import DataFault, Exit, Fault, PlanFault, SetupFault
@@ -27,7 +29,7 @@ from mpirobust.records.tables import open_trace
 from mpirobust.records.trace import Trace
 from mpirobust.running import resuming, rounds, starting
 from mpirobust.running.ranks import RankFacts, expect_same_arguments, expect_same_kernels
-from mpirobust.running.setup import RankSetup, RunRequest, RunSetup
+from mpirobust.running.setup import RankSetup, RunRequest, RunSetup, build_workers
 from mpirobust.terminal import detail, note, say, tell
 
 _EXIT = {Status.DIVERGED: Exit.DIVERGED, Status.INTERRUPTED: Exit.INTERRUPTED, Status.LOST: Exit.LOST}
@@ -182,6 +184,8 @@ def begin(setup: RunSetup, rank_setup: RankSetup, versions: dict[str, str], rank
     expect_same_arguments(ranks)
     if rank_setup.plan.redundancy > 1:
         expect_same_kernels(ranks)
+    if rank_setup.plan.audit.replay is not None:
+        expect_same_kernels(ranks, replay=True)
     plan, folder = rank_setup.plan, Path(setup.folder)
     hosts, kernels = [rank.host for rank in ranks], [rank.blas for rank in ranks]
     lock = run_folder.lock(folder)
@@ -244,7 +248,8 @@ def run_rounds(
         watches = [first, *_watches(setup, rank_setup, start.trace, interrupted)]
         oracle = _oracle(setup, plan)
         state, t, rule = found.state, found.round, found.rule
-        status = rounds.loop(plan.algorithm, plan.aggregator, cluster, watches, state, t, plan.seed, rule, oracle)
+        with _replaying(setup, rank_setup, cluster):
+            status = rounds.loop(plan.algorithm, plan.aggregator, cluster, watches, state, t, plan.seed, rule, oracle)
     except Fault as fault:
         cluster.dismiss(fault.code)
         raise
@@ -290,6 +295,23 @@ def _oracle(setup: RunSetup, plan: Plan) -> Oracle | None:
         return None
     with closing(plan.data.open([Path(store) for store in setup.stores], plan.seed)) as dataset:
         return Oracle(plan.problem, dataset.train(plan.rows_of_center(dataset.facts.rows)), plan.algorithm)
+
+
+@contextmanager
+def _replaying(setup: RunSetup, rank_setup: RankSetup, cluster: Cluster) -> Iterator[None]:
+    """Let the cluster check messages by replay, if the plan asks for it: the data stay open meanwhile."""
+    plan = rank_setup.plan
+    if plan.audit.replay is None:
+        yield
+        return
+    with closing(plan.data.open([Path(store) for store in setup.stores], plan.seed)) as dataset:
+        dealt = plan.deal(dataset)
+
+        def build(indices: Sequence[int], config: WorkerConfig) -> Iterator[Worker]:
+            return build_workers(indices, config, dataset, dealt)
+
+        cluster.check_by(Replay(plan.audit.replay, rank_setup.group.config, build))
+        yield
 
 
 def _schema(plan: Plan) -> checkpoint.Schema:

@@ -11,7 +11,9 @@ import pytest
 
 from mpirobust.errors import SetupFault
 from mpirobust.running.ranks import RankFacts, expect_same_arguments, expect_same_kernels, facts, with_threads
-from mpirobust.running.setup import RunRequest
+from mpirobust.running.root import begin, prepare
+from mpirobust.running.setup import RunRequest, build_rank
+from mpirobust.testing.support.clusters import regression_plan
 
 _REQUEST = RunRequest(Path("p.toml"), ("seed=1",), Path("out"))
 
@@ -109,3 +111,15 @@ def test_redundant_workers_have_the_same_kernels(blas: list[str], refused: bool)
         expect_same_kernels(ranks)
     assert f"rank 2: {blas[2]}; set OPENBLAS_CORETYPE" in str(fault.value)
     return None
+
+
+def test_a_center_that_replays_has_the_kernels_of_the_workers(tmp_path: Path) -> None:
+    """Else it would name honest workers."""
+    path = tmp_path / "plan.toml"
+    path.write_text(regression_plan(audit={"replay": 0.5}).toml())
+    setup = prepare(RunRequest(path, out=tmp_path / "out"), 3)
+    ranks = [
+        replace(told(number, _REQUEST), blas=text) for number, text in enumerate(["a Zen", "a Haswell", "a Haswell"])
+    ]
+    with pytest.raises(SetupFault, match=r"audit\.replay: the ranks use different kernels of BLAS"):
+        begin(setup, build_rank(setup, [], survives=False), {}, ranks)

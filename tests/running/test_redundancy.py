@@ -35,7 +35,7 @@ from tests.support.sealing import resealed
 from tests.support.traces import SAME, assert_same
 
 LIARS = [0, 8, 16, 3, 11, 19, 6]  # of 21 workers in groups of three, one in each group
-_OF_LIARS = {f"rounds/{name}" for name in ("norms", "kept", "outvoted", "bytes_up", "strength")}
+_OF_LIARS = {f"rounds/{name}" for name in ("norms", "kept", "outvoted", "replayed", "refuted", "bytes_up", "strength")}
 
 FEEDBACKS = ("none", "residual", "difference")
 CLASSES: dict[str, Any] = {"kind": "libsvm", "path": "rows.svm", "split": 0.8}

@@ -13,6 +13,8 @@ SAME = [
     "rounds/norms",
     "rounds/kept",
     "rounds/outvoted",
+    "rounds/replayed",
+    "rounds/refuted",
     "rounds/escape",
     "rounds/strength",
     "rounds/bytes_up",
