@@ -18,8 +18,9 @@ from mpirobust.types import Rows
 MOST = 50_000  # subsets in a round
 _TOGETHER = 1024  # subsets whose matrices are in memory at a time
 
-# Gram matrices of some subsets, shape (s, k, k) -> for each the numbers to minimise, the first one first, shape (j, s)
-Spread = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+# Gram matrices of some subsets, shape (s, k, k), and the least first number so far -> for each subset the numbers to
+# minimise, the first one first, shape (j, s); inf may stand for a first number that is larger than the least
+Spread = Callable[[NDArray[np.float64], float], NDArray[np.float64]]
 
 
 def expect_few(beta: float, workers: int) -> None:
@@ -40,10 +41,10 @@ def tightest_mean(answers: Answers, beta: float, spread: Spread) -> Verdict:
 
 
 def _least(gram: NDArray[np.float64], size: int, spread: Spread) -> Rows:
-    subsets, best, least = combinations(range(gram.shape[0]), size), np.arange(size), (np.inf,)
+    subsets, best, least = combinations(range(gram.shape[0]), size), np.arange(size), (float("inf"),)
     while some := list(islice(subsets, _TOGETHER)):
         rows = np.array(some, np.intp)
-        found = spread(gram[rows[:, :, None], rows[:, None, :]])
+        found = spread(gram[rows[:, :, None], rows[:, None, :]], least[0])
         first = int(np.lexsort(found[::-1])[0])
         if (here := tuple(found[:, first].tolist())) < least:
             best, least = rows[first], here

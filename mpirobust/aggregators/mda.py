@@ -32,7 +32,7 @@ class MDA(SetForBeta, Weighing):
         return 8 * f**2 / (workers - f) if byzantine <= f else None
 
 
-def _diameter(grams: NDArray[np.float64]) -> NDArray[np.float64]:
+def _diameter(grams: NDArray[np.float64], _: float) -> NDArray[np.float64]:
     squares = np.diagonal(grams, axis1=1, axis2=2)
     distances = np.maximum(squares[:, :, None] + squares[:, None, :] - 2 * grams, 0.0)
     return np.stack([distances.max(axis=(1, 2)), distances.sum(axis=(1, 2))])

@@ -10,6 +10,8 @@ from mpirobust.aggregators.base import Context, SetForBeta, Verdict, Weighing, s
 from mpirobust.answers import Answers
 from mpirobust.components import component
 
+_ROUNDING = 1e-9  # relative; of a lower bound
+
 
 @component
 class SMEA(SetForBeta, Weighing):
@@ -34,10 +36,31 @@ class SMEA(SetForBeta, Weighing):
         return 4 * f / (workers - 2 * f) if byzantine <= f else None
 
 
-def _largest_eigenvalue(grams: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Times the number of messages; the covariance has the eigenvalues of the centered Gram matrix."""
+def _largest_eigenvalue(grams: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Times the number of messages; the covariance has the eigenvalues of the centered Gram matrix.
+
+    It is computed where a lower bound, a Rayleigh quotient, does not already exceed the least.
+    """
     products = grams.mean(axis=2, keepdims=True)
     centered = grams - products - products.transpose(0, 2, 1) + products.mean(axis=1, keepdims=True)
     unit = np.abs(centered).max(axis=(1, 2))  # squares of far outliers would overflow
     unit[unit == 0] = 1.0
-    return np.asarray(unit * np.linalg.eigvalsh(centered / unit[:, None, None])[:, -1])[None]
+    centered /= unit[:, None, None]
+    bounds = unit * _rayleigh(centered) * (1 - _ROUNDING)
+    found = np.full(unit.size, np.inf)
+    first = int(bounds.argmin())
+    least = min(least, float(unit[first] * np.linalg.eigvalsh(centered[first])[-1]))
+    asked = bounds <= least
+    found[asked] = unit[asked] * np.linalg.eigvalsh(centered[asked])[:, -1]
+    return found[None]
+
+
+def _rayleigh(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each matrix, with entries up to 1, a Rayleigh quotient near the largest eigenvalue."""
+    powers = matrices
+    for _ in range(3):
+        powers = powers @ powers
+    columns = np.diagonal(powers, axis1=1, axis2=2).argmax(axis=1)  # eight steps of the power iteration
+    v = np.take_along_axis(powers, columns[:, None, None], axis=2)
+    squares = (v * v).sum(axis=(1, 2))
+    return np.asarray((v * (matrices @ v)).sum(axis=(1, 2)) / np.where(squares > 0, squares, 1.0))

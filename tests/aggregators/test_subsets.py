@@ -111,3 +111,13 @@ def test_more_subsets_than_are_tried_are_refused(kind: type[MDA] | type[SMEA]) -
         kind(beta=0.3).admit(25, 0)
     with pytest.raises(PlanFault, match="is no minority"):
         kind(beta=0.4).admit(4, 0)
+
+
+@pytest.mark.parametrize("lied", [0.0, -0.1, 30.0], ids=["nobody", "within the spread", "far away"])
+def test_the_best_of_more_subsets_than_are_in_memory_at_a_time(lied: float) -> None:
+    """Most of the 2,002 are ruled out by a bound, and those of the second part by the best of the first, too."""
+    said = np.random.default_rng(5).standard_normal((14, 40)) + 0.2
+    said[9:] = said[9:] if lied == 0 else lied * said[:9].mean(axis=0)
+    kept = judged(SMEA(beta=0.35), ArrayAnswers(said)).kept
+    spreads = {rows: largest_eigenvalue(said[list(rows)]) for rows in combinations(range(14), 9)}
+    assert spreads[tuple(np.flatnonzero(kept).tolist())] == pytest.approx(min(spreads.values()), rel=1e-9)
