@@ -16,7 +16,7 @@ from mpirobust.errors import PlanFault
 from mpirobust.types import Rows
 
 MOST = 50_000  # subsets in a round
-_TOGETHER = 1024  # subsets whose matrices are in memory at a time
+_TOGETHER = 512  # subsets whose matrices are in memory at a time
 
 # Gram matrices of some subsets, shape (s, k, k), and the least first number so far -> for each subset the numbers to
 # minimise, the first one first, shape (j, s); inf may stand for a first number that is larger than the least
