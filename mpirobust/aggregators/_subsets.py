@@ -41,7 +41,7 @@ def tightest_mean(answers: Answers, beta: float, spread: Spread) -> Verdict:
 
 
 def _least(gram: NDArray[np.float64], size: int, spread: Spread) -> Rows:
-    subsets, best, least = combinations(range(gram.shape[0]), size), np.arange(size), (float("inf"),)
+    subsets, best, least = combinations(range(gram.shape[0]), size), np.arange(size), (np.inf,)
     while some := list(islice(subsets, _TOGETHER)):
         rows = np.array(some, np.intp)
         found = spread(gram[rows[:, :, None], rows[:, None, :]], least[0])

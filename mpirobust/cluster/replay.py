@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,17 +36,25 @@ class Replay:
         self._honest = replace(self.config, attack=None, byzantine=np.empty(0, np.intp), survives=False)
 
     def chosen(self, round: int) -> Rows:
-        """Return the workers whose messages are computed again in a round, ascending; none of them can foresee it."""
+        """Return the workers whose messages are computed again in a round, ascending.
+
+        The draw is keyed by the seed of the plan: who knows it can foresee it.
+        """
         drawn = stream(self.config.wire.seed, CENTER, round, Purpose.REPLAY).random(self.config.groups.workers)
         return np.flatnonzero(drawn < self.share)
 
     def messages(self, round: int, query: Query) -> Mapping[int, bytes]:
         """Return what the chosen workers have to send; the second call in a round returns what the first computed.
 
+        A worker that fails here is left out: it fails on its own rank as well, which reports it.
+
         Args:
             query: as the workers have it.
         """
         if self._known[0] != round:
-            workers = self.build(self.chosen(round).tolist(), self._honest)
-            self._known = round, {worker.index: worker.reply(round, query)[0] for worker in workers}
+            due: dict[int, bytes] = {}
+            for worker in self.build(self.chosen(round).tolist(), self._honest):
+                with suppress(Exception):
+                    due[worker.index] = worker.reply(round, query)[0]
+            self._known = round, due
         return self._known[1]

@@ -10,11 +10,12 @@ import h5py
 import numpy as np
 import pytest
 
+from mpirobust.cluster.replay import Replay
 from mpirobust.errors import PlanFault
 from mpirobust.plan import Plan, load_plan
 from mpirobust.reports.summary import as_text, summary
 from mpirobust.testing.examples import EXAMPLES
-from mpirobust.testing.support.clusters import regression_plan
+from mpirobust.testing.support.clusters import LocalRun, regression_plan
 from tests.running.test_redundancy import ATTACKS, write_plan
 from tests.support.alone import run_alone
 from tests.support.traces import SAME, assert_same
@@ -93,3 +94,12 @@ def test_a_plan_without_replay_has_the_text_that_it_had(tmp_path: Path) -> None:
     plan, _ = load_plan(write_plan(tmp_path), [])
     assert "replay" not in plan.toml()
     assert Plan.of(plan.table(), tmp_path).audit.replay is None
+
+
+def test_a_worker_that_fails_at_the_center_is_left_to_its_own_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The center goes on: the rank reports the failure, by the plan's `on_failure`."""
+    local = LocalRun(regression_plan())
+    monkeypatch.setattr(local.workers[3], "reply", lambda *_: 1 / 0)
+    replay = Replay(1.0, local.config, lambda indices, _: [local.workers[index] for index in indices])
+    due = replay.messages(0, local.plan.algorithm.query(local.plan.algorithm.start(local.x0, local.cluster)))
+    assert set(due) == {*range(local.plan.workers)} - {3}
