@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +13,15 @@ from typing import TypeAlias
 
 from mpirobust.errors import SetupFault
 from mpirobust.files import read_csv
+from mpirobust.numerics import blas
 from mpirobust.studies.claims import DIGITS, counted
 
 TOLERANCE = 1e-9  # relative, of a number in a table: other processors round otherwise
 
-_UNCHECKED = {"seconds"}  # of a machine, not of a plan
+_UNCHECKED = {"seconds", "blas"}  # of a machine, not of a plan
+_PLANNED = {"figure", "panel", "data", "curve", "code", "rule", "attack", "seed", "metric", "run", "plan", "set"}
 _EXACT = {"rounds", "bytes_up", "byzantine_kept", "kept", "run"}  # of the columns that may read as numbers
+_VERDICT = re.compile(r"\*\*.*?\*\*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 Row: TypeAlias = Mapping[str, str]
@@ -60,6 +63,8 @@ class Table:
     def of_rows(self, name: str, keys: Sequence[str], own: Sequence[Row], found: Sequence[Row]) -> Iterator[str]:
         """Yield the differences between the rows of one study, in any order: its `own`, and those `found` now.
 
+        Of a run on other kernels of BLAS only what its plan says is compared.
+
         Args:
             keys: the columns that tell rows apart.
         """
@@ -77,10 +82,28 @@ class Table:
             if old is None:
                 yield f"{key(row)}: not in the table that is committed"
                 continue
-            for column, new in row.items():
-                if column in old and column not in _UNCHECKED and not _same(column, old[column], new):
-                    yield f"{key(row)}: {column} is {old[column]!r}, and {new!r} by the run"
+            for column in _differing(old, row):
+                if column in _PLANNED or not other_kernels(old, row):
+                    yield f"{key(row)}: {column} is {old[column]!r}, and {row[column]!r} by the run"
         yield from (f"{where}: in the table that is committed, and of no run of the families" for where in there)
+
+
+def other_kernels(old: Row, new: Row) -> bool:
+    """Return whether these rows of one run are of other kernels of BLAS."""
+    return blas.differ(old.get("blas", ""), new.get("blas", ""))
+
+
+def other_numbers(keys: Sequence[str], own: Sequence[Row], found: Sequence[Row]) -> int:
+    """Return how many rows `found` have other numbers than their `own` ones, from other kernels of BLAS."""
+    there = {tuple(row.get(each) for each in keys): row for row in own}
+    pairs = ((there.get(tuple(row.get(each) for each in keys), {}), row) for row in found)
+    return sum(other_kernels(old, row) and any(_differing(old, row)) for old, row in pairs)
+
+
+def _differing(old: Row, new: Row) -> Iterator[str]:
+    for column, value in new.items():
+        if column in old and column not in _UNCHECKED and not _same(column, old[column], value):
+            yield column
 
 
 def _same(column: str, old: str, new: str) -> bool:
@@ -128,15 +151,21 @@ class Claims:
         """Return the lines of the first section of this title, and take it out; empty if there is none."""
         return self.sections[title].pop(0) if self.sections[title] else []
 
-    def of_lines(self, name: str, old: Sequence[str], found: Sequence[str]) -> Iterator[str]:
-        """Yield the differences between `old` lines and those `found`, which may have line breaks and be blank."""
+    def of_lines(
+        self, name: str, old: Sequence[str], found: Sequence[str], same: Callable[[str, str], bool]
+    ) -> Iterator[str]:
+        """Yield the differences between `old` lines and those `found`, which may have line breaks and be blank.
+
+        Args:
+            same: `reads_as` or `judges_as`.
+        """
         if self.fault:
             return
         new = [line for each in found for line in each.splitlines() if line]
         if len(old) != len(new):
             yield f"{name}: its section in {self.path.name} has {counted(len(old), 'line')}, and {len(new)} by the runs"
         for was, now in zip(old, new, strict=False):
-            if not reads_as(was, now):
+            if not same(was, now):
                 yield f"{name}: {self.path.name} says {was!r}, and the runs {now!r}"
                 if len(old) != len(new):
                     return  # what follows has moved
@@ -153,6 +182,13 @@ def reads_as(one: str, other: str) -> bool:
         return False
     pairs = zip(_NUMBER.findall(one), _NUMBER.findall(other), strict=True)
     return all(a == b or _near(a, b) for a, b in pairs)
+
+
+def judges_as(one: str, other: str) -> bool:
+    """Return whether two lines are the same, of two rows of tables only the first cells and the verdicts."""
+    if not one.startswith("|") or not other.startswith("|"):
+        return one == other
+    return one.split("|")[1] == other.split("|")[1] and _VERDICT.findall(one) == _VERDICT.findall(other)
 
 
 def _near(one: str, other: str) -> bool:

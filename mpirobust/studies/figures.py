@@ -169,6 +169,7 @@ def values(figure: Figure, panel: Panel, done: Callable[[Path], bool] = lambda _
                     **{key: ended[key] for key in ("status", "rounds", "loss", "test_accuracy", "bytes_up", "seconds")},
                     "byzantine_kept": ended["byzantine_kept_mean"],
                     "kept": known.kept,
+                    "blas": known.blas,
                     "run": each.folder.name,
                     "plan": each.plan.name,
                     "set": shlex.join(each.overrides),

@@ -57,6 +57,7 @@ class Facts:
         data: the name of the file of the data, or the kind of what was drawn.
         workers, dimension, rounds: m, d, and the rounds of the plan.
         kept: the first 16 digits of the SHA-256 of the workers kept in every round.
+        blas: the libraries of all ranks, as `numerics/blas.py` names them.
     """
 
     data: str
@@ -64,6 +65,7 @@ class Facts:
     dimension: int
     rounds: int
     kept: str
+    blas: str
 
     def __str__(self) -> str:
         return f"{self.data}, m = {self.workers}, d = {self.dimension}, {self.rounds} rounds"
@@ -76,7 +78,8 @@ def facts(folder: Path) -> Facts:
         digest = hashlib.sha256(np.packbits(kept, axis=1).tobytes()).hexdigest()[:16]
         data = Path(plan["data"].get("path", plan["data"]["kind"])).name
         data += f" with {plan['data']['rows']} rows" if "rows" in plan["data"] else ""
-        return Facts(data, kept.shape[1], file["model/x"].size, plan["algorithm"]["rounds"], digest)
+        size, rounds = file["model/x"].size, plan["algorithm"]["rounds"]
+        return Facts(data, kept.shape[1], size, rounds, digest, file.attrs["blas"])
 
 
 def outcome(folders: Sequence[Path], metric: str, against: str = "round") -> Outcome:

@@ -14,6 +14,7 @@ import pytest
 
 from mpirobust import meter
 from mpirobust.errors import Exit
+from mpirobust.files import write_table
 from mpirobust.studies import committed, comparison, figures, matrix, sampling
 from mpirobust.studies.campaign import job
 from tests.support.alone import command_alone
@@ -125,6 +126,7 @@ ROWS = [
     | {
         "byzantine_kept": "0.5",
         "kept": "12ab",
+        "blas": "openblas 0.3.31 SkylakeX",
         "seconds": "1.5",
         "test_accuracy": "",
         "set": "seed=1",
@@ -156,12 +158,64 @@ TABLE = committed.Table(Path("values.csv"), list(ROWS[0]), ROWS)
         ("panel", "w8a", "w8a, honest, 1: in the table that is committed, and of no run"),
         ("final", "0.2500000000001", None),
         ("seconds", "99", None),
+        ("blas", "", None),
+        ("blas", "openblas 0.3.31 Haswell", None),
     ],
 )
 def test_a_difference_of_a_row_is_said(column: str, value: str, said: str | None) -> None:
     own = [ROWS[0] | {column: value}, ROWS[1]]
     found = list(TABLE.of_rows("figure-1", KEYS, own, ROWS))
     assert [said in each for each in found].count(True) == 1 if said else found == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("final", "0.3", None),
+        ("kept", "12ac", None),
+        ("status", "diverged", None),
+        ("final", "0.2500000000001", None),
+        ("set", "seed=01", "set is 'seed=01'"),
+        ("run", "r9", "run is 'r9'"),
+    ],
+)
+def test_a_row_of_other_kernels_is_one_of_the_same_plan(column: str, value: str, said: str | None) -> None:
+    """Rounding decides between workers whose norms tie, and what comes after it."""
+    own = [ROWS[0] | {"blas": "openblas 0.3.31 Haswell", column: value}, ROWS[1]]
+    found = list(TABLE.of_rows("figure-1", KEYS, own, ROWS))
+    assert [said in each for each in found] == [True] if said else found == []
+    assert committed.other_numbers(KEYS, own, ROWS) == (value != "0.2500000000001")
+    assert committed.other_numbers(KEYS, [ROWS[0] | {column: value}, ROWS[1]], ROWS) == 0
+
+
+def test_a_verdict_is_the_same_on_other_kernels() -> None:
+    row = "| trimming helps | **holds** | all: 0.25 [0.2, 0.3] against at most 1 (3 of 3 seeds) |"
+    assert committed.judges_as(row, row.replace("0.25 [0.2, 0.3]", "0.26"))
+    assert not committed.judges_as(row, row.replace("holds", "does not hold"))
+    assert not committed.judges_as(row, row.replace("trimming", "averaging"))
+    assert committed.judges_as("| a race | 30 |", "| a race | 31 |")
+    assert not committed.judges_as("## P2 Figure 3", "## P2 Figure 4")
+    assert not committed.judges_as("## P2 Figure 3", row)
+
+
+def test_runs_on_other_kernels_are_compared_by_plan_and_verdict(copied: Path, capsys: Captured) -> None:
+    values, claims = copied / "out" / "values.csv", copied / "out" / "claims.md"
+    with values.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows[:2]:
+        row.update(blas="another 1.0 core", final="7.0", kept="0" * 16)
+    write_table(values, rows)
+    judged = claims.read_text()
+    claim = next(line for line in judged.splitlines() if line.startswith("| trimming helps"))
+    claims.write_text(judged.replace(claim, "|".join([*claim.split("|")[:3], " other numbers |"])))
+    assert checked(copied) == Exit.OK
+    said = capsys.readouterr()
+    assert said.out == f"{copied / 'out'} agrees with its 7 runs\n"
+    assert "note: 2 runs used other kernels of BLAS than the committed ones and have other numbers" in said.err
+
+    claims.write_text(judged.replace("| trimming helps | **", "| trimming helps | **never "))
+    assert checked(copied) == Exit.SETUP
+    assert "**never " in capsys.readouterr().err
 
 
 def test_rows_that_are_not_there_or_there_twice() -> None:
@@ -209,7 +263,8 @@ def test_a_fault_in_the_form_of_a_table_is_said(text: str, said: list[str], tmp_
 )
 def test_a_difference_of_a_section_is_said(old: list[str], said: str | None) -> None:
     claims = committed.Claims(Path("claims.md"))
-    found = list(claims.of_lines("figure-1", old, ["\n## title\n", "| x | 0.25 (3 of 3 seeds) |"]))
+    new = ["\n## title\n", "| x | 0.25 (3 of 3 seeds) |"]
+    found = list(claims.of_lines("figure-1", old, new, committed.reads_as))
     assert [said in each for each in found] == [True] if said else found == []
 
 

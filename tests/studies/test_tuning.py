@@ -113,7 +113,7 @@ def test_the_table_of_a_matrix_tells_the_strength_tuned_or_not(tmp_path: Path, m
     path.write_text(path.read_text().replace('label = "noise"', f'label = "noise"\n{attack}'))
     assert command_alone("matrix", str(path), "--seeds", "1", "--out", str(out), "--runs", str(tmp_path / "runs")) == 0
     assert (out / "grid.md").read_text().count("noise, strength 0.25") >= 4
-    assert (out / "grid.csv").read_text().splitlines()[0] == "code,rule,attack,seed,distance,run"
+    assert (out / "grid.csv").read_text().splitlines()[0] == "code,rule,attack,seed,distance,blas,run"
 
 
 @pytest.mark.parametrize(
