@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,12 @@ from mpirobust.reports import style
 from mpirobust.reports.curves import canvas
 from mpirobust.reports.metrics import LABELS
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _ROW = 0.145  # inches
+_FILLED = 0.9  # of the width of a cell, by the widest number
 _DARK = 0.5  # from this share of the scale on, text is white
 
 
@@ -56,6 +62,17 @@ def draw_heatmaps(
                 panel.text(column, row, _short(float(value)), ha="center", va="center", color=colour)
         drawing.suptitle(title)
         drawing.colorbar(image, ax=list(panels), label=LABELS[metric], fraction=0.03, extend="max")
+        _fit(drawing, panels, len(columns))
+
+
+def _fit(drawing: Figure, panels: Sequence[Axes], columns: int) -> None:
+    """Make the numbers smaller, all alike, if the widest would not fit into its cell."""
+    drawing.draw_without_rendering()  # gives places to the panels
+    numbers = [text for panel in panels for text in panel.texts]
+    widest = max(text.get_window_extent().width for text in numbers)
+    cell = min(panel.get_window_extent().width for panel in panels) / columns
+    for text in numbers:
+        text.set_fontsize(float(text.get_fontsize()) * min(1.0, _FILLED * cell / widest))
 
 
 def _short(value: float) -> str:

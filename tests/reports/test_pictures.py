@@ -67,6 +67,17 @@ def test_a_line_is_the_mean_in_a_band_of_all_seeds_beside_a_guide_through_its_fi
     assert corners == {(2.0, 1.0), (2.0, 6.0), (8.0, 2.0), (8.0, 7.0)}
 
 
+@pytest.mark.parametrize(("rules", "smaller"), [(3, False), (30, True)])
+def test_the_numbers_of_a_heat_map_do_not_overlap(rules: int, smaller: bool, axes: Any) -> None:
+    table, names = np.full((2, rules), 2e-12), [str(rule) for rule in range(rules)]
+    table[0] = 7.0
+    draw_heatmaps({"code": table}, ["a", "worst case"], names, [], "", "distance", 1.0)
+    cell = axes.get_window_extent().width / rules
+    assert max(text.get_window_extent().width for text in axes.texts) < cell
+    (size,) = {text.get_fontsize() for text in axes.texts}
+    assert (size < axes.yaxis.get_ticklabels()[0].get_fontsize()) is smaller
+
+
 def test_every_number_of_a_heat_map_is_legible_on_its_colour(axes: Any) -> None:
     table = np.array([[0.0, 1e-4, 1e-2], [0.9, 5.0, np.inf]])
     draw_heatmaps({"code": table}, ["a", "worst case"], ["x", "y", "z"], [], "", "distance", 1.0)
