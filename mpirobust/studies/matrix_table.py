@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Attacked:
         return float(np.median(self.finals))
 
     def __str__(self) -> str:
-        strength = f", strength {np.median(self.strengths):.2g}" if self.strengths else ""
+        strength = f", strength {np.median(self.strengths):.3g}" if self.strengths else ""
         return f"{self.attack}{strength}: {_short(self.median)}"
 
 
@@ -40,7 +41,7 @@ def worst_attacks(rows: Sequence[Row], metric: str, title: str) -> str:
     """Return the text: for each code a table of the rules, the best one first.
 
     Args:
-        rows: of all runs, as `Grid.rows` yields them.
+        rows: of all runs, as `Grid.rows` yields them, or as they are read from its table.
     """
     seeds = len({row["seed"] for row in rows})
     lines = [f"# {title}", "", f"The {metric} at the end, medians over {counted(seeds)} and the range at worst."]
@@ -52,10 +53,10 @@ def worst_attacks(rows: Sequence[Row], metric: str, title: str) -> str:
 def _table(rows: Sequence[Row], metric: str) -> Iterator[str]:
     """Yield the lines of the table of one code."""
     found: defaultdict[str, list[Attacked]] = defaultdict(list)
-    settings = {str(row["rule"]): str(row["set"]) for row in rows if "set" in row}
+    settings = {str(row["rule"]): ", ".join(shlex.split(str(row["set"]))) for row in rows if "set" in row}
     for rule, attack in dict.fromkeys((str(row["rule"]), str(row["attack"])) for row in rows):
         own = [row for row in rows if (row["rule"], row["attack"]) == (rule, attack)]
-        strengths = [float(str(row["strength"])) for row in own if row.get("strength") is not None]
+        strengths = [float(str(row["strength"])) for row in own if row.get("strength") not in (None, "")]
         found[rule].append(Attacked(attack, [float(str(row[metric])) for row in own], strengths))
     head = ["rule", *(["set"] if settings else []), "at worst", "range", "by", "then by", "at best"]
     yield from (f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}")

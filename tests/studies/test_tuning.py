@@ -97,7 +97,7 @@ def test_a_tuned_matrix_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFi
     assert {row["set"] for row in measured} == {row["set"] for row in tried if row["chosen"] == "1"}
     assert {row["seed"] for row in measured} == {"1"}
     text = (out / "grid.md").read_text()
-    assert text.count("| trim | algorithm.step=0.1 aggregator.beta=0.3 | **") == text.count("\n## ") == 2
+    assert text.count("| trim | algorithm.step=0.1, aggregator.beta=0.3 | **") == text.count("\n## ") == 2
     assert [line for line in said.splitlines() if line.startswith("wrote ")] == [
         f"wrote {out / name}"
         for name in ("grid.csv", "grid.md", "grid-origin.csv", "grid-tuning.csv", "grid.png", "grid.pdf")
