@@ -42,7 +42,7 @@ def figure(
                 axes.xaxis.set_major_formatter(ticker.EngFormatter(unit="B"))
                 axes.xaxis.set_major_locator(ticker.MaxNLocator(5))  # its labels are wide
         drawn[-1].set_xlabel(LABELS.get(against, against))
-        title = textwrap.fill(title, _LETTERS)
+        title = _in_lines(title)
         if title:
             drawing.suptitle(title)
         handles, labels = drawn[0].get_legend_handles_labels()
@@ -51,6 +51,14 @@ def figure(
         drawing.legend(handles, labels, loc="outside lower center", ncols=columns)
         lines = -(-sum(label.count("\n") + 1 for label in labels) // columns) + title.count("\n")
         drawing.set_size_inches(style.COLUMN, inches + _ROW * lines)
+
+
+def _in_lines(title: str) -> str:
+    """Return the title in as few lines as a column allows, all of them about as long."""
+    least = textwrap.fill(title, _LETTERS).count("\n")
+    shortest = max(1, len(title) // (least + 1))
+    each = (textwrap.fill(title, width) for width in range(shortest, _LETTERS + 1))
+    return next(text for text in each if text.count("\n") == least)
 
 
 def expect_drawable(out: Sequence[Path]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mpirobust.reports import bands, heatmap
+from mpirobust.reports import bands, curves, heatmap
 from mpirobust.reports.bands import Frame, Guide, draw_bands
 from mpirobust.reports.heatmap import draw_heatmaps
 
@@ -65,6 +65,22 @@ def test_a_line_is_the_mean_in_a_band_of_all_seeds_beside_a_guide_through_its_fi
     (band,) = axes.collections
     corners = {tuple(corner) for corner in band.get_paths()[0].vertices.tolist()}
     assert corners == {(2.0, 1.0), (2.0, 6.0), (8.0, 2.0), (8.0, 7.0)}
+
+
+@pytest.mark.parametrize(
+    ("title", "lines"),
+    [
+        ("", ""),
+        ("P1 Figure 5: network on MNIST, wrong labels", "P1 Figure 5: network on MNIST, wrong labels"),
+        ("P1 Figure 7 (b): network on MNIST, workers that send -0.9 g", "network on\nMNIST, workers"),
+        ("long" * 30, "long\nlong"),
+        ("y" * 116, "y\ny"),
+    ],
+)
+def test_the_lines_of_a_title_are_about_as_long(title: str, lines: str) -> None:
+    found = curves._in_lines(title)
+    assert lines in found
+    assert max(map(len, found.split("\n"))) <= 58
 
 
 @pytest.mark.parametrize(("rules", "smaller"), [(3, False), (30, True)])
