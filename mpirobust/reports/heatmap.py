@@ -45,7 +45,7 @@ def draw_heatmaps(
         from matplotlib.colors import LogNorm
 
         positive = np.concatenate([table[table > 0] for table in tables.values()])
-        least = min(float(positive.min(initial=start)), start / 10)
+        least = min(float(positive.min(initial=start)), start / 2)
         scale = LogNorm(least, start)
         colours = colormaps[f"{style.MAP}_r"].with_extremes(over="black", bad="black")  # infinity is bad
         for panel, (name, table) in zip(panels, tables.items(), strict=True):
