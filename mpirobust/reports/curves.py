@@ -55,8 +55,10 @@ def figure(
 
 def _in_lines(title: str) -> str:
     """Return the title in as few lines as a column allows, all of them about as long."""
+    words = title.split()
+    title = " ".join(words)
     least = textwrap.fill(title, _LETTERS).count("\n")
-    shortest = max(1, len(title) // (least + 1))
+    shortest = min(_LETTERS, max(len(title) // (least + 1), *map(len, words), 1))
     each = (textwrap.fill(title, width) for width in range(shortest, _LETTERS + 1))
     return next(text for text in each if text.count("\n") == least)
 
@@ -105,8 +107,15 @@ def _kind_of(path: Path) -> str:
 
 
 def _save(drawing: Any, kind: str, path: Path) -> None:
-    try:
+    with drawable():
         drawing.savefig(path, dpi=style.DPI, format=kind)
+
+
+@contextmanager
+def drawable() -> Iterator[None]:
+    """Raise `StorageFault` for whatever keeps the picture inside from being drawn."""
+    try:
+        yield
     except OSError:
         raise
     except Exception as error:  # of fonts, of sizes, of a library below: runs and tables are worth more than a picture

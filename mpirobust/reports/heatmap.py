@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpirobust.reports import style
-from mpirobust.reports.curves import canvas
+from mpirobust.reports.curves import canvas, drawable
 from mpirobust.reports.metrics import LABELS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROW = 0.145  # inches
-_FILLED = 0.9  # of the width of a cell, by the widest number
+_FILLED = 0.9  # of its cell is what the widest number takes at most
 _DARK = 0.5  # from this share of the scale on, text is white
 
 
@@ -67,7 +67,8 @@ def draw_heatmaps(
 
 def _fit(drawing: Figure, panels: Sequence[Axes], columns: int) -> None:
     """Make the numbers smaller, all alike, if the widest would not fit into its cell."""
-    drawing.draw_without_rendering()  # gives places to the panels
+    with drawable():
+        drawing.draw_without_rendering()  # gives places to the panels
     numbers = [text for panel in panels for text in panel.texts]
     widest = max(text.get_window_extent().width for text in numbers)
     cell = min(panel.get_window_extent().width for panel in panels) / columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -19,12 +19,19 @@ from mpirobust.studies.claims import DIGITS, counted
 TOLERANCE = 1e-9  # relative, of a number in a table: other processors round otherwise
 
 _UNCHECKED = {"seconds", "blas"}  # of a machine, not of a plan
+# What the plan of a run says, on any processor.
 _PLANNED = {"figure", "panel", "data", "curve", "code", "rule", "attack", "seed", "metric", "run", "plan", "set"}
 _EXACT = {"rounds", "bytes_up", "byzantine_kept", "kept", "run"}  # of the columns that may read as numbers
 _VERDICT = re.compile(r"\*\*.*?\*\*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 Row: TypeAlias = Mapping[str, str]
+
+
+class Rounded(str):
+    """A difference that other kernels or another version of BLAS explain: it is told, and is none of what is tested."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Table:
     def of_rows(self, name: str, keys: Sequence[str], own: Sequence[Row], found: Sequence[Row]) -> Iterator[str]:
         """Yield the differences between the rows of one study, in any order: its `own`, and those `found` now.
 
-        Of a run on other kernels of BLAS only what its plan says is compared.
+        Runs on other kernels of BLAS have to be of the same plans; those with other numbers are one `Rounded`.
 
         Args:
             keys: the columns that tell rows apart.
@@ -76,38 +83,59 @@ class Table:
 
         times = Counter(map(key, own))
         yield from (f"{where}: {n} times in the table that is committed" for where, n in times.items() if n > 1)
-        there = {key(row): row for row in own}
+        there, rounded = {key(row): row for row in own}, {}
         for row in found:
             old = there.pop(key(row), None)
             if old is None:
                 yield f"{key(row)}: not in the table that is committed"
                 continue
-            for column in _differing(old, row):
-                if column in _PLANNED or not other_kernels(old, row):
+            columns = [column for column in row if column in old and not _same(column, old[column], row[column])]
+            excused = set(columns) - _PLANNED if _other_kernels(old, row) else set()
+            for column in columns:
+                if column not in excused:
                     yield f"{key(row)}: {column} is {old[column]!r}, and {row[column]!r} by the run"
+            if excused:
+                rounded[key(row)] = (old, row)
         yield from (f"{where}: in the table that is committed, and of no run of the families" for where in there)
+        if rounded:
+            yield Rounded(f"{name}: {_as_one(rounded, len(found))}")
 
 
-def other_kernels(old: Row, new: Row) -> bool:
-    """Return whether these rows of one run are of other kernels of BLAS."""
+def _other_kernels(old: Row, new: Row) -> bool:
     return blas.differ(old.get("blas", ""), new.get("blas", ""))
 
 
-def other_numbers(keys: Sequence[str], own: Sequence[Row], found: Sequence[Row]) -> int:
-    """Return how many rows `found` have other numbers than their `own` ones, from other kernels of BLAS."""
-    there = {tuple(row.get(each) for each in keys): row for row in own}
-    pairs = ((there.get(tuple(row.get(each) for each in keys), {}), row) for row in found)
-    return sum(other_kernels(old, row) and any(_differing(old, row)) for old, row in pairs)
+def _as_one(rounded: Mapping[str, tuple[Row, Row]], count: int) -> str:
+    """Return what is said of the pairs of rows that have other numbers, by their names, of `count` rows in all."""
+    apart = {
+        (where, column): _apart(old[column], new[column])
+        for where, (old, new) in rounded.items()
+        for column in new
+        if column in old and column not in _EXACT | _UNCHECKED | _PLANNED
+    }
+    where, column = max(apart, key=apart.__getitem__)
+    old, new = next(iter(rounded.values()))
+    ended = sum(old.get("status") != new.get("status") for old, new in rounded.values())
+    return (
+        f"{len(rounded)} of {counted(count, 'run')} on {new['blas']} have other numbers than those on {old['blas']} "
+        f"({column} by up to {apart[where, column]:.1%} of the larger, {where}; {ended} ended with another status)"
+    )
 
 
-def _differing(old: Row, new: Row) -> Iterator[str]:
-    for column, value in new.items():
-        if column in old and column not in _UNCHECKED and not _same(column, old[column], value):
-            yield column
+def _apart(old: str, new: str) -> float:
+    """Return the distance of two numbers in units of the larger one; 0 for what is no number."""
+    try:
+        one, other = float(old), float(new)
+    except ValueError:
+        return 0.0
+    if one == other:
+        return 0.0
+    larger = max(abs(one), abs(other))
+    return abs(one - other) / larger if math.isfinite(larger) else math.inf
 
 
 def _same(column: str, old: str, new: str) -> bool:
-    if old == new:
+    if old == new or column in _UNCHECKED:
         return True
     if column in _EXACT:
         return False
@@ -151,13 +179,12 @@ class Claims:
         """Return the lines of the first section of this title, and take it out; empty if there is none."""
         return self.sections[title].pop(0) if self.sections[title] else []
 
-    def of_lines(
-        self, name: str, old: Sequence[str], found: Sequence[str], same: Callable[[str, str], bool]
-    ) -> Iterator[str]:
+    def of_lines(self, name: str, old: Sequence[str], found: Sequence[str], rounded: bool = False) -> Iterator[str]:
         """Yield the differences between `old` lines and those `found`, which may have line breaks and be blank.
 
         Args:
-            same: `reads_as` or `judges_as`.
+            rounded: whether runs behind them have other numbers from other kernels of BLAS: lines that come to the same
+                verdict are then `Rounded`.
         """
         if self.fault:
             return
@@ -165,8 +192,9 @@ class Claims:
         if len(old) != len(new):
             yield f"{name}: its section in {self.path.name} has {counted(len(old), 'line')}, and {len(new)} by the runs"
         for was, now in zip(old, new, strict=False):
-            if not same(was, now):
-                yield f"{name}: {self.path.name} says {was!r}, and the runs {now!r}"
+            if not reads_as(was, now):
+                said = f"{name}: {self.path.name} says {was!r}, and the runs {now!r}"
+                yield Rounded(said) if rounded and judges_as(was, now) else said
                 if len(old) != len(new):
                     return  # what follows has moved
 
@@ -185,10 +213,10 @@ def reads_as(one: str, other: str) -> bool:
 
 
 def judges_as(one: str, other: str) -> bool:
-    """Return whether two lines are the same, of two rows of tables only the first cells and the verdicts."""
-    if not one.startswith("|") or not other.startswith("|"):
-        return one == other
-    return one.split("|")[1] == other.split("|")[1] and _VERDICT.findall(one) == _VERDICT.findall(other)
+    """Return whether two rows of tables say the same but for numbers: the first cells and the verdicts, if any."""
+    cells = one.split("|"), other.split("|")
+    rows = one.startswith("|") and len(cells[0]) == len(cells[1]) and all(map(_NUMBER.search, (one, other)))
+    return rows and cells[0][1] == cells[1][1] and _VERDICT.findall(one) == _VERDICT.findall(other)
 
 
 def _near(one: str, other: str) -> bool:

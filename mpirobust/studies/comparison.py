@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mpirobust.comm.communicator import Communicator
@@ -11,7 +11,7 @@ from mpirobust.errors import Exit, SetupFault
 from mpirobust.meter import metered
 from mpirobust.studies.campaign import Job, StudyRequest, carry_out, is_done
 from mpirobust.studies.claims import counted
-from mpirobust.studies.committed import Claims, Row, Table, judges_as, other_numbers, reads_as
+from mpirobust.studies.committed import Claims, Rounded, Row, Table
 from mpirobust.studies.figures import CLAIMS, TITLE, VALUES, Figure, planned, section, values
 from mpirobust.studies.matrix import Grid, matrices
 from mpirobust.studies.matrix import planned as planned_grid
@@ -44,18 +44,13 @@ def compare(folder: Path, request: StudyRequest, comm: Communicator, run_missing
 
 @dataclass(frozen=True)
 class Comparison:
-    """The studies of a folder, and the tables in `out` by the names of their files.
-
-    Attributes:
-        rounded: for each study that was compared, its runs that have other numbers from other kernels of BLAS.
-    """
+    """The studies of a folder, and the tables in `out` by the names of their files."""
 
     out: Path
     figures: Sequence[Figure]
     samples: Sequence[Sampled]
     grids: Sequence[Grid]
     tables: Mapping[str, Table]
-    rounded: list[int] = field(default_factory=list)
 
     @classmethod
     def planned(cls, folder: Path, request: StudyRequest) -> Comparison:
@@ -99,16 +94,14 @@ class Comparison:
 
     def told(self) -> Exit:
         """Say every difference; return the exit code."""
-        differences = list(self.differences())
-        for difference in differences:
-            say(difference)
+        found = list(self.differences())
+        differences = [each for each in found if not isinstance(each, Rounded)]
+        for each in found:
+            say(f"note: {each}" if isinstance(each, Rounded) else each)
         if differences:
             say(f"{self.out} does not agree with the runs: {counted(len(differences), 'difference')}")
             return Exit.SETUP
         show(f"{self.out} agrees with its {counted(sum(1 for _ in self.jobs()), 'run')}")
-        if others := sum(self.rounded):
-            whose = "used other kernels of BLAS than the committed ones and have other numbers"
-            say(f"note: {counted(others, 'run')} {whose}; compared were their plans, and the verdicts")
         return Exit.OK
 
     def differences(self) -> Iterator[str]:
@@ -122,7 +115,7 @@ class Comparison:
         claims = Claims.read(self.out / CLAIMS)
         if claims.fault:
             yield claims.fault
-        yield from claims.of_lines("the beginning", claims.head, [TITLE], reads_as)
+        yield from claims.of_lines("the beginning", claims.head, [TITLE])
         yield from self._of_figures(claims)
         for each in self.samples:
             table, found = self.tables[each.table], _as_text(each.rows())
@@ -131,7 +124,7 @@ class Comparison:
             yield from table.of_rows(each.name, ("data", "seed", "rows"), table.rows, found)
             old = claims.take(each.family.title)
             if each.seeds:
-                yield from claims.of_lines(each.name, old, each.section(), reads_as)
+                yield from claims.of_lines(each.name, old, each.section())
             elif table.columns:
                 yield f"{table.path}: no row is of a seed of the family"
         for grid in self.grids:
@@ -140,7 +133,6 @@ class Comparison:
             yield from table.of_columns(found)
             keys = ("code", "rule", "attack", "seed")
             yield from _of_runs(table, grid.name, keys, table.rows, found, _missing(grid))
-            self.rounded.append(other_numbers(keys, table.rows, found))
         known = {VALUES, *(each.table for each in self.samples), *(grid.table for grid in self.grids)}
         yield from (f"{self.out / name}: there is no such family" for name in self.tables if name not in known)
         yield from claims.strangers()
@@ -156,12 +148,12 @@ class Comparison:
             own = [row for row in table.rows if row.get("figure") == figure.name]
             missing = _missing(figure)
             keys = ("panel", "curve", "seed")
-            yield from _of_runs(table, figure.name, keys, own, found, missing)
-            self.rounded.append(other_numbers(keys, own, found))
+            of_runs = list(_of_runs(table, figure.name, keys, own, found, missing))
+            yield from of_runs
             old = claims.take(figure.family.title)
             if figure.seeds and not missing:
-                same = judges_as if self.rounded[-1] else reads_as
-                yield from claims.of_lines(figure.name, old, section(figure), same)
+                rounded = any(isinstance(each, Rounded) for each in of_runs)
+                yield from claims.of_lines(figure.name, old, section(figure), rounded)
         yield from table.of_columns(every)
         strangers = sorted({str(row.get("figure")) for row in table.rows} - {figure.name for figure in self.figures})
         yield from (f"{table.path} has a figure {name!r}, and there is no such family" for name in strangers)

@@ -22,7 +22,7 @@ from mpirobust.studies import matrix_table, origin, tuning
 from mpirobust.studies.campaign import Job, Seeds, StudyRequest, job
 from mpirobust.studies.claims import counted
 from mpirobust.studies.family import Matrix, load_matrix
-from mpirobust.studies.outcome import Outcome, facts, outcome
+from mpirobust.studies.outcome import Outcome, libraries, outcome
 from mpirobust.studies.side_by_side import carry_out_side_by_side
 from mpirobust.terminal import say, show
 
@@ -82,7 +82,7 @@ class Grid:
                         row["strength"] = None if strength is None else strength[1]
                     if self.chosen is not None:
                         row["set"] = shlex.join(self.chosen[cell.code, cell.rule])
-                    yield row | {"blas": facts(each.folder).blas, "run": each.folder.name}
+                    yield row | {"blas": libraries(each.folder), "run": each.folder.name}
 
     def write(self, out: Path) -> None:
         """Write the table into `out`; raise `Fault` of a run or the file."""

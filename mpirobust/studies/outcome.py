@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Facts:
-    """The identity of a run, and a digest of its kept sets.
+    """The identity of a run, what rounded its sums, and a digest of its kept sets.
 
     Attributes:
         data: the name of the file of the data, or the kind of what was drawn.
@@ -79,7 +80,17 @@ def facts(folder: Path) -> Facts:
         data = Path(plan["data"].get("path", plan["data"]["kind"])).name
         data += f" with {plan['data']['rows']} rows" if "rows" in plan["data"] else ""
         size, rounds = file["model/x"].size, plan["algorithm"]["rounds"]
-        return Facts(data, kept.shape[1], size, rounds, digest, file.attrs["blas"])
+        return Facts(data, kept.shape[1], size, rounds, digest, _blas(file))
+
+
+def libraries(folder: Path) -> str:
+    """Return the libraries of BLAS of the run in `folder`, as `Facts` has them; raise `SetupFault` if there is none."""
+    with open_trace(folder / TRACE) as file:
+        return _blas(file)
+
+
+def _blas(file: Any) -> str:
+    return str(file.attrs.get("blas", ""))  # earlier versions did not write it
 
 
 def outcome(folders: Sequence[Path], metric: str, against: str = "round") -> Outcome:

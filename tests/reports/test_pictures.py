@@ -70,17 +70,31 @@ def test_a_line_is_the_mean_in_a_band_of_all_seeds_beside_a_guide_through_its_fi
 @pytest.mark.parametrize(
     ("title", "lines"),
     [
-        ("", ""),
-        ("P1 Figure 5: network on MNIST, wrong labels", "P1 Figure 5: network on MNIST, wrong labels"),
-        ("P1 Figure 7 (b): network on MNIST, workers that send -0.9 g", "network on\nMNIST, workers"),
-        ("long" * 30, "long\nlong"),
-        ("y" * 116, "y\ny"),
+        ("", [""]),
+        ("P1 Figure 5: network on MNIST, wrong labels", ["P1 Figure 5: network on MNIST, wrong labels"]),
+        (
+            "P1 Figure 7 (b): network on MNIST, workers that send -0.9 g",
+            ["P1 Figure 7 (b): network on", "MNIST, workers that send -0.9 g"],
+        ),
+        ("step =" + " " * 55 + "0.1", ["step = 0.1"]),
+        ("the " + "a" * 40 + " of the last runs", ["the " + "a" * 40, "of the last runs"]),
+        ("y" * 58 + "  " + "y" * 58, ["y" * 58, "y" * 58]),
+        ("y" * 116, ["y" * 58, "y" * 58]),
+        ("y" * 150, ["y" * 58, "y" * 58, "y" * 34]),
     ],
 )
-def test_the_lines_of_a_title_are_about_as_long(title: str, lines: str) -> None:
-    found = curves._in_lines(title)
-    assert lines in found
-    assert max(map(len, found.split("\n"))) <= 58
+def test_the_lines_of_a_title_are_about_as_long(title: str, lines: list[str]) -> None:
+    """And no word is cut that fits into a line."""
+    assert curves._in_lines(title).split("\n") == lines
+
+
+def test_close_numbers_have_the_whole_scale(axes: Any) -> None:
+    draw_heatmaps(
+        {"code": np.array([[0.5, 0.7], [0.9, 1.0]])}, ["a", "worst case"], ["x", "y"], [], "", "distance", 1.0
+    )
+    (image,) = axes.images
+    light = (image.to_rgba(image.get_array())[..., :3] @ [0.2126, 0.7152, 0.0722]).ravel()
+    assert light[0] > 0.7 > 0.3 > light[-1]
 
 
 @pytest.mark.parametrize(("rules", "smaller"), [(3, False), (30, True)])

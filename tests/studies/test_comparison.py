@@ -169,23 +169,27 @@ def test_a_difference_of_a_row_is_said(column: str, value: str, said: str | None
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "said"),
+    ("column", "value", "said", "told"),
     [
-        ("final", "0.3", None),
-        ("kept", "12ac", None),
-        ("status", "diverged", None),
-        ("final", "0.2500000000001", None),
-        ("set", "seed=01", "set is 'seed=01'"),
-        ("run", "r9", "run is 'r9'"),
+        ("final", "0.3", "1 of 2 runs on openblas 0.3.31 SkylakeX have other numbers", True),
+        ("final", "0.3", "those on openblas 0.3.31 Haswell (final by up to 16.7% of the larger, figure-1, a9a,", True),
+        ("final", "inf", "final by up to inf%", True),
+        ("kept", "12ac", "honest, 1; 0 ended with another status)", True),
+        ("status", "diverged", "1 ended with another status", True),
+        ("test_accuracy", "0.5", "1 of 2 runs", True),
+        ("final", "0.2500000000001", "", False),
+        ("set", "seed=01", "set is 'seed=01'", False),
+        ("run", "r9", "run is 'r9'", False),
     ],
 )
-def test_a_row_of_other_kernels_is_one_of_the_same_plan(column: str, value: str, said: str | None) -> None:
+def test_a_row_of_other_kernels_is_one_of_the_same_plan(column: str, value: str, said: str, told: bool) -> None:
     """Rounding decides between workers whose norms tie, and what comes after it."""
     own = [ROWS[0] | {"blas": "openblas 0.3.31 Haswell", column: value}, ROWS[1]]
     found = list(TABLE.of_rows("figure-1", KEYS, own, ROWS))
-    assert [said in each for each in found] == [True] if said else found == []
-    assert committed.other_numbers(KEYS, own, ROWS) == (value != "0.2500000000001")
-    assert committed.other_numbers(KEYS, [ROWS[0] | {column: value}, ROWS[1]], ROWS) == 0
+    assert [said in each for each in found] == [True] * bool(said)
+    assert all(isinstance(each, committed.Rounded) == told for each in found)
+    plain = list(TABLE.of_rows("figure-1", KEYS, [ROWS[0] | {column: value}, ROWS[1]], ROWS))
+    assert not any(isinstance(each, committed.Rounded) for each in plain)
 
 
 def test_a_verdict_is_the_same_on_other_kernels() -> None:
@@ -194,28 +198,41 @@ def test_a_verdict_is_the_same_on_other_kernels() -> None:
     assert not committed.judges_as(row, row.replace("holds", "does not hold"))
     assert not committed.judges_as(row, row.replace("trimming", "averaging"))
     assert committed.judges_as("| a race | 30 |", "| a race | 31 |")
+    assert not committed.judges_as("| a race | 30 | 2 |", "| a race | 31 |")
+    assert not committed.judges_as("| the paper says | verdict |", "| the paper says | sentence |")
     assert not committed.judges_as("## P2 Figure 3", "## P2 Figure 4")
     assert not committed.judges_as("## P2 Figure 3", row)
+    claims = committed.Claims(Path("claims.md"))
+    lines = [row, "## P2 Figure 3"], [row.replace("0.25 [0.2, 0.3]", "0.26"), "## P2 Figure 4"]
+    told = [isinstance(each, committed.Rounded) for each in claims.of_lines("figure-3", *lines, rounded=True)]
+    assert told == [True, False]
+    assert not any(isinstance(each, committed.Rounded) for each in claims.of_lines("figure-3", *lines))
 
 
 def test_runs_on_other_kernels_are_compared_by_plan_and_verdict(copied: Path, capsys: Captured) -> None:
-    values, claims = copied / "out" / "values.csv", copied / "out" / "claims.md"
-    with values.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows[:2]:
-        row.update(blas="another 1.0 core", final="7.0", kept="0" * 16)
-    write_table(values, rows)
+    claims = copied / "out" / "claims.md"
+    for name, column, changed in (("values.csv", "final", 2), ("robustness.csv", "distance", 1)):
+        with (copied / "out" / name).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows[:changed]:
+            row.update({"blas": "another 1.0 core", column: "7.0"})
+        write_table(copied / "out" / name, rows)
     judged = claims.read_text()
     claim = next(line for line in judged.splitlines() if line.startswith("| trimming helps"))
-    claims.write_text(judged.replace(claim, "|".join([*claim.split("|")[:3], " other numbers |"])))
+    claims.write_text(judged.replace(claim, "|".join([*claim.split("|")[:3], " 7 of other numbers |"])))
     assert checked(copied) == Exit.OK
     said = capsys.readouterr()
     assert said.out == f"{copied / 'out'} agrees with its 7 runs\n"
-    assert "note: 2 runs used other kernels of BLAS than the committed ones and have other numbers" in said.err
+    notes = [line for line in said.err.splitlines() if line.startswith("note: ")]
+    assert [note.split(": ")[1] for note in notes] == ["figure-1", "figure-1", "robustness"]
+    assert [" other numbers" in note for note in notes] == [True] * 3
 
     claims.write_text(judged.replace("| trimming helps | **", "| trimming helps | **never "))
     assert checked(copied) == Exit.SETUP
-    assert "**never " in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "**never " in said.err
+    assert "does not agree with the runs: 1 difference" in said.err
+    assert said.err.count("note: ") == 2
 
 
 def test_rows_that_are_not_there_or_there_twice() -> None:
@@ -264,7 +281,7 @@ def test_a_fault_in_the_form_of_a_table_is_said(text: str, said: list[str], tmp_
 def test_a_difference_of_a_section_is_said(old: list[str], said: str | None) -> None:
     claims = committed.Claims(Path("claims.md"))
     new = ["\n## title\n", "| x | 0.25 (3 of 3 seeds) |"]
-    found = list(claims.of_lines("figure-1", old, new, committed.reads_as))
+    found = list(claims.of_lines("figure-1", old, new))
     assert [said in each for each in found] == [True] if said else found == []
 
 

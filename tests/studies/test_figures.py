@@ -206,6 +206,17 @@ def test_the_tables_are_written_whether_or_not_it_can_be_drawn(
     assert capsys.readouterr().err.count("mpirobust: cannot draw: ValueError: no such font") == 1
 
 
+def test_a_matrix_whose_title_cannot_be_drawn_has_its_tables(tmp_path: Path, capsys: Captured) -> None:
+    folder, out = lay_out(tmp_path / "study"), tmp_path / "out"
+    grid = folder / "grid.toml"
+    title = next(line for line in grid.read_text().splitlines() if line.startswith("title = "))
+    grid.write_text(grid.read_text().replace(title, "title = '$\\foo{$'"))
+    asked = ["--seeds", "1", "--out", str(out), "--runs", str(tmp_path / "runs")]
+    assert command_alone("matrix", str(grid), *asked) == Exit.STORAGE
+    assert "mpirobust: cannot draw: ValueError: " in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == ["grid-origin.csv", "grid.csv", "grid.md"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
