@@ -69,9 +69,12 @@ def status(folder: Path) -> tuple[str, int]:
 
 
 def bring_end_in_sight(job: Job, folder: Path, out: Path, rows: int) -> int:
-    """Wait until the job is back in the queue for some seconds; leave it 50 rounds and return all that it then does."""
+    """Wait until the job is back in the queue for some seconds; leave it 50 rounds and return all that it then does.
+
+    A signal that came before the first round has left no trace.
+    """
     until(lambda: "requeueing" in job.text(), 60, job.text)
-    rounds = status(out)[1] + 50
+    rounds = 50 + (status(out)[1] if (out / "run.h5").exists() else 0)
     write_plan(folder, rows, rounds)
     return rounds
 
