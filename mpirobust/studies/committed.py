@@ -113,13 +113,13 @@ def _as_one(rounded: Mapping[str, tuple[Row, Row]], count: int) -> str:
         for column in new
         if column in old and column not in _EXACT | _UNCHECKED | _PLANNED
     }
-    where, column = max(apart, key=apart.__getitem__)
-    old, new = next(iter(rounded.values()))
+    most = max(apart, key=apart.__getitem__, default=None)
+    size = f"; {most[1]} by up to {apart[most]:.1%} of the larger, {most[0]}" if most else ""
     ended = sum(old.get("status") != new.get("status") for old, new in rounded.values())
-    return (
-        f"{len(rounded)} of {counted(count, 'run')} on {new['blas']} have other numbers than those on {old['blas']} "
-        f"({column} by up to {apart[where, column]:.1%} of the larger, {where}; {ended} ended with another status)"
-    )
+    ends = f"; {ended} ended with another status" if ended else ""
+    old, new = next(iter(rounded.values()))
+    count_of = f"{len(rounded)} of {counted(count, 'run')}"
+    return f"{count_of} on {new['blas']} have other numbers than those on {old['blas']}{size}{ends}"
 
 
 def _apart(old: str, new: str) -> float:
